@@ -1,0 +1,44 @@
+# Everything a user or a contributor runs. Each target makes .venv by itself if needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# An exact version lets pip take a CPU build that lies at hand; a range makes it fetch several GB of GPU libraries.
+TORCH ?= torch==2.13.0
+
+.PHONY: demo test lint types docs bench check clean
+
+demo: $(VENV)/user
+	$(BIN)/python -m examples.demo
+
+test: $(VENV)/dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev
+	$(BIN)/mypy
+
+docs: $(VENV)/dev
+	$(BIN)/python -m docs.generate
+
+bench: $(VENV)/dev
+	$(BIN)/python -m benchmarks.train
+
+check: lint types test
+	$(BIN)/python -m docs.generate --check
+
+$(VENV)/user: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/dev: $(VENV)/user
+	$(BIN)/python -m pip install --quiet $(TORCH) --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

@@ -1,0 +1,65 @@
+"""Tunesmith: a labelled text file becomes a fine-tuned, evaluated, served language model.
+
+    import tunesmith as ts
+    run = ts.train("reviews.csv", task="text-classification")
+    print(run.report)
+    ts.load(run.folder).answers(["fine film"], threshold=0.6)
+
+Nothing heavy is imported until it is used.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.errors import BundleError, DataError, Interrupted, SourceError, TrainingError, TunesmithError, UsageError
+
+if TYPE_CHECKING:
+    from tunesmith.predict import Model
+    from tunesmith.train.run import Run
+
+__all__ = [
+    "BundleError",
+    "DataError",
+    "Interrupted",
+    "SourceError",
+    "TrainingError",
+    "TunesmithError",
+    "UsageError",
+    "load",
+    "resume",
+    "train",
+]
+
+
+def train(source: str | Path | None = None, **parameters: Any) -> Run:
+    """Fine-tune a model.
+
+    Args:
+        source: labelled data, or a YAML config.
+        parameters: config parameters: ``task="text-classification"``, ``train={"epochs": 2}`` or ``**{"train.epochs": 2}``;
+            ``quiet=True`` shows no progress.
+
+    Returns:
+        The finished run: ``run.folder`` is the bundle, ``run.report`` its report.
+    """
+    from tunesmith import config
+    from tunesmith.train import run
+
+    quiet = bool(parameters.pop("quiet", False))
+    return run.train(config.from_call(source, keywords=parameters), quiet=quiet)
+
+
+def resume(folder: str | Path, *, quiet: bool = False) -> Run:
+    """Go on with a run that was stopped or killed; it ends as if it had never been."""
+    from tunesmith.train import run
+
+    return run.resume(Path(folder), quiet=quiet)
+
+
+def load(folder: str | Path, engine: str = "pytorch") -> Model:
+    """Open a bundle to answer with."""
+    from tunesmith import predict
+
+    return predict.load(folder, engine)

@@ -1,0 +1,25 @@
+"""Every weight of the base model trains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tunesmith import params
+from tunesmith.adapters import base
+
+if TYPE_CHECKING:
+    from tunesmith.backbones import Backbone
+
+
+class Params(params.Params):
+    """Full fine-tuning has no parameters of its own."""
+
+
+class Adapter(base.Adapter):
+    """Full fine-tuning."""
+
+    Params = Params
+    learning_rate = 1e-4
+
+    def apply(self, backbone: Backbone) -> None:
+        backbone.requires_grad_(True)

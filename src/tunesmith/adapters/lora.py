@@ -1,0 +1,52 @@
+"""Low-rank updates beside the frozen weights (Hu et al. 2021, "LoRA: Low-Rank Adaptation"), by PEFT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith import params
+from tunesmith.adapters import base
+from tunesmith.params import Choices, Range, param
+
+if TYPE_CHECKING:
+    from tunesmith.backbones import Backbone
+
+
+class Params(params.Params):
+    """Size and place of the updates."""
+
+    rank: int = param(16, "Rank of each update.", ge=1, search=Choices((4, 8, 16, 32, 64)))
+    alpha: float = param(32, "Scale of the updates: they are multiplied by alpha / rank.", gt=0)
+    dropout: float = param(0.0, "Dropout before each update.", ge=0, lt=1, search=Range(0, 0.2))
+    targets: tuple[str, ...] = param(("all-linear",), "Names of the linear layers that get an update; all-linear: every one.")
+
+
+class Adapter(base.Adapter):
+    """LoRA."""
+
+    Params = Params
+    learning_rate = 5e-4
+    needs_base = True
+    options: Params
+
+    def apply(self, backbone: Backbone) -> None:
+        import peft
+
+        targets: Any = list(self.options.targets)
+        config = peft.LoraConfig(
+            r=self.options.rank,
+            lora_alpha=self.options.alpha,
+            lora_dropout=self.options.dropout,
+            target_modules="all-linear" if targets == ["all-linear"] else targets,
+        )
+        # PEFT puts its layers into the module itself; the wrapper is only needed again to save them.
+        self._wrapped = peft.get_peft_model(backbone.model, config)
+
+    def save(self, backbone: Backbone, folder: Path) -> None:
+        self._wrapped.save_pretrained(str(folder), safe_serialization=True)
+
+    def restore(self, backbone: Backbone, folder: Path) -> None:
+        import peft
+
+        self._wrapped = peft.PeftModel.from_pretrained(backbone.model, str(folder))

@@ -1,0 +1,196 @@
+"""The bundle: the folder that a run leaves, complete enough to answer, and readable by the field's own libraries.
+
+    config.yaml            the run's config, completely filled
+    bundle.json            what was learned beside weights: labels, thresholds, precision, hashes, versions
+    config.json, *.safetensors, tokenizer...   the base model as transformers saves it, or the adapter as PEFT does
+    head/, 1_Pooling/, modules.json            the head, in sentence-transformers' layout where that can express it
+    golden.jsonl           a few inputs with their outputs, replayed wherever the bundle is loaded anew
+    report.json, report.html, README.md, predictions.jsonl   how good it is
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith import config as configs
+from tunesmith import plugins, sources
+from tunesmith.config import Config
+from tunesmith.errors import BundleError
+from tunesmith.tasks.base import Target, Task
+
+if TYPE_CHECKING:
+    from tunesmith.adapters.base import Adapter
+    from tunesmith.network import Network
+
+FORMAT = 1
+_LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "accelerate")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A saved model.
+
+    Args:
+        folder: where it lies.
+        config: the filled config of its run.
+        target: what it predicts.
+        base_fingerprint: hash of the base model, if the bundle holds an adapter alone.
+    """
+
+    folder: Path
+    config: Config
+    target: Target
+    base_fingerprint: str | None = None
+
+    @property
+    def task(self) -> Task:
+        """The task plugin with the run's options."""
+        task: Task = plugins.load("tasks", self.config.task_name)(self.config.task)
+        return task
+
+    @property
+    def precision(self) -> str:
+        """Number format that it was trained and evaluated in."""
+        return self.config.train.precision
+
+    def network(self) -> Network:
+        """The network with its weights, on the CPU."""
+        from safetensors.torch import load_file
+
+        from tunesmith.network import Network
+
+        adapter = self._adapter()
+        network = Network(self._backbone(adapter), new_head(self))
+        network.head.load_state_dict(load_file(self.folder / "head" / "model.safetensors"))
+        return network.eval()
+
+    def tokenizer(self) -> Any:
+        """The tokenizer."""
+        from tunesmith import backbones
+
+        return backbones.load_tokenizer(self.folder)
+
+    def _adapter(self) -> Adapter:
+        adapter: Adapter = plugins.load("adapters", self.config.adapter_name)(self.config.adapter)
+        return adapter
+
+    def _backbone(self, adapter: Adapter) -> Any:
+        from tunesmith import backbones
+
+        if not adapter.needs_base:
+            return backbones.load(self.folder)
+        assert self.config.model.base is not None
+        source = sources.resolve(self.config.model.base)
+        if sources.fingerprint(source.path) != self.base_fingerprint:
+            hint = "the adapter only fits the base model that it was trained on"
+            raise BundleError(f"the base model {self.config.model.base} has changed since this bundle was made", where=str(self.folder), hint=hint)
+        backbone = backbones.load(source.path)
+        adapter.restore(backbone, self.folder)
+        return backbone
+
+
+def new_head(bundle: Bundle, width: int | None = None) -> Any:
+    """A head of the bundle's form, with fresh weights."""
+    described = json.loads((bundle.folder / "head" / "config.json").read_text(encoding="utf-8"))
+    return bundle.task.head(width or described["width"], bundle.target, pooling=bundle.config.model.pooling, dropout=0.0)
+
+
+def open_bundle(folder: str | Path) -> Bundle:
+    """Open a saved model and check that it is whole.
+
+    Raises:
+        BundleError: it is missing, unfinished, damaged or of a newer format.
+    """
+    folder = Path(folder)
+    described = _describe(folder)
+    if described["format"] > FORMAT:
+        made_by = described["versions"].get("tunesmith")
+        raise BundleError(f"made by a newer version ({made_by})", where=str(folder), hint="upgrade tunesmith")
+    damaged = [name for name, digest in described["files"].items() if not _is_intact(folder / name, digest)]
+    if damaged:
+        raise BundleError(f"damaged: {', '.join(damaged)} changed or missing since the bundle was made", where=str(folder))
+    config = configs.resolve(folder / "config.yaml", environment={})
+    return Bundle(folder, config, Target.from_json(described["target"]), described["base_fingerprint"])
+
+
+def write(folder: Path, network: Network, tokenizer: Any, config: Config, target: Target, adapter: Adapter) -> Bundle:
+    """Save a trained network as a bundle; ``bundle.json``, which makes it one, is written last."""
+    names = dict(enumerate(target.labels))
+    network.backbone.model.config.id2label = names
+    network.backbone.model.config.label2id = {label: number for number, label in names.items()}
+    adapter.save(network.backbone, folder)
+    tokenizer.save_pretrained(str(folder))
+    _write_head(folder, network)
+    write_text(folder / "config.yaml", configs.to_yaml(config))
+    fingerprint = None
+    if adapter.needs_base:
+        assert config.model.base is not None
+        fingerprint = sources.fingerprint(sources.resolve(config.model.base).path)
+    weights = sorted(path for path in folder.glob("**/*.safetensors") if not path.relative_to(folder).parts[0].startswith("."))
+    described = {
+        "format": FORMAT,
+        "task": config.task_name,
+        "target": target.to_json(),
+        "base_fingerprint": fingerprint,
+        "versions": {"tunesmith": version("tunesmith"), "python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
+        "files": {str(path.relative_to(folder)): _digest(path) for path in weights},
+    }
+    write_text(folder / "bundle.json", json.dumps(described, indent=1, ensure_ascii=False))
+    return Bundle(folder, config, target, fingerprint)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text file all at once."""
+    unfinished = file.with_name(f".new-{file.name}")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(file)
+
+
+def _write_head(folder: Path, network: Network) -> None:
+    """The head's weights; where it is plain pooling and a linear layer, sentence-transformers can load the whole."""
+    from safetensors.torch import save_file
+
+    head, width = network.head, network.backbone.width
+    (folder / "head").mkdir(exist_ok=True)
+    save_file({name: weight.contiguous() for name, weight in head.state_dict().items()}, folder / "head" / "model.safetensors")
+    dense = {"in_features": head.linear.in_features, "out_features": head.linear.out_features, "bias": True}
+    write_text(folder / "head" / "config.json", json.dumps({**dense, "activation_function": "torch.nn.modules.linear.Identity", "width": width}))
+    modes = {"cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens", "last": "lasttoken"}
+    if head.pair or head.pooling.mode not in modes:
+        return
+    (folder / "1_Pooling").mkdir(exist_ok=True)
+    pooling = {f"pooling_mode_{name}": mode == head.pooling.mode for mode, name in modes.items()}
+    write_text(folder / "1_Pooling" / "config.json", json.dumps({"word_embedding_dimension": width, **pooling}))
+    parts = [("", "Transformer"), ("1_Pooling", "Pooling"), ("head", "Dense")]
+    modules = [{"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{name}"} for number, (path, name) in enumerate(parts)]
+    write_text(folder / "modules.json", json.dumps(modules, indent=1))
+
+
+def _describe(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise BundleError("no such bundle", where=str(folder), hint="a bundle is the folder that `tunesmith train` leaves")
+    file = folder / "bundle.json"
+    if not file.exists():
+        unfinished = (folder / "config.yaml").exists()
+        hint = f"the run is not finished: tunesmith resume {folder}" if unfinished else "a bundle holds a bundle.json"
+        raise BundleError("not a bundle", where=str(folder), hint=hint)
+    try:
+        described: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        raise BundleError("damaged: bundle.json is not JSON", where=str(folder)) from None
+    return described
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _is_intact(file: Path, digest: str) -> bool:
+    return file.exists() and _digest(file) == digest

@@ -1,0 +1,177 @@
+"""The command line: a verb is a file in ``commands/``, its flags are what that file declares.
+
+``--name value`` and ``--name=value`` set a parameter; a boolean flag may stand alone. A verb with ``MORE = "config"``
+accepts every config parameter by its dotted name (``--train.learning_rate 3e-5``), which ones there are follows from
+the task and the adapter named in the same call; one with ``MORE = "request"`` accepts the task's request parameters.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from types import ModuleType
+from typing import Any
+
+from tunesmith import params, plugins
+from tunesmith.errors import Interrupted, Problem, TunesmithError, UsageError, did_you_mean
+from tunesmith.params import Leaf, Params
+
+
+def entry() -> None:
+    """The ``tunesmith`` script."""
+    sys.exit(main())
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one call of the command line; returns its exit code."""
+    words = list(sys.argv[1:] if words is None else words)
+    try:
+        return _run(words)
+    except TunesmithError as error:
+        if "TUNESMITH_DEBUG" in os.environ:
+            raise
+        print(f"{'stopped' if isinstance(error, Interrupted) else 'error'}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return Interrupted.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("--help", "-h", "help"):
+        print(overview())
+        return 0
+    if words[0] in ("--version", "-V"):
+        from importlib.metadata import version
+
+        print(version("tunesmith"))
+        return 0
+    verb, rest = words[0], words[1:]
+    if verb not in plugins.names("commands"):
+        raise UsageError(f"no command '{verb}'", hint=did_you_mean(verb, plugins.names("commands")))
+    command = importlib.import_module(f"tunesmith.commands.{verb}")
+    positional, flags = _split(rest, command)
+    if "help" in flags or "h" in flags:
+        print(help_for(verb, command, flags))
+        return 0
+    return int(_call(command, positional, flags) or 0)
+
+
+def overview() -> str:
+    """What ``tunesmith --help`` prints."""
+    verbs = [f"  {verb:<10} {plugins.summary('commands', verb)}" for verb in plugins.names("commands")]
+    return "\n".join(
+        [
+            "Tunesmith: a labelled text file becomes a fine-tuned, evaluated language model.",
+            "",
+            "usage: tunesmith COMMAND ...      tunesmith COMMAND --help",
+            "",
+            *verbs,
+            "",
+            f"tasks:    {', '.join(plugins.names('tasks'))}",
+            f"adapters: {', '.join(plugins.names('adapters'))}",
+        ]
+    )
+
+
+def help_for(verb: str, command: ModuleType, flags: dict[str, str]) -> str:
+    """What ``tunesmith VERB --help`` prints; with ``--task`` and ``--adapter`` it shows their parameters."""
+    own = list(params.leaves(command.Arguments))
+    line = " ".join(leaf.path.upper() if leaf.required else f"[{leaf.path.upper()}]" for leaf in own if leaf.positional)
+    rows = [f"usage: tunesmith {verb} {line} [--name value ...]", "", (command.__doc__ or "").strip(), ""]
+    rows += _table(leaf for leaf in own)
+    for title, group in _more(command, flags).items():
+        rows += ["", f"{title}:", *_table(params.leaves(group))]
+    return "\n".join(rows)
+
+
+def _call(command: ModuleType, positional: list[str], flags: dict[str, str]) -> Any:
+    own = {leaf.path: leaf for leaf in params.leaves(command.Arguments)}
+    values: dict[str, Any] = _placed(positional, own)
+    rest = {}
+    for name, text in flags.items():
+        if name in own:
+            values[name] = params.from_text(text, own[name].annotation)
+        else:
+            rest[name] = text
+    open_ended = hasattr(command, "MORE")
+    if rest and not open_ended:
+        problems = [Problem(f"unknown flag --{name}", None, did_you_mean(name, list(own))) for name in rest]
+        raise UsageError("the call cannot be understood", problems=problems)
+    arguments = params.check(command.Arguments, values, {name: f"--{name}" for name in values})
+    return command.main(arguments, rest) if open_ended else command.main(arguments)
+
+
+def _placed(words: list[str], own: dict[str, Leaf]) -> dict[str, Any]:
+    """Positional words to the parameters that stand for them; the last one takes all that are left if it is a list."""
+    places = [leaf for leaf in own.values() if leaf.positional]
+    values: dict[str, Any] = {}
+    for leaf in places:
+        if words and _is_list(leaf):
+            values[leaf.path], words = words, []
+        elif words:
+            values[leaf.path], words = words[0], words[1:]
+    if words:
+        raise UsageError(f"too many words: {' '.join(words)}", hint="a value with spaces needs quotes; flags begin with --")
+    return values
+
+
+def _split(words: list[str], command: ModuleType) -> tuple[list[str], dict[str, str]]:
+    """Words that stand alone, and flags with their text; a flag given twice is an error."""
+    positional: list[str] = []
+    flags: dict[str, str] = {}
+    switches = {leaf.path for leaf in params.leaves(command.Arguments) if leaf.annotation is bool} | {"help"}
+    position = 0
+    while position < len(words):
+        word = words[position]
+        position += 1
+        if word == "--":
+            return positional + words[position:], flags
+        if word == "-h":
+            word = "--help"
+        if not word.startswith("--"):
+            positional.append(word)
+            continue
+        name, equals, text = word[2:].partition("=")
+        if not equals:
+            following = words[position] if position < len(words) else None
+            if name in switches or following is None or following.startswith("--"):
+                text = "true"
+            else:
+                text = following
+                position += 1
+        if name in flags:
+            raise UsageError(f"--{name} is given twice")
+        flags[name] = text
+    return positional, flags
+
+
+def _is_list(leaf: Leaf) -> bool:
+    return "tuple" in str(leaf.annotation)
+
+
+def _more(command: ModuleType, flags: dict[str, str]) -> dict[str, type[Params]]:
+    """The parameters that a verb takes beside its own, by title: those of the config, or of each task's requests."""
+    kind = getattr(command, "MORE", None)
+    if kind == "config":
+        from tunesmith import config
+
+        chosen = {name: text for name, text in flags.items() if name in config.PLUGIN_SECTIONS}
+        return {"config parameters": config.chosen_class(chosen)}
+    if kind == "request":
+        return {f"request parameters of {task}": plugins.load("tasks", task).Request for task in plugins.names("tasks")}
+    return {}
+
+
+def _table(leaves: Iterable[Leaf]) -> list[str]:
+    rows = []
+    for leaf in leaves:
+        default = "" if leaf.required else "none" if leaf.default is None else leaf.default
+        shown = "" if leaf.positional and leaf.required else f"  [{default}; {leaf.legal}]"
+        rows.append(f"  {leaf.path if leaf.positional else leaf.flag:<32} {leaf.help}{shown}")
+    return rows

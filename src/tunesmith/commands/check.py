@@ -1,0 +1,166 @@
+"""Check data before training: columns, counts, everything suspicious with file and line, and how rows are tokenised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.params import Params, param
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tunesmith.config import Config
+    from tunesmith.data.finding import Finding
+    from tunesmith.data.prepare import Splits
+    from tunesmith.text import Encoded
+
+TAKES_CONFIG = True
+_COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+_MOST_LABELS = 20
+
+
+class Arguments(Params):
+    """What `tunesmith check` takes beside the parameters of a config."""
+
+    preview: int = param(3, "Training rows to show with their tokens.", ge=0)
+    json: bool = param(False, "Print JSON.")
+
+
+def main(arguments: Arguments, config: Config) -> None:
+    """Run the command; the exit code is 2 when there are errors."""
+    import sys
+    import tempfile
+    from pathlib import Path
+
+    from tunesmith import plugins
+    from tunesmith.data.prepare import prepare
+
+    with tempfile.TemporaryDirectory(prefix="tunesmith-check-") as folder:
+        splits = prepare(config, plugins.load("tasks", config.task_name)(config.task), Path(folder))
+        tokenizer, findings = _tokenizer(config, splits)
+        encoded = _encoded(config, splits, tokenizer, Path(folder)) if tokenizer else {}
+        findings = [*splits.findings, *findings, *_token_findings(splits, encoded)]
+        facts = _facts(splits, encoded, findings, _preview(splits, encoded, tokenizer, arguments.preview))
+        _print_json(facts) if arguments.json else _print(facts, findings)
+    if any(finding.severity == "error" for finding in findings):
+        sys.exit(2)
+
+
+def _tokenizer(config: Config, splits: Splits) -> tuple[Any, list[Finding]]:
+    """The base model's tokenizer; where the task's own base model is out of reach, a note in its place."""
+    from tunesmith import plugins, sources, text
+    from tunesmith.data.finding import Finding
+    from tunesmith.errors import SourceError
+
+    base = config.model.base or plugins.load("tasks", config.task_name).default_base
+    try:
+        return text.load_tokenizer(sources.resolve(base).path), []
+    except SourceError as error:
+        if config.model.base:
+            raise
+        return None, [Finding("note", "no_tokenizer", f"tokens were not checked: {error.headline}")]
+
+
+def _encoded(config: Config, splits: Splits, tokenizer: Any, folder: Path) -> dict[str, Encoded]:
+    from tunesmith import text
+
+    length = text.choose_max_length([], text.length_limit(tokenizer), config.model.max_length)
+    options: dict[str, Any] = {
+        "max_length": length,
+        "long_text": config.model.long_text,
+        "window_overlap": config.model.window_overlap,
+        "pair": "text_pair" if "text_pair" in splits.columns else None,
+    }
+    tables = {name: table for name, table in splits.tables.items() if "text" in table.column_names}
+    return {name: text.encode(table, tokenizer, folder / f"{name}-tokens.arrow", **options) for name, table in tables.items()}
+
+
+def _token_findings(splits: Splits, encoded: dict[str, Encoded]) -> list[Finding]:
+    from tunesmith.data import check
+
+    return [finding for name, tokens in encoded.items() for finding in check.token_findings(name, splits.tables[name], tokens)]
+
+
+def _facts(splits: Splits, encoded: dict[str, Encoded], findings: list[Finding], preview: list[dict[str, Any]]) -> dict[str, Any]:
+    """Everything that is printed, as plain values."""
+    from dataclasses import asdict
+
+    target = splits.target
+    named = target is not None and target.kind != "regression"
+    counts = {name: dict(zip(splits.labels.names, splits.labels.counts(name).tolist(), strict=True)) for name in splits.tables}
+    return {
+        "kind": target.kind if target else None,
+        "columns": dict(splits.columns),
+        "rows": {name: len(table) for name, table in splits.tables.items()},
+        "tokens": {name: int(tokens.lengths.sum(dtype="int64")) for name, tokens in encoded.items()},
+        "labels": {name: {label: counts[name][label] for label in target.labels} for name in counts} if target and named else {},
+        "findings": [asdict(finding) for finding in findings],
+        "preview": preview,
+    }
+
+
+def _preview(splits: Splits, encoded: dict[str, Encoded], tokenizer: Any, count: int) -> list[dict[str, Any]]:
+    from tunesmith.data import store
+
+    if "train" not in encoded:
+        return []
+    tokens, table = encoded["train"], splits.tables["train"]
+    found = []
+    for ids, row in zip(tokens.lists().take(range(min(count, len(tokens)))), tokens.rows.tolist(), strict=False):
+        label = table["label"][row].as_py() if "label" in table.column_names else None
+        found.append({"where": store.where(table, row), "label": label, "tokens": tokenizer.convert_ids_to_tokens(ids.tolist())})
+    return found
+
+
+def _print_json(facts: dict[str, Any]) -> None:
+    import json
+
+    print(json.dumps(facts, ensure_ascii=False))
+
+
+def _print(facts: dict[str, Any], findings: list[Finding]) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    _print_counts(console, facts)
+    for finding in findings:
+        _print_finding(console, finding)
+    for row in facts["preview"]:
+        _print_row(console, row)
+    counts = [f"{sum(finding.severity == name for finding in findings)} {name}s" for name in _COLOURS]
+    console.print(", ".join(counts))
+
+
+def _print_counts(console: Any, facts: dict[str, Any]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    console.print("columns: " + escape(", ".join(f"{name} = {column}" for name, column in facts["columns"].items())))
+    table = Table(facts["kind"] or "", *facts["rows"], box=None)
+    table.add_row("rows", *(f"{count:,}" for count in facts["rows"].values()))
+    if facts["tokens"]:
+        table.add_row("tokens", *(f"{facts['tokens'].get(name, 0):,}" for name in facts["rows"]))
+    labels = facts["labels"].get("train", {})
+    for label in sorted(labels, key=lambda name: -labels[name])[:_MOST_LABELS]:
+        table.add_row(escape(label), *(f"{facts['labels'][name][label]:,}" for name in facts["rows"]))
+    if len(labels) > _MOST_LABELS:
+        table.add_row(f"… {len(labels) - _MOST_LABELS} more labels")
+    console.print(table)
+
+
+def _print_finding(console: Any, finding: Finding) -> None:
+    from rich.markup import escape
+
+    console.print(f"[{_COLOURS[finding.severity]}]{finding.severity}[/] [dim]{finding.code}[/] {escape(finding.message)}")
+    for example in finding.examples:
+        console.print(f"    {escape(example)}")
+    if finding.hint:
+        console.print(f"    [green]{escape(finding.hint)}[/]")
+
+
+def _print_row(console: Any, row: dict[str, Any]) -> None:
+    from rich.markup import escape
+
+    label = "" if row["label"] is None else f" [bold]{escape(', '.join(row['label']))}[/]"
+    console.print(f"[dim]{escape(row['where'])}[/]{label}")
+    console.print("    " + escape("·".join(row["tokens"])))

@@ -1,0 +1,99 @@
+"""Answer texts from the command line, or a whole file row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.params import Params, param
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tunesmith.predict import Model
+
+MORE = "request"
+
+
+class Arguments(Params):
+    """Which model, which inputs; the task's request parameters are flags too (``--threshold 0.6``)."""
+
+    bundle: str = param(..., "Folder of the saved model.", positional=True)
+    texts: tuple[str, ...] = param((), "Texts to answer.", positional=True)
+    input: str | None = param(None, "File of rows to answer instead, in any format that training reads.")
+    output: str | None = param(None, "JSONL file for the answers; each line keeps the columns of its row. An unfinished one is continued.")
+    chunk: int = param(512, "Rows answered and written at a time.", ge=1)
+    engine: str = param("pytorch", "What computes the answers.", plugin="engines")
+
+
+def main(arguments: Arguments, flags: Mapping[str, str]) -> None:
+    """Answer and print, or write."""
+    import json
+
+    from tunesmith import params, predict
+    from tunesmith.errors import UsageError
+
+    if bool(arguments.texts) == bool(arguments.input) or (arguments.output and not arguments.input):
+        raise UsageError("give texts, or --input FILE with --output FILE", hint='tunesmith predict runs/x "fine film"')
+    model = predict.load(arguments.bundle, arguments.engine)
+    annotations = {leaf.path: leaf.annotation for leaf in params.leaves(model.task.Request)}
+    request = {name: params.from_text(text, annotations.get(name, str)) for name, text in flags.items()}
+    if arguments.texts:
+        for answer in model.answers(arguments.texts, **request):
+            print(json.dumps(answer, ensure_ascii=False))
+    else:
+        _answer_file(model, arguments, request)
+
+
+def _answer_file(model: Model, arguments: Arguments, request: dict[str, Any]) -> None:
+    """Stream rows through the model; whole lines of an earlier, unfinished output are kept and not answered again."""
+    import itertools
+    import sys
+    from pathlib import Path
+
+    from tunesmith.data.read import rows_of
+
+    output = Path(arguments.output) if arguments.output else None
+    done = _whole_lines(output) if output and output.exists() else 0
+    rows = itertools.islice(rows_of(arguments.input or ""), done, None)
+    total = done
+    with output.open("a", encoding="utf-8") if output else nullcontext(sys.stdout) as file:
+        while chunk := list(itertools.islice(rows, arguments.chunk)):
+            file.writelines(_answered(model, chunk, request))
+            file.flush()
+            total += len(chunk)
+            print(f"{total} rows answered", file=sys.stderr)
+    if done:
+        print(f"the first {done} were there already", file=sys.stderr)
+
+
+def _answered(model: Model, rows: list[dict[str, Any]], request: dict[str, Any]) -> Iterator[str]:
+    """Each row with its prediction, or with the reason why there is none."""
+    import json
+
+    from tunesmith.tasks.base import RowError
+
+    columns = dict(model.bundle.config.columns)
+    names = {role: columns[role] for role in ("text", "text_pair") if columns.get(role)}
+    answers: list[dict[str, Any]] = []
+    inputs = [{role: row.get(name) for role, name in names.items()} for row in rows]
+    for given in inputs:
+        try:
+            model.task.read_input(given)
+            answers.append({})
+        except RowError as error:
+            answers.append({"error": f"{error.column} {error}"})
+    readable = [index for index, answer in enumerate(answers) if not answer]
+    for index, answer in zip(readable, model.answers([inputs[index] for index in readable], **request), strict=True):
+        answers[index] = {"prediction": answer}
+    return (json.dumps({**row, **answer}, ensure_ascii=False, default=str) + "\n" for row, answer in zip(rows, answers, strict=True))
+
+
+def _whole_lines(file: Path) -> int:
+    """Cut a half-written last line off and count the rest."""
+    content = file.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) < len(content):
+        file.write_bytes(whole)
+    return whole.count(b"\n")

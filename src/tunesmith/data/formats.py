@@ -1,0 +1,342 @@
+"""The file formats: each public function reads one, and its name is the format's name.
+
+Each yields ``(line, row)`` one after another: the number of the line where the row starts (of the row, where a format has
+no lines), and the row as a dictionary, or the ``Problem`` that makes it unusable. Reading goes on after a problem, so that
+all of them are found. What makes a whole file unusable raises ``DataError``.
+"""
+
+from __future__ import annotations
+
+import csv as csv_module
+import json as json_module
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tunesmith.data.files import Lines, Source, binary, seekable, whole_text
+from tunesmith.errors import DataError, Problem, did_you_mean
+
+Items = Iterator[tuple[int, "dict[str, Any] | Problem"]]
+
+MAX_FIELD_CHARACTERS = 1 << 26
+_DELIMITERS = ",;\t"
+_QUOTED = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')
+_READ_ROWS = 10_000
+
+
+def csv(source: Source) -> Items:
+    """Comma-separated values with a header; semicolon or tab where the header has no comma."""
+    return _delimited(source, None)
+
+
+def tsv(source: Source) -> Items:
+    """Tab-separated values with a header, quoted as CSV is."""
+    return _delimited(source, "\t")
+
+
+def jsonl(source: Source) -> Items:
+    """One JSON object a line."""
+    with binary(source) as file:
+        lines = Lines(file, source)
+        for line in lines:
+            lines.start_record()
+            if problems := lines.take_problems():
+                yield lines.number, problems[0]
+            elif line.strip():
+                yield lines.number, _json_object(line, source, lines.number)
+
+
+def json(source: Source) -> Items:
+    """A JSON list of objects, an object that holds one such list, or a SQuAD file."""
+    document = _json_document(source)
+    lists = [document] if isinstance(document, list) else _lists_in(document)
+    if len(lists) != 1:
+        raise DataError("holds no list of rows", where=str(source), hint="write [{...}, {...}], or one object a line (.jsonl)")
+    if _is_squad(lists[0]):
+        yield from squad(source)
+        return
+    for number, row in enumerate(lists[0], 1):
+        yield number, row if isinstance(row, dict) else Problem(f"is a {_kind(row)}, not an object", source.where(number))
+
+
+def squad(source: Source) -> Items:
+    """Question answering as SQuAD writes it: rows of id, title, context, question and answers."""
+    document = _json_document(source)
+    if not isinstance(document, dict) or not _is_squad(document.get("data")):
+        raise DataError('is not a SQuAD file: no "data" with "paragraphs"', where=str(source))
+    number = 0
+    for article in document["data"]:
+        for paragraph in article["paragraphs"]:
+            for question in paragraph.get("qas", ()):
+                number += 1
+                yield number, _squad_row(article, paragraph, question)
+
+
+def parquet(source: Source) -> Items:
+    """Apache Parquet."""
+    import pyarrow.parquet
+    from pyarrow import ArrowException
+
+    with seekable(source) as file:
+        try:
+            batches = pyarrow.parquet.ParquetFile(file).iter_batches(_READ_ROWS)
+            yield from enumerate((row for batch in batches for row in batch.to_pylist()), 1)
+        except ArrowException as error:
+            raise DataError(f"is not Parquet: {error}", where=str(source)) from None
+
+
+def arrow(source: Source) -> Items:
+    """Apache Arrow IPC, file or stream, also named Feather."""
+    import pyarrow
+
+    with seekable(source) as file:
+        try:
+            yield from enumerate((row for batch in _arrow_batches(file) for row in batch.to_pylist()), 1)
+        except pyarrow.ArrowException as error:
+            raise DataError(f"is not Arrow IPC: {error}", where=str(source)) from None
+
+
+def xlsx(source: Source) -> Items:
+    """The first sheet of an Excel workbook, or the sheet named after ``#``; the first row is the header."""
+    with seekable(source) as file:
+        rows = _sheet(file, source).iter_rows(values_only=True)
+        header = _header([str(cell or "") for cell in next(rows, ())], source, 1)
+        for number, cells in enumerate(rows, 2):
+            if any(cell is not None for cell in cells):
+                yield number, dict(zip(header, cells, strict=False))
+
+
+def sql(source: Source) -> Items:
+    """A table or query of a database: an SQLAlchemy URL, ``#`` and the table's name or the query."""
+    try:
+        import sqlalchemy
+    except ImportError:
+        raise DataError("needs the package SQLAlchemy", where=str(source), hint="pip install sqlalchemy") from None
+    try:
+        engine = sqlalchemy.create_engine(source.path)
+        with engine.connect().execution_options(stream_results=True, yield_per=_READ_ROWS) as connection:
+            rows = connection.execute(_statement(source, engine)).mappings()
+            yield from enumerate((dict(row) for row in rows), 1)
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+        raise DataError(f"the database refused: {str(error).splitlines()[0]}", where=str(source)) from None
+
+
+def conll(source: Source) -> Items:
+    """Blocks of ``token tag`` lines (first and last column), one blank line between: rows of tokens and tags."""
+    with binary(source) as file:
+        lines = Lines(file, source)
+        while block := _block(lines):
+            problems = [*lines.take_problems(), *_untagged(block, source)]
+            if problems:
+                yield from ((block[0][0], problem) for problem in problems)
+            else:
+                yield block[0][0], {"tokens": [cells[0] for _, cells in block], "tags": [cells[-1] for _, cells in block]}
+
+
+def _delimited(source: Source, delimiter: str | None) -> Items:
+    csv_module.field_size_limit(MAX_FIELD_CHARACTERS)
+    with binary(source) as file:
+        lines = Lines(file, source)
+        first = next(lines, None)
+        if first is None:
+            raise DataError("is empty", where=str(source))
+        delimiter = delimiter or _sniff(first)
+        lines.push_back(1)
+        items = _records(lines, delimiter, source)
+        start, names = next(items, (1, []))
+        if isinstance(names, Problem):
+            raise DataError("the header cannot be read", where=str(source), problems=[names])
+        header = _header(names, source, start)
+        for line, fields in items:
+            if isinstance(fields, Problem) or len(fields) == len(header):
+                yield line, fields if isinstance(fields, Problem) else dict(zip(header, fields, strict=True))
+            else:
+                yield line, _wrong_count(fields, header, source.where(line))
+
+
+def _records(lines: Lines, delimiter: str, source: Source) -> Iterator[tuple[int, list[str] | Problem]]:
+    """Records of a delimited file; after broken quotes, reading goes on at the line below the one where they opened."""
+    reader = csv_module.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        start = lines.start_record()
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv_module.Error as error:
+            opened, reason = _broken_quote(lines.record, delimiter, str(error))
+            lines.push_back(len(lines.record) - opened - 1)
+            reader = csv_module.reader(lines, delimiter=delimiter, strict=True)
+            yield start + opened, Problem(reason, source.where(start + opened), 'inside quotes, write a quote as ""')
+            continue
+        if lines.problems:
+            yield from ((start, problem) for problem in lines.take_problems())
+        elif fields:
+            yield start, fields
+
+
+def _broken_quote(record: list[str], delimiter: str, reason: str) -> tuple[int, str]:
+    """Index of the record's line in which the broken quote opened, and what is wrong with it."""
+    text, position = "".join(record), 0
+    while position < len(text):
+        start = position
+        if text[start] == '"':
+            quoted = _QUOTED.match(text, start)
+            if quoted is None:
+                return text.count("\n", 0, start), "a quote opens here and is never closed"
+            position = quoted.end()
+            if text[position : position + 1] not in ("", delimiter, "\r", "\n"):
+                end = text[max(start, position - 15) : position + 15].replace("\n", " ")
+                return text.count("\n", 0, start), f"a quote opens here, and text follows where it closes: …{end}…"
+        ends = [at for at in (text.find(delimiter, position), text.find("\n", position)) if at >= 0]
+        position = min(ends, default=len(text)) + 1
+    return 0, reason
+
+
+def _sniff(header: str) -> str:
+    found = [delimiter for delimiter in _DELIMITERS if delimiter in header]
+    return found[0] if len(found) == 1 else ","
+
+
+def _header(names: list[str], source: Source, line: int) -> list[str]:
+    """Column names without spaces around them; a nameless column (an index that was saved along) gets its number."""
+    header = [name.strip() or f"column_{number}" for number, name in enumerate(names, 1)]
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise DataError(f"two columns are named {', '.join(map(repr, twice))}", where=source.where(line), hint="rename one")
+    if not header:
+        raise DataError("has no header", where=source.where(line))
+    return header
+
+
+def _wrong_count(fields: list[str], header: list[str], where: str) -> Problem:
+    fewer = "fewer" if len(fields) < len(header) else "more"
+    message = f"{len(fields)} fields, {fewer} than the header's {len(header)} ({', '.join(header)})"
+    hint = "put quotes around a text that holds the delimiter" if fewer == "more" else None
+    return Problem(message, where, hint)
+
+
+def _json_object(line: str, source: Source, number: int) -> dict[str, Any] | Problem:
+    where = source.where(number)
+    try:
+        row = json_module.loads(line)
+    except (json_module.JSONDecodeError, RecursionError) as error:
+        return Problem(f"is not JSON: {_json_reason(error)}", where)
+    if not isinstance(row, dict):
+        return Problem(f"is a {_kind(row)}, not an object", where, 'write {"text": ..., "label": ...}')
+    return Problem("holds half a character (a lone surrogate)", where) if _is_torn(line, row) else row
+
+
+def _json_reason(error: Exception) -> str:
+    if isinstance(error, json_module.JSONDecodeError):
+        return f"{error.msg} at column {error.colno}"
+    return "nested too deeply"
+
+
+def _is_torn(line: str, row: dict[str, Any]) -> bool:
+    """Whether an escape such as ``\\ud83d`` stands without its second half; no encoding can write that."""
+    if "\\u" not in line:
+        return False
+    try:
+        json_module.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _json_document(source: Source) -> Any:
+    text = whole_text(source)
+    if not text.strip():
+        raise DataError("is empty", where=str(source))
+    try:
+        return json_module.loads(text)
+    except json_module.JSONDecodeError as error:
+        hint = "one object a line? name it .jsonl" if error.msg == "Extra data" else None
+        raise DataError(f"is not JSON: {_json_reason(error)}", where=source.where(error.lineno), hint=hint) from None
+    except RecursionError as error:
+        raise DataError(f"is not JSON: {_json_reason(error)}", where=str(source)) from None
+
+
+def _lists_in(document: Any) -> list[list[Any]]:
+    values: Iterable[Any] = document.values() if isinstance(document, dict) else ()
+    return [value for value in values if isinstance(value, list) and any(isinstance(row, dict) for row in value)]
+
+
+def _is_squad(rows: Any) -> bool:
+    return isinstance(rows, list) and bool(rows) and all(isinstance(row, dict) and "paragraphs" in row for row in rows)
+
+
+def _squad_row(article: dict[str, Any], paragraph: dict[str, Any], question: dict[str, Any]) -> dict[str, Any]:
+    answers = question.get("answers") or []
+    return {
+        "id": question.get("id"),
+        "title": article.get("title"),
+        "context": paragraph.get("context"),
+        "question": question.get("question"),
+        "answers": {name: [answer.get(name) for answer in answers] for name in ("text", "answer_start")},
+    }
+
+
+def _kind(value: Any) -> str:
+    return {list: "list", str: "text", bool: "boolean", int: "number", float: "number"}.get(type(value), "null")
+
+
+def _arrow_batches(file: Any) -> Iterator[Any]:
+    import pyarrow
+
+    try:
+        reader = pyarrow.ipc.open_file(file)
+    except pyarrow.ArrowInvalid:
+        file.seek(0)
+        yield from pyarrow.ipc.open_stream(file)
+        return
+    yield from (reader.get_batch(index) for index in range(reader.num_record_batches))
+
+
+def _sheet(file: Any, source: Source) -> Any:
+    try:
+        import openpyxl
+    except ImportError:
+        raise DataError("needs the package openpyxl", where=str(source), hint="pip install openpyxl") from None
+    try:
+        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+    except Exception as error:
+        raise DataError(f"is not an Excel workbook: {error}", where=str(source)) from None
+    if source.part and source.part not in book.sheetnames:
+        raise DataError(f"has no sheet '{source.part}'", where=str(source), hint=did_you_mean(source.part, book.sheetnames))
+    return book[source.part] if source.part else book[book.sheetnames[0]]
+
+
+def _statement(source: Source, engine: Any) -> Any:
+    import sqlalchemy
+
+    part = (source.part or "").strip()
+    if re.match(r"(?i)(select|with)\s", part):
+        return sqlalchemy.text(part)
+    tables = sqlalchemy.inspect(engine).get_table_names()
+    if not part and len(tables) == 1:
+        part = tables[0]
+    if part not in tables:
+        problem = f"no table '{part}'" if part else f"which table? add #{'TABLE' if not tables else tables[0]}"
+        raise DataError(problem, where=str(source), hint=did_you_mean(part, tables))
+    return sqlalchemy.select(sqlalchemy.text("*")).select_from(sqlalchemy.table(part))
+
+
+def _block(lines: Lines) -> list[tuple[int, list[str]]]:
+    """The next sentence of a CoNLL file: line numbers with their columns; empty at the end of the file."""
+    block: list[tuple[int, list[str]]] = []
+    for line in lines:
+        lines.start_record()
+        cells = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
+        comment = not block and line.startswith("# ") and len(cells) != 2
+        if not any(cell.strip() for cell in cells):
+            if block:
+                return block
+        elif cells[0] != "-DOCSTART-" and not comment:
+            block.append((lines.number, cells))
+    return block
+
+
+def _untagged(block: list[tuple[int, list[str]]], source: Source) -> list[Problem]:
+    alone = [(line, cells[0]) for line, cells in block if len(cells) < 2]
+    return [Problem(f"token '{token}' has no tag", source.where(line), "write TOKEN<tab>TAG") for line, token in alone]

@@ -1,0 +1,39 @@
+"""Runs the network with PyTorch, on a GPU where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.engines import base
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tunesmith.bundle import Bundle
+    from tunesmith.machine import Machine
+    from tunesmith.network import Network
+
+
+class Engine(base.Engine):
+    """A network in evaluation mode; also the one that training is about to change."""
+
+    def __init__(self, network: Network, machine: Machine) -> None:
+        self.network = network.to(machine.device)
+        self.machine = machine
+
+    @classmethod
+    def open(cls, bundle: Bundle) -> Engine:
+        from tunesmith import machine
+
+        return cls(bundle.network(), machine.prepare(bundle.precision))
+
+    def outputs(self, inputs: Mapping[str, Any]) -> np.ndarray:
+        import torch
+
+        self.network.eval()
+        moved = {name: tensor.to(self.machine.device) for name, tensor in inputs.items()}
+        enabled = self.machine.precision == "bf16"
+        with torch.inference_mode(), torch.autocast(self.machine.device, dtype=torch.bfloat16, enabled=enabled):
+            result: np.ndarray = self.network(moved).float().cpu().numpy()
+        return result

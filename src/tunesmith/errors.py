@@ -1,0 +1,113 @@
+"""Every error a user can meet.
+
+    TunesmithError
+    ├── UsageError      a flag, a config key or a request parameter is wrong
+    ├── DataError       a data file cannot be read or does not fit the task
+    ├── SourceError     a base model or data set cannot be fetched, or is not what was pinned
+    ├── BundleError     a saved model is missing, damaged or from a newer version
+    ├── TrainingError   training cannot go on (NaN loss, no memory, full disk)
+    └── Interrupted     the user stopped it; the run can be resumed
+
+Each carries all problems found, not only the first, and knows the exit code of the command line
+and the HTTP status of the server. Foreign exceptions are turned into these at the boundary.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: what, where (``file:line``, a flag, a field) and what to do about it."""
+
+    message: str
+    where: str | None = None
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{text}\n    {self.hint}" if self.hint else text
+
+
+class TunesmithError(Exception):
+    """Base of all errors shown to users without a traceback.
+
+    Args:
+        message: one sentence; with ``problems`` it is their headline.
+        where: ``file:line``, flag or field.
+        hint: what to do, such as the legal range or the nearest name.
+        problems: everything that was found wrong.
+    """
+
+    code = "error"
+    exit_code = 2
+    http_status = 400
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str | None = None,
+        hint: str | None = None,
+        problems: Iterable[Problem] = (),
+    ) -> None:
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        self.headline = Problem(message, where, hint)
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        return "\n".join([str(self.headline), *(f"  - {problem}" for problem in self.problems)])
+
+
+class UsageError(TunesmithError):
+    """A flag, a config key or a request parameter is wrong."""
+
+    code = "invalid_value"
+
+
+class DataError(TunesmithError):
+    """A data file cannot be read or does not fit the task."""
+
+    code = "invalid_data"
+
+
+class SourceError(TunesmithError):
+    """A base model or data set cannot be fetched, or is not what was pinned."""
+
+    code = "source_unavailable"
+
+
+class BundleError(TunesmithError):
+    """A saved model is missing, damaged or from a newer version."""
+
+    code = "invalid_bundle"
+
+
+class TrainingError(TunesmithError):
+    """Training cannot go on."""
+
+    code = "training_failed"
+    exit_code = 1
+    http_status = 500
+
+
+class Interrupted(TunesmithError):
+    """The user stopped the work; what was done is kept."""
+
+    code = "interrupted"
+    exit_code = 130
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str | None:
+    """Return a hint naming the nearest of ``known`` names, or listing a short set of them.
+
+    >>> did_you_mean("lerning_rate", ["learning_rate", "epochs"])
+    "did you mean 'learning_rate'?"
+    """
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return f"known: {', '.join(known)}" if 0 < len(known) <= 30 else None

@@ -1,0 +1,89 @@
+"""What this machine is and how best to use it: device, number format, threads, memory."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import resource
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+_M_MMAP_THRESHOLD = -3
+_M_TRIM_THRESHOLD = -1
+_LARGEST_INT = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a network runs: ``device`` (``cpu``, ``cuda``), ``precision`` (``fp32``, ``bf16``) and CPU ``threads``."""
+
+    device: str
+    precision: str
+    threads: int
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the forward pass."""
+        return torch.bfloat16 if self.precision == "bf16" else torch.float32
+
+
+def prepare(precision: str = "auto", threads: int | None = None) -> Machine:
+    """Choose the device and the number format, and set up threads and the allocator."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    keep_memory()
+    chosen = threads or cores()
+    if torch.get_num_threads() != chosen:
+        torch.set_num_threads(chosen)
+    return Machine(device, native_precision(device) if precision == "auto" else precision, chosen)
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def native_precision(device: str) -> str:
+    """``bf16`` where the processor multiplies it in hardware: elsewhere it is emulated and slower than ``fp32``."""
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return "fp32"
+    return "bf16" if "avx512_bf16" in flags or "amx_bf16" in flags else "fp32"
+
+
+def keep_memory() -> None:
+    """Have the C library keep freed memory instead of giving it back after every batch.
+
+    Batches of changing length otherwise cost a page fault per page in every step. Only glibc understands the call.
+    """
+    if platform.libc_ver()[0] == "glibc" and "MALLOC_ARENA_MAX" not in os.environ:
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+        libc.mallopt(_M_TRIM_THRESHOLD, _LARGEST_INT)
+
+
+def peak_memory_bytes() -> int:
+    """Most memory that this process has held so far; on a GPU, of the GPU."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def free_disk_bytes(folder: Path) -> int:
+    """Space left where a folder is or will be."""
+    existing = next(parent for parent in [folder, *folder.absolute().parents] if parent.exists())
+    return shutil.disk_usage(existing).free
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out, on a GPU or on the CPU."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -1,0 +1,51 @@
+"""The network that trains: a base model with the task's head on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from tunesmith.backbones import Backbone
+from tunesmith.heads import Head
+
+Inputs = Mapping[str, Tensor]
+"""A batch: ``input_ids`` (B, T) with ``attention_mask`` (B, T) where rows are padded; or, where the lower blocks are
+frozen, their kept ``hidden`` states (B, T, W); or, where all are, the kept ``features`` (B, F). Of pairs that are
+read separately, the B first texts are followed by the B second ones."""
+
+
+class Network(nn.Module):
+    """Base model and head; ``depth`` blocks from the bottom are frozen and may be skipped by kept states."""
+
+    def __init__(self, backbone: Backbone, head: Head, *, depth: int = 0) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.depth = depth
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """Outputs (B, O) in float32."""
+        features = inputs["features"] if "features" in inputs else self.features(inputs)
+        with torch.autocast(features.device.type, enabled=False):
+            return self.head.classify(features.float())
+
+    def features(self, inputs: Inputs) -> Tensor:
+        """What the head's last layer sees (B, F)."""
+        mask = inputs.get("attention_mask")
+        if "hidden" in inputs:
+            hidden = self.backbone.upper(inputs["hidden"], mask, self.depth)
+        else:
+            hidden = self.backbone(**{"attention_mask": None, **inputs})
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.head.features(hidden, mask)
+
+    def train(self, mode: bool = True) -> Network:
+        """Training mode, but frozen blocks give the same states in both modes."""
+        super().train(mode)
+        if mode and self.depth:
+            self.backbone.eval()
+            for layer in list(self.backbone.layers)[self.depth :]:
+                layer.train()
+        return self

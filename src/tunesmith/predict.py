@@ -1,0 +1,162 @@
+"""Model: the one way from texts to answers. Evaluation, studies and the server all go through it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from tunesmith import bundle as bundles
+from tunesmith import params, plugins
+from tunesmith.bundle import Bundle
+from tunesmith.config import Config
+from tunesmith.data import batch, store
+from tunesmith.data.examples import Examples
+from tunesmith.engines.base import Engine
+from tunesmith.errors import BundleError, Problem, UsageError
+from tunesmith.tasks.base import RowError, Target, Task
+from tunesmith.text import encode
+
+if TYPE_CHECKING:
+    from tunesmith.metrics import Predictions
+
+Input = str | tuple[str, ...] | list[str] | Mapping[str, Any]
+"""A text, a pair of texts, or a mapping with the task's canonical columns."""
+
+_GOLDEN_TOLERANCE = 0.02
+
+
+def load(folder: str | Path, engine: str = "pytorch") -> Model:
+    """Open a saved model.
+
+    >>> answers = load("runs/reviews").answers(["fine film"], threshold=0.6)  # doctest: +SKIP
+    """
+    opened = bundles.open_bundle(folder)
+    return Model(opened, plugins.load("engines", engine).open(opened), opened.tokenizer())
+
+
+class Model:
+    """A bundle with an engine that computes it."""
+
+    def __init__(self, bundle: Bundle, engine: Engine, tokenizer: Any) -> None:
+        self.bundle, self.task, self.target = bundle, bundle.task, bundle.target
+        self._engine, self._tokenizer = engine, tokenizer
+
+    def answers(self, inputs: Sequence[Input], **request: Any) -> list[dict[str, Any]]:
+        """Answer each input.
+
+        Args:
+            inputs: texts, pairs of texts, or mappings with the task's columns.
+            request: the task's request parameters; those not given are the bundle's defaults.
+
+        Raises:
+            UsageError: an unknown or illegal parameter, or inputs that cannot be read, all named at once.
+        """
+        asked = self.request(**request)
+        if isinstance(inputs, str):
+            raise UsageError("answers() takes a list of inputs", hint=f"write answers([{inputs[:30]!r}])")
+        return self.task.answers(self.scores(self._table(inputs), asked), self.target, asked) if len(inputs) else []
+
+    def request(self, **given: Any) -> Any:
+        """Request parameters: the bundle's defaults with what is given."""
+        defaults = dict(self.bundle.config.request)
+        origins = {name: f"request parameter {name}" for name in given}
+        return params.check(self.task.Request, {**defaults, **given}, origins)
+
+    def scores(self, rows: pa.Table, request: Any = None) -> np.ndarray:
+        """Probabilities or values of canonical rows, one row each."""
+        return self._scores_and_lengths(rows, request or self.request())[0]
+
+    def predictions(self, rows: pa.Table) -> Predictions:
+        """Scores beside the truth of canonical rows with labels."""
+        scores, lengths = self._scores_and_lengths(rows, self.request())
+        return in_context(self.task, self.target, scores, rows, lengths)
+
+    def _scores_and_lengths(self, rows: pa.Table, request: Any) -> tuple[np.ndarray, np.ndarray]:
+        with tempfile.TemporaryDirectory() as folder:
+            examples = encode_rows(rows, self._tokenizer, self.bundle.config, Path(folder))
+            how = getattr(request, "windows", "mean")
+            return row_scores(self._engine, examples, self.task, self.target, how=how), examples.text_lengths
+
+    def replay(self) -> float:
+        """Largest difference between the golden answers and what this model gives now.
+
+        Raises:
+            BundleError: they differ by more than 0.02 (of a probability, or of a regression's standard deviation).
+        """
+        golden = [json.loads(line) for line in (self.bundle.folder / "golden.jsonl").read_text(encoding="utf-8").splitlines()]
+        now = self.scores(self._table([row["input"] for row in golden]))
+        difference = float(np.abs(now - np.array([row["scores"] for row in golden])).max()) / self.target.scale[1]
+        if difference > _GOLDEN_TOLERANCE:
+            hint = "the weights, a library or the number format changed; retrain, or use the versions in bundle.json"
+            raise BundleError(f"answers drifted by {difference:.3f} from those at training", where=str(self.bundle.folder), hint=hint)
+        return difference
+
+    def _table(self, inputs: Sequence[Input]) -> pa.Table:
+        rows, problems = [], []
+        for number, given in enumerate(inputs):
+            try:
+                rows.append(self.task.read_input(_columns(given)))
+            except RowError as error:
+                problems.append(Problem(f"{error.column} {error}", f"input {number}"))
+        if problems:
+            raise UsageError(f"{len(problems)} of {len(inputs)} inputs cannot be read", problems=problems)
+        return pa.Table.from_pylist(rows, schema=self.task.schema())
+
+
+def encode_rows(rows: pa.Table, tokenizer: Any, config: Config, folder: Path, targets: np.ndarray | None = None) -> Examples:
+    """Tokenise canonical rows as the config says, into files in a folder.
+
+    Texts of a pair that is read separately are encoded apart.
+    """
+    reading = config.model
+    assert reading.max_length is not None
+    options: dict[str, Any] = {"max_length": reading.max_length, "long_text": reading.long_text, "window_overlap": reading.window_overlap}
+    paired = rows["text_pair"].null_count < len(rows)
+    if paired and dict(config.task).get("pairs") == "separate":
+        parts = [encode(rows, tokenizer, folder / f"{column}.arrow", column=column, **options) for column in ("text", "text_pair")]
+    else:
+        parts = [encode(rows, tokenizer, folder / "text.arrow", pair="text_pair" if paired else None, **options)]
+    return Examples(parts, tokenizer.pad_token_id, targets)
+
+
+def row_scores(engine: Engine, examples: Examples, task: Task, target: Target, *, how: str = "mean") -> np.ndarray:
+    """Scores of each row: batched by length, and the windows of a long text taken together.
+
+    Args:
+        how: ``mean`` averages the windows' scores, ``vote`` counts which label each window gives.
+    """
+    plan = batch.SortedBatches.of(examples.lengths, micro_tokens=engine.batch_tokens)
+    outputs = np.concatenate([engine.outputs(examples.collate(indices)) for indices in plan.batches])[plan.inverse]
+    scores = task.scores(outputs, target)
+    rows = examples.rows
+    if len(rows) == rows[-1] + 1:
+        return scores
+    if how == "vote" and target.kind != "regression":
+        scores = np.eye(scores.shape[1])[scores.argmax(1)] if target.kind == "multi-class" else (scores >= 0.5).astype(float)
+    sums = np.zeros((rows[-1] + 1, *scores.shape[1:]))
+    np.add.at(sums, rows, scores)
+    counts = np.bincount(rows).reshape(-1, *[1] * (scores.ndim - 1))
+    averaged: np.ndarray = sums / counts
+    return averaged
+
+
+def in_context(task: Task, target: Target, scores: np.ndarray, rows: pa.Table, lengths: np.ndarray) -> Predictions:
+    """Scores beside the truth, with the texts, their tokens and the places that they come from."""
+    located = store.SOURCE in rows.column_names
+    places = [store.where(rows, row) for row in range(len(rows))] if located else ()
+    truth = task.targets(rows, target)
+    return task.predictions(scores, truth, target, texts=rows["text"].to_pylist(), lengths=lengths, sources=places)
+
+
+def _columns(given: Input) -> dict[str, Any]:
+    if isinstance(given, str):
+        return {"text": given}
+    if isinstance(given, Mapping):
+        return dict(given)
+    return dict(zip(("text", "text_pair"), given, strict=True))

@@ -1,0 +1,290 @@
+"""Labels, several labels, or a number for a text or a pair of texts.
+
+Sentiment, topic and intent (one label), tags and emotions (several), ratings and similarity (a number),
+entailment and duplicates (pairs). Which of the three it is, the label column tells, unless ``kind`` says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from tunesmith import params
+from tunesmith.params import Choices, Range, param
+from tunesmith.tasks import base
+from tunesmith.tasks.base import RowError, Target
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from torch import Tensor
+
+    from tunesmith.heads import Head, RowLoss
+    from tunesmith.metrics import Predictions
+
+# A column of numbers with more distinct values than this is taken for a regression when they are not whole.
+_FEW_VALUES = 12
+
+
+class Columns(params.Params):
+    """Which of the file's columns is which."""
+
+    text: str | None = param(None, "The text; none: guessed from the header.")
+    text_pair: str | None = param(None, "A second text, for pairs.")
+    label: str | None = param(None, "The label, a list of labels, or a number; none: guessed from the header.")
+    group: str | None = param(None, "Rows with the same value stay on the same side of a split.")
+
+
+class Params(params.Params):
+    """How the labels are learned."""
+
+    kind: Literal["auto", "multi-class", "multi-label", "regression"] = param("auto", "What is predicted; auto: as the label column looks.")
+    pairs: Literal["auto", "joint", "separate"] = param(
+        "auto", "Two texts are read in one sequence, or apart and then compared; auto: apart for numbers on a sentence encoder."
+    )
+    loss: Literal["cross-entropy", "focal"] = param("cross-entropy", "Loss of labels; focal turns to the hard rows.", search=Choices(("cross-entropy", "focal")))
+    focal_gamma: float = param(2.0, "How strongly the focal loss turns to the hard rows.", ge=0, search=Range(0.5, 5))
+    class_weights: Literal["none", "balanced"] | dict[str, float] = param("none", "Weight of each label in the loss; balanced: inverse to its count.")
+    resample: Literal["none", "balanced"] = param("none", "Draw rows so that all labels come equally often in an epoch.")
+    tune_thresholds: bool = param(True, "Choose the thresholds of a multi-label model on the validation rows.")
+
+
+class Request(params.Params):
+    """What a caller may ask for with each request."""
+
+    threshold: float | None = param(
+        None, "One label: answer 'unknown' below this probability. Several labels: give those from this probability on; none: as tuned.", ge=0, le=1, search=Range(0.1, 0.9)
+    )
+    top_k: int = param(1, "How many of the likeliest labels to list with their probabilities.", ge=1)
+    windows: Literal["mean", "vote"] = param("mean", "A long text read in windows is answered by their mean probability or by their vote.")
+
+
+class Task(base.Task):
+    """Text classification and regression."""
+
+    Columns = Columns
+    Params = Params
+    Request = Request
+    options: Params
+
+    def schema(self) -> pa.Schema:
+        import pyarrow as pa
+
+        return pa.schema({"text": pa.string(), "text_pair": pa.string(), "label": pa.list_(pa.string()), "group": pa.string()})
+
+    def read_row(self, row: Mapping[str, Any], *, label_separator: str | None = None) -> dict[str, Any]:
+        return {
+            "text": _text(row, "text"),
+            "text_pair": _text(row, "text_pair") if "text_pair" in row else None,
+            "label": _labels(row.get("label"), label_separator, many=self._says_many(row.get("label"), label_separator)),
+            "group": None if row.get("group") is None else str(row["group"]),
+        }
+
+    def read_input(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        for name in given:
+            if name not in ("text", "text_pair"):
+                raise RowError(name, "is not an input; inputs are text and text_pair")
+        return {**self.read_row({**given, "label": ["-"]}), "label": []}
+
+    def learn(self, rows: pa.Table) -> Target:
+        cells = rows["label"]
+        counts = Counter(label for chunk in cells.chunks for label in chunk.flatten().to_pylist())
+        kind = self.options.kind if self.options.kind != "auto" else _kind(cells, counts)
+        if kind == "regression":
+            import numpy as np
+
+            values = np.array([float(label) for label, count in counts.items() for _ in range(count)])
+            return Target(kind, ("value",), scale=(float(values.mean()), float(values.std()) or 1.0))
+        labels = sorted(counts, key=_natural)
+        return Target(kind, tuple(labels), tuple(counts[label] for label in labels))
+
+    def targets(self, rows: pa.Table, target: Target) -> np.ndarray:
+        import numpy as np
+
+        if target.kind == "regression":
+            return np.array([float(cell[0]) for cell in rows["label"].to_pylist()], dtype=np.float64)
+        number = {label: index for index, label in enumerate(target.labels)}
+        if target.kind == "multi-class":
+            return np.array([number[cell[0]] for cell in rows["label"].to_pylist()], dtype=np.int64)
+        grid = np.zeros((len(rows), len(target.labels)), dtype=np.int64)
+        for row, cell in enumerate(rows["label"].to_pylist()):
+            grid[row, [number[label] for label in cell]] = 1
+        return grid
+
+    def strata(self, rows: pa.Table) -> Sequence[Sequence[str]]:
+        cells: list[list[str]] = rows["label"].to_pylist()
+        return cells
+
+    def metric(self, target: Target) -> str:
+        return {"multi-class": "f1_macro", "multi-label": "f1_macro", "regression": "spearman"}[target.kind]
+
+    def head(self, width: int, target: Target, *, pooling: str, dropout: float) -> Head:
+        from tunesmith.heads import Head
+
+        return Head(width, len(target.labels), pooling=pooling, dropout=dropout, pair=self.options.pairs == "separate")
+
+    def loss(self, target: Target, *, label_smoothing: float = 0.0) -> RowLoss:
+        from tunesmith import heads
+
+        gamma = self.options.focal_gamma if self.options.loss == "focal" else 0.0
+        if target.kind == "regression":
+            return _scaled(heads.squared(), target)
+        weights = self._weights(target)
+        if target.kind == "multi-label":
+            return heads.binary(weights, gamma=gamma, label_smoothing=label_smoothing)
+        if self.options.loss == "focal":
+            return heads.focal(weights, gamma=gamma)
+        return heads.cross_entropy(weights, label_smoothing=label_smoothing)
+
+    def scores(self, outputs: np.ndarray, target: Target) -> np.ndarray:
+        from scipy.special import expit, softmax
+
+        if target.kind == "regression":
+            mean, deviation = target.scale
+            return outputs[:, 0].astype("float64") * deviation + mean
+        function = softmax if target.kind == "multi-class" else expit
+        values: np.ndarray = function(outputs.astype("float64"), **({"axis": 1} if target.kind == "multi-class" else {}))
+        return values
+
+    def predictions(self, scores: np.ndarray, targets: np.ndarray, target: Target, **context: Any) -> Predictions:
+        from tunesmith.metrics import Predictions
+
+        predicted = scores
+        if target.kind == "multi-class":
+            predicted = scores.argmax(1)
+        elif target.kind == "multi-label":
+            predicted = (scores >= _thresholds(target, None)).astype("int64")
+        return Predictions(kind=target.kind, labels=target.labels, targets=targets, scores=scores, predicted=predicted, **context)
+
+    def answers(self, scores: np.ndarray, target: Target, request: Request) -> list[dict[str, Any]]:
+        if target.kind == "regression":
+            return [{"value": float(score)} for score in scores]
+        make = _one_label if target.kind == "multi-class" else _many_labels
+        return [make(row, target, request) for row in scores]
+
+    def choose(self, target: Target, *, paired: bool, sentence_encoder: bool) -> dict[str, Any]:
+        apart = paired and sentence_encoder and target.kind == "regression"
+        pairs = self.options.pairs if self.options.pairs != "auto" else "separate" if apart else "joint"
+        return {"kind": target.kind, "pairs": pairs}
+
+    def tune(self, predictions: Predictions, target: Target) -> Target:
+        if target.kind != "multi-label" or not self.options.tune_thresholds:
+            return target
+        from tunesmith.metrics import tune_thresholds
+
+        found = tune_thresholds(predictions.scores, predictions.targets)
+        return dataclasses.replace(target, thresholds=tuple(float(threshold) for threshold in found))
+
+    def resample(self, targets: np.ndarray, target: Target, seed: int) -> np.ndarray:
+        import numpy as np
+
+        if self.options.resample == "none" or target.kind != "multi-class":
+            return super().resample(targets, target, seed)
+        counts = np.bincount(targets, minlength=len(target.labels))
+        chances = 1.0 / counts[targets]
+        return np.random.default_rng(seed).choice(len(targets), size=len(targets), p=chances / chances.sum())
+
+    def _says_many(self, cell: Any, separator: str | None) -> bool:
+        return self.options.kind == "multi-label" or separator is not None or isinstance(cell, (list, tuple))
+
+    def _weights(self, target: Target) -> Tensor | None:
+        import torch
+
+        if self.options.class_weights == "none":
+            return None
+        if self.options.class_weights == "balanced":
+            counts = torch.tensor(target.counts, dtype=torch.float32)
+            return counts.sum() / (len(counts) * counts.clamp_min(1))
+        return torch.tensor([self.options.class_weights.get(label, 1.0) for label in target.labels])
+
+
+def _text(row: Mapping[str, Any], column: str) -> str:
+    value = row.get(column)
+    if value is None:
+        raise RowError(column, "is missing")
+    if isinstance(value, (list, tuple, dict)):
+        raise RowError(column, f"is a {type(value).__name__}, not text")
+    text = str(value)
+    if not text.strip():
+        raise RowError(column, "is blank")
+    return text
+
+
+def _labels(cell: Any, separator: str | None, *, many: bool) -> list[str]:
+    """One cell as a list of label names; a multi-label row may have none."""
+    if isinstance(cell, (list, tuple)):
+        parts = [_name(part) for part in cell]
+    elif cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        parts = []
+    else:
+        parts = [part.strip() for part in str(cell).split(separator)] if separator else [_name(cell)]
+    parts = [part for part in parts if part.strip()]
+    if not parts and not many:
+        raise RowError("label", "is missing")
+    return list(dict.fromkeys(parts))
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _number(label: str) -> float | None:
+    try:
+        value = float(label)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _natural(label: str) -> tuple[int, float, str]:
+    """Numbers by size, then names by letter."""
+    number = _number(label)
+    return (1, 0.0, label) if number is None else (0, number, label)
+
+
+def _kind(cells: pa.ChunkedArray, counts: Mapping[str, int]) -> str:
+    import pyarrow.compute as pc
+
+    lengths = pc.list_value_length(cells)
+    if pc.any(pc.not_equal(lengths, 1)).as_py():
+        return "multi-label"
+    numbers = [_number(label) for label in counts]
+    fractional = [number for number in numbers if number is not None and not number.is_integer()]
+    if None not in numbers and len(numbers) > _FEW_VALUES and fractional:
+        return "regression"
+    return "multi-class"
+
+
+def _scaled(loss: RowLoss, target: Target) -> RowLoss:
+    mean, deviation = target.scale
+    return lambda outputs, targets: loss(outputs, ((targets - mean) / deviation).float())
+
+
+def _thresholds(target: Target, asked: float | None) -> Any:
+    if asked is not None:
+        return asked
+    return target.thresholds or 0.5
+
+
+def _top(row: np.ndarray, target: Target, count: int) -> list[dict[str, Any]]:
+    order = (-row).argsort(kind="stable")[:count]
+    return [{"label": target.labels[index], "score": float(row[index])} for index in order]
+
+
+def _one_label(row: np.ndarray, target: Target, request: Request) -> dict[str, Any]:
+    top = _top(row, target, max(1, request.top_k))
+    sure = request.threshold is None or top[0]["score"] >= request.threshold
+    answer = {"label": top[0]["label"] if sure else "unknown", "score": top[0]["score"]}
+    return answer | ({"top": top} if request.top_k > 1 else {})
+
+
+def _many_labels(row: np.ndarray, target: Target, request: Request) -> dict[str, Any]:
+    holds = row >= _thresholds(target, request.threshold)
+    ranked = [entry for entry in _top(row, target, len(row)) if holds[target.labels.index(entry["label"])]]
+    answer = {"labels": [entry["label"] for entry in ranked], "scores": [entry["score"] for entry in ranked]}
+    return answer | ({"top": _top(row, target, request.top_k)} if request.top_k > 1 else {})

@@ -1,0 +1,149 @@
+"""Everything that learns, built from a config: base model, adapter, head, encoded rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunesmith import backbones, machine, metrics, plugins, predict, sources
+from tunesmith import config as configs
+from tunesmith.adapters.base import Adapter
+from tunesmith.backbones import Backbone
+from tunesmith.config import Config
+from tunesmith.data.examples import Examples
+from tunesmith.data.prepare import Splits
+from tunesmith.engines.pytorch import Engine
+from tunesmith.heads import RowLoss
+from tunesmith.machine import Machine
+from tunesmith.metrics import Predictions
+from tunesmith.network import Network
+from tunesmith.tasks.base import Target, Task
+from tunesmith.text import choose_max_length
+from tunesmith.train import warm
+from tunesmith.train.journal import Journal
+
+_REFERENCE_WIDTH = 384
+_HEAD_RATE = 10.0
+_LARGEST_HEAD_RATE = 1e-3
+_NO_LIMIT = 10**6
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A network about to be trained, its rows, and the config with everything chosen filled in."""
+
+    config: Config
+    task: Task
+    target: Target
+    adapter: Adapter
+    network: Network
+    tokenizer: Any
+    training: Examples
+    validation: Examples
+    splits: Splits
+    machine: Machine
+    loss: RowLoss
+
+    @property
+    def metric(self) -> str:
+        """The validation metric that chooses the best weights."""
+        assert self.config.train.metric is not None
+        return self.config.train.metric
+
+    def validate(self) -> Predictions:
+        """What the network gives for the validation rows now, by the path that answers requests."""
+        engine = Engine(self.network, self.machine)
+        scores = predict.row_scores(engine, self.validation, self.task, self.target)
+        return predict.in_context(self.task, self.target, scores, self.splits.tables["validation"], self.validation.text_lengths)
+
+    def scores(self) -> dict[str, float]:
+        """Scores of the validation rows."""
+        return metrics.score(self.validate())
+
+    def visits(self, epoch: int) -> np.ndarray:
+        """Numbers of the training sequences that an epoch visits; the task may draw some rows more often."""
+        assert self.training.targets is not None
+        rows = self.task.resample(self.training.targets, self.target, self.config.train.seed * 1_000_003 + epoch)
+        if len(self.training) == len(self.training.targets):
+            return rows
+        times = np.bincount(rows, minlength=len(self.training.targets))
+        return np.repeat(np.arange(len(self.training)), times[self.training.rows])
+
+
+def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, started: bool = False) -> Learner:
+    """Load the base model, choose what the config leaves open, encode the rows and start the head.
+
+    Args:
+        folder: for encoded rows and kept states.
+        started: the run is resumed, and its weights come from a checkpoint.
+    """
+    assert splits.target is not None
+    runs_on = machine.prepare(config.train.precision, config.train.threads)
+    base = config.model.base or plugins.load("tasks", config.task_name).default_base
+    source = sources.resolve(base)
+    backbone = backbones.load(source.path, hidden_dropout=config.model.hidden_dropout, attention_dropout=config.model.attention_dropout)
+    tokenizer = backbones.load_tokenizer(source.path)
+    config = choose(config, base, backbone, splits, runs_on)
+    task: Task = plugins.load("tasks", config.task_name)(config.task)
+    adapter: Adapter = plugins.load("adapters", config.adapter_name)(config.adapter)
+    network = _network(config, task, splits.target, backbone, adapter)
+    loss = task.loss(splits.target, label_smoothing=config.train.label_smoothing)
+    training, validation = (
+        predict.encode_rows(rows, tokenizer, config, folder / name, task.targets(rows, splits.target))
+        for name, rows in ((name, splits.tables[name]) for name in ("train", "validation"))
+    )
+    if network.depth:
+        journal.note(f"reading the rows through {network.depth} frozen layers, once")
+        for name, examples in (("train", training), ("validation", validation)):
+            warm.keep_states(network, examples, folder / name / "hidden.bin", runs_on)
+    if config.train.warm_start and not started:
+        journal.note(f"fitting the head on the features of {min(len(training), config.train.warm_start_rows)} rows")
+        warm.start_head(network, training, loss, config.train.warm_start_rows, config.train.seed, runs_on)
+    if config.train.micro_tokens is None:
+        micro_tokens = warm.measure_micro_tokens(network, training, loss, config.train.batch_size, runs_on)
+        config = configs.fill(config, train={"micro_tokens": micro_tokens})
+    return Learner(config, task, splits.target, adapter, network, tokenizer, training, validation, splits, runs_on, loss)
+
+
+def choose(config: Config, base: str, backbone: Backbone, splits: Splits, runs_on: Machine) -> Config:
+    """Fill in what the user left open, so that the saved config says what was done."""
+    adapter = plugins.load("adapters", config.adapter_name)
+    rate = config.train.learning_rate or adapter.learning_rate * min(1.0, _REFERENCE_WIDTH / backbone.width)
+    head_rate = config.train.head_learning_rate or max(rate, min(_LARGEST_HEAD_RATE, _HEAD_RATE * rate))
+    pooling = backbone.pooling if config.model.pooling == "auto" else config.model.pooling
+    assert splits.target is not None
+    task = plugins.load("tasks", config.task_name)(config.task)
+    return configs.fill(
+        config,
+        columns=splits.columns,
+        task=task.choose(splits.target, paired="text_pair" in splits.columns, sentence_encoder=backbone.is_sentence_encoder),
+        model={"base": base, "max_length": choose_max_length(np.array([]), backbone.max_length or _NO_LIMIT, config.model.max_length), "pooling": pooling},
+        train={
+            "learning_rate": rate,
+            "head_learning_rate": head_rate,
+            "precision": runs_on.precision,
+            "threads": runs_on.threads,
+            "metric": config.train.metric or task.metric(splits.target),
+        },
+    )
+
+
+def _network(config: Config, task: Task, target: Target, backbone: Backbone, adapter: Adapter) -> Network:
+    import torch
+
+    adapter.apply(backbone)
+    if config.train.freeze_embeddings:
+        backbone.embeddings.requires_grad_(False)
+    if config.train.gradient_checkpointing:
+        backbone.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if config.train.compile:
+        backbone.model.compile(dynamic=True)
+    depth = adapter.frozen_depth(backbone)
+    if depth and depth < backbone.depth and not backbone.can_split:
+        depth = 0
+    torch.manual_seed(config.train.seed)
+    head = task.head(backbone.width, target, pooling=config.model.pooling, dropout=config.model.dropout)
+    return Network(backbone, head, depth=depth)

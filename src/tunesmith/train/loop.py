@@ -1,0 +1,325 @@
+"""The training loop: steps, evaluations, checkpoints, and the best weights at the end.
+
+It is exact: data order, dropout and learning rates follow from the seed and the step alone, so a run that was killed
+and resumed has the losses and weights of one that was not. How a step is cut into micro-batches changes its speed and
+memory but not its meaning: every row of the step weighs the same.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from tunesmith import machine
+from tunesmith.config import Train
+from tunesmith.data import batch
+from tunesmith.data.examples import Examples
+from tunesmith.errors import Interrupted, TrainingError
+from tunesmith.heads import RowLoss
+from tunesmith.metrics import higher_is_better
+from tunesmith.network import Network
+from tunesmith.params import steps_in
+from tunesmith.train import optim, regularise, state
+from tunesmith.train.budget import Budget
+from tunesmith.train.journal import Journal
+
+_MOST_ROLLBACKS = 3
+_LEAST_MICRO_TOKENS = 64
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a training run works on.
+
+    Args:
+        examples: training rows, encoded, with targets.
+        loss: loss a row.
+        evaluate: scores of the network on the validation rows, by metric name.
+        metric: which of these scores chooses the best weights.
+        visits: numbers of the sequences that an epoch visits.
+        folder: where checkpoints and best weights go.
+        budget: when training must stop.
+    """
+
+    network: Network
+    examples: Examples
+    loss: RowLoss
+    kind: str
+    evaluate: Callable[[], dict[str, float]]
+    metric: str
+    train: Train
+    folder: Path
+    journal: Journal
+    accelerator: Accelerator
+    visits: Callable[[int], np.ndarray]
+    budget: Budget
+
+
+@dataclass
+class Course:
+    """Where the run stands; saved in every checkpoint."""
+
+    step: int = 0
+    best_step: int = -1
+    best_score: float | None = None
+    stale: int = 0
+    rollbacks: int = 0
+    rate: float = 1.0
+    seconds: float = 0.0
+    tokens: int = 0
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+def fit(job: Job, *, resume: bool = False) -> Course:
+    """Train to the end, leave the best weights in the network, and say how the run went.
+
+    Raises:
+        Interrupted: the user pressed Ctrl-C; a checkpoint was written first.
+        TrainingError: the loss stayed not finite, or memory ran out on the smallest micro-batch.
+    """
+    loop = _Loop(job)
+    loop.restore() if resume else loop.begin()
+    with job.journal.until_interrupted() as stopped:
+        while not loop.done():
+            loop.step()
+            if loop.evaluation_is_due():
+                loop.evaluate()
+            if loop.checkpoint_is_due() or stopped():
+                loop.save()
+            if stopped():
+                raise Interrupted("stopped by Ctrl-C; the run can go on", hint=f"tunesmith resume {job.folder.parent}")
+    return loop.finish()
+
+
+def has_started(folder: Path) -> bool:
+    """Whether a run left a checkpoint to go on from."""
+    return bool(state.steps(folder))
+
+
+class _Loop:
+    """The state of a running ``fit``, and one method for each thing that happens in it."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.train = job, job.train
+        self.accelerator = job.accelerator
+        self.mixout = regularise.mixout(job.network.backbone, job.train.mixout)
+        optimizer = optim.build(job.network, job.train)
+        self.network, self.optimizer = self.accelerator.prepare(job.network, optimizer)
+        self.average = regularise.Average(job.network, job.train.ema) if job.train.ema else None
+        self.course = Course()
+        self.micro_tokens = job.train.micro_tokens or 4096
+        self.epoch, self.plan = -1, []
+        self.steps_per_epoch = len(self._plan_of(0))
+        asked = math.ceil(job.train.epochs * self.steps_per_epoch)
+        self.total_steps = min(asked, job.train.max_steps or asked)
+        self.evaluate_every = steps_in(job.train.evaluate_every, self.steps_per_epoch)
+        self.saved_at = time.monotonic()
+
+    # beginning and end
+
+    def begin(self) -> None:
+        """Seed everything, judge the weights as they are, and write the checkpoint to fall back on."""
+        torch.manual_seed(self.train.seed + self.accelerator.process_index)
+        self.evaluate()
+        self.save()
+
+    def restore(self) -> None:
+        """Go on from the last checkpoint."""
+        found = state.steps(self.job.folder)
+        if not found:
+            return self.begin()
+        self._load(found[-1])
+        self.job.journal.forget_after(self.course.step)
+
+    def done(self) -> bool:
+        """Whether the steps are done, the time is over or the score stopped improving."""
+        patience = self.train.early_stopping
+        stale = patience is not None and self.course.stale >= patience
+        return self.course.step >= self.total_steps or stale or self.job.budget.is_over
+
+    def finish(self) -> Course:
+        """Evaluate once more if the last steps were not, and put the best weights back."""
+        if self.course.step % self.evaluate_every and self.course.step < self.total_steps:
+            self.evaluate()
+        self.accelerator.wait_for_everyone()
+        self._put_weights(state.read(self.job.folder / "best"))
+        regularise.remove_mixout(self.mixout)
+        self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
+        return self.course
+
+    # one step
+
+    def step(self) -> None:
+        """One optimizer step over one batch, retried in smaller pieces if memory runs out."""
+        began = time.monotonic()
+        indices = self._batch()
+        random = state.random_state()
+        self.job.network.train()
+        optim.set_rates(self.optimizer, self._rate())
+        while True:
+            try:
+                loss, norm = self._gradients(indices)
+                break
+            except Exception as error:
+                if not machine.is_out_of_memory(error) or self.micro_tokens <= _LEAST_MICRO_TOKENS:
+                    raise
+            self.micro_tokens //= 2
+            self.optimizer.zero_grad()
+            state.set_random_state(random)
+            self.job.journal.note(f"out of memory: micro-batches are cut to {self.micro_tokens} tokens, the step stays the same")
+        if not math.isfinite(loss):
+            return self._roll_back(loss)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.average:
+            self.average.update()
+        tokens = int(self.job.examples.lengths[indices].sum())
+        self.course.step += 1
+        self.course.tokens += tokens
+        self.course.seconds += time.monotonic() - began
+        self._record(loss, norm)
+
+    def _gradients(self, indices: np.ndarray) -> tuple[float, float]:
+        """Accumulate the gradient of one step; returns its mean loss and the gradient's norm before clipping."""
+        total = 0.0
+        mine = indices[self.accelerator.process_index :: self.accelerator.num_processes]
+        pieces = batch.micro_batches(self.job.examples.lengths[mine], mine, self.micro_tokens)
+        for number, piece in enumerate(pieces, 1):
+            with regularise.no_sync_until(self.accelerator, self.network, last=number == len(pieces)):
+                losses = self._losses(piece)
+                loss = losses.sum() * (self.accelerator.num_processes / len(indices))
+                self.accelerator.backward(loss)
+            total += float(loss.detach())
+        optim.shape_gradients(self.job.network, self.train, self.course.step)
+        weights = list(optim.trainable(self.job.network))
+        limit = self.train.gradient_clip or math.inf
+        norm = self.accelerator.clip_grad_norm_(weights, limit)
+        return total, float(norm)
+
+    def _losses(self, piece: np.ndarray) -> Tensor:
+        """Loss of each row of a micro-batch (B,); with R-Drop, of two passes and their divergence."""
+        device = self.accelerator.device
+        inputs = {name: tensor.to(device) for name, tensor in self.job.examples.collate(piece).items()}
+        targets = self.job.examples.targets_of(piece).to(device)
+        outputs = self.network(inputs)
+        losses = self.job.loss(outputs, targets)
+        if not self.train.r_drop:
+            return losses
+        again = self.network(inputs)
+        both = (losses + self.job.loss(again, targets)) / 2
+        return both + self.train.r_drop * regularise.divergence(self.job.kind, outputs, again)
+
+    def _batch(self) -> np.ndarray:
+        epoch, position = divmod(self.course.step, self.steps_per_epoch)
+        if epoch != self.epoch:
+            self.epoch, self.plan = epoch, self._plan_of(epoch)
+        return self.plan[position % len(self.plan)]
+
+    def _plan_of(self, epoch: int) -> list[np.ndarray]:
+        """The batches of an epoch; they depend on the seed and the epoch alone."""
+        batches = batch.Batches(self.job.examples.lengths, self.train.batch_size, self.train.batch_tokens, seed=self.train.seed)
+        return batches.epoch(epoch, self.job.visits(epoch))
+
+    def _rate(self) -> float:
+        """Share of the peak learning rate; a run that must end in time anneals by the clock."""
+        done = max((self.course.step + 1) / (self.total_steps + 1), self.job.budget.share_used)
+        return optim.factor(done, self.train) * self.course.rate
+
+    def _record(self, loss: float, norm: float) -> None:
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        values = {"loss": loss, "learning_rate": max(rates), "gradient_norm": norm}
+        epoch = self.course.step / self.steps_per_epoch
+        self.job.journal.step(self.course.step, self.total_steps, epoch, values, self.course.tokens, self.course.seconds)
+
+    # evaluation
+
+    def evaluation_is_due(self) -> bool:
+        """Every ``evaluate_every``, and after the last step."""
+        return self.course.step % self.evaluate_every == 0 or self.course.step == self.total_steps
+
+    def evaluate(self) -> None:
+        """Score the validation rows, remember the best weights, and lower the rate on a plateau."""
+        random = state.random_state()
+        swap = self.average.swapped() if self.average else regularise.nothing()
+        with swap:
+            began = time.monotonic()
+            scores = self.job.evaluate()
+            self.job.budget.evaluated(time.monotonic() - began)
+            score = scores[self.job.metric] * (1 if higher_is_better(self.job.metric) else -1)
+            better = self.course.best_score is None or score > self.course.best_score + self.train.early_stopping_delta
+            if better:
+                self.course.best_score, self.course.best_step, self.course.stale = score, self.course.step, 0
+                self.course.scores = scores
+                self._save_best()
+        if not better:
+            self.course.stale += 1
+            if self.train.schedule == "plateau" and self.course.stale % self.train.patience == 0:
+                self.course.rate /= 2
+        state.set_random_state(random)
+        self.job.journal.evaluation(self.course.step, self.course.step / self.steps_per_epoch, scores, self.job.metric, better, self.course.seconds)
+
+    # checkpoints
+
+    def checkpoint_is_due(self) -> bool:
+        """By the clock; when a checkpoint is written changes no result."""
+        return time.monotonic() - self.saved_at >= self.train.checkpoint_every
+
+    def save(self) -> None:
+        """Write a checkpoint of everything that the next step depends on."""
+        if self.accelerator.is_main_process:
+            value = {
+                "course": asdict(self.course),
+                "weights": self._weights(),
+                "optimizer": self.optimizer.state_dict(),
+                "average": self.average.weights if self.average else {},
+                "random": state.random_state(),
+                "micro_tokens": self.micro_tokens,
+            }
+            state.save(value, self.job.folder, self.course.step)
+        self.accelerator.wait_for_everyone()
+        self.saved_at = time.monotonic()
+
+    def _load(self, folder: Path) -> None:
+        value = state.read(folder)
+        self.course = Course(**value["course"])
+        self._put_weights(value["weights"])
+        self.optimizer.load_state_dict(value["optimizer"])
+        if self.average:
+            self.average.weights = value["average"]
+        state.set_random_state(value["random"])
+        self.micro_tokens = value["micro_tokens"]
+
+    def _roll_back(self, loss: float) -> None:
+        """Return to the last checkpoint with half the learning rate."""
+        at, rollbacks, rate = self.course.step, self.course.rollbacks + 1, self.course.rate / 2
+        self.optimizer.zero_grad()
+        if rollbacks > _MOST_ROLLBACKS:
+            hint = "lower train.learning_rate, set train.precision fp32, or look at the rows of that step"
+            raise TrainingError(f"the loss was {loss} at step {at} for the {rollbacks}th time", hint=hint)
+        self._load(state.steps(self.job.folder)[-1])
+        self.course.rollbacks, self.course.rate = rollbacks, rate
+        self.job.journal.forget_after(self.course.step)
+        self.job.journal.note(f"the loss was {loss} at step {at}: back to step {self.course.step} with half the learning rate")
+        self.save()
+
+    def _save_best(self) -> None:
+        if self.accelerator.is_main_process:
+            state.replace(self.job.folder / "best", self._weights())
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: weight.detach() for name, weight in self.job.network.named_parameters() if weight.requires_grad}
+
+    def _put_weights(self, weights: dict[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, weight in self.job.network.named_parameters():
+                if weight.requires_grad:
+                    weight.copy_(weights[name])
+

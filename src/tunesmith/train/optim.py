@@ -1,0 +1,82 @@
+"""Parameter groups, the optimizer over them and the learning rate of each step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from tunesmith import plugins
+from tunesmith.config import Train
+from tunesmith.network import Network
+
+
+def build(network: Network, train: Train) -> Optimizer:
+    """The chosen optimizer over the network's trainable weights.
+
+    The head has its own learning rate; lower blocks have ``layer_decay`` less than the block above; weight decay
+    spares biases and norms (all weights of one dimension).
+    """
+    groups: list[dict[str, Any]] = []
+    for weights, rate, inner in _parts(network, train):
+        for decayed in (True, False):
+            chosen = [weight for weight in weights if (weight.ndim > 1) == decayed]
+            if chosen:
+                decay = train.weight_decay if decayed else 0.0
+                groups.append({"params": chosen, "lr": rate, "peak": rate, "weight_decay": decay, "inner": inner, "position": len(groups)})
+    optimizer: Optimizer = plugins.load("train.optimizers", train.optimizer)(groups, train)
+    return optimizer
+
+
+def factor(done: float, train: Train) -> float:
+    """Factor of the peak learning rate after a share ``done`` (0 to 1) of the training: warmup, then the schedule."""
+    done = min(max(done, 0.0), 1.0)
+    if done < train.warmup:
+        return done / train.warmup
+    course = plugins.load("train.schedules", train.schedule)
+    return float(course((done - train.warmup) / (1 - train.warmup), train))
+
+
+def set_rates(optimizer: Optimizer, share_of_peak: float) -> None:
+    """Set every group's learning rate to a share of its peak."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * share_of_peak
+
+
+def shape_gradients(network: nn.Module, train: Train, step: int) -> None:
+    """Add what regularises through the gradient: the L1 norm's slope, and decaying noise.
+
+    The noise has variance ``gradient_noise`` squared / (1 + step)^0.55 (Neelakantan et al. 2015).
+    """
+    deviation = train.gradient_noise / (1 + step) ** 0.275
+    for weight in trainable(network):
+        if weight.grad is not None and train.l1:
+            weight.grad.add_(weight.detach().sign(), alpha=train.l1)
+        if weight.grad is not None and deviation:
+            weight.grad.add_(torch.randn_like(weight), alpha=deviation)
+
+
+def trainable(network: nn.Module) -> Iterator[nn.Parameter]:
+    """Weights that train."""
+    return (weight for weight in network.parameters() if weight.requires_grad)
+
+
+def _parts(network: Network, train: Train) -> Iterator[tuple[list[Tensor], float, bool]]:
+    """(weights, peak learning rate, inside the network?) of the head, each block from the top, and the rest."""
+    assert train.learning_rate is not None and train.head_learning_rate is not None
+    seen: set[int] = set()
+
+    def fresh(module: nn.Module) -> list[Tensor]:
+        found = [weight for weight in trainable(module) if id(weight) not in seen]
+        seen.update(id(weight) for weight in found)
+        return list(found)
+
+    yield fresh(network.head), train.head_learning_rate, False
+    rate = train.learning_rate
+    for layer in reversed(list(network.backbone.layers)):
+        yield fresh(layer), rate, True
+        rate *= train.layer_decay
+    yield fresh(network), rate, False

@@ -1,0 +1,96 @@
+"""Regularisers that touch weights or outputs: mixout, weight averaging, R-Drop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
+
+
+nothing = nullcontext
+
+
+class _Mixout(nn.Module):
+    """Each use of a weight takes some of its entries from the pretrained weight (Lee et al. 2020, equation 5)."""
+
+    def __init__(self, pretrained: Tensor, chance: float) -> None:
+        super().__init__()
+        self.register_buffer("pretrained", pretrained.detach().clone(), persistent=False)
+        self.chance = chance
+
+    def forward(self, weight: Tensor) -> Tensor:
+        if not self.training:
+            return weight
+        drop = torch.rand_like(weight) < self.chance
+        return (torch.where(drop, self.pretrained, weight) - self.chance * self.pretrained) / (1 - self.chance)
+
+
+def mixout(module: nn.Module, chance: float) -> list[nn.Module]:
+    """Put mixout on every trainable linear layer of a module; returns the layers, for ``remove_mixout``."""
+    layers = [part for part in module.modules() if isinstance(part, nn.Linear) and part.weight.requires_grad] if chance else []
+    for layer in layers:
+        parametrize.register_parametrization(layer, "weight", _Mixout(layer.weight, chance))
+    return list(layers)
+
+
+def remove_mixout(layers: list[nn.Module]) -> None:
+    """Leave the trained weights in plain layers."""
+    for layer in layers:
+        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
+
+
+class Average:
+    """Exponential moving average of the trained weights: average = decay * average + (1 - decay) * weight."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self._network, self._decay = network, decay
+        self.weights = {name: weight.detach().clone() for name, weight in _named(network)}
+
+    def update(self) -> None:
+        """Follow the weights by one step."""
+        with torch.no_grad():
+            for name, weight in _named(self._network):
+                self.weights[name].lerp_(weight, 1 - self._decay)
+
+    @contextmanager
+    def swapped(self) -> Iterator[None]:
+        """The network has the average's weights inside, its own again afterwards."""
+        own = {name: weight.detach().clone() for name, weight in _named(self._network)}
+        _copy(self._network, self.weights)
+        try:
+            yield
+        finally:
+            _copy(self._network, own)
+
+
+def divergence(kind: str, first: Tensor, second: Tensor) -> Tensor:
+    """How far two outputs (B, O) of one row are apart (B,): symmetric KL, or squared distance of a regression."""
+    if kind == "regression":
+        return (first - second).square().sum(1)
+    if kind == "multi-label":
+        first, second = torch.stack([first, -first], -1), torch.stack([second, -second], -1)
+    p, q = first.log_softmax(-1), second.log_softmax(-1)
+    both = F.kl_div(p, q, log_target=True, reduction="none") + F.kl_div(q, p, log_target=True, reduction="none")
+    return both.flatten(1).sum(1) / 2
+
+
+def no_sync_until(accelerator: Accelerator, network: nn.Module, *, last: bool) -> AbstractContextManager[Any]:
+    """Processes exchange gradients only in the last backward pass of a step."""
+    context: AbstractContextManager[Any] = nullcontext() if last else accelerator.no_sync(network)
+    return context
+
+
+def _named(network: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    return [(name, weight) for name, weight in network.named_parameters() if weight.requires_grad]
+
+
+def _copy(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, weight in _named(network):
+            weight.copy_(weights[name])

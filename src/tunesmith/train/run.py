@@ -1,0 +1,166 @@
+"""A training run, from a config to a bundle with its report."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from accelerate import Accelerator
+
+from tunesmith import bundle, plugins, predict, report
+from tunesmith import config as configs
+from tunesmith.bundle import Bundle
+from tunesmith.config import Config
+from tunesmith.data.prepare import prepare
+from tunesmith.errors import UsageError
+from tunesmith.evaluate import evaluate
+from tunesmith.report import Report
+from tunesmith.train import describe, learner, loop, track
+from tunesmith.train.budget import Budget
+from tunesmith.train.journal import Journal
+from tunesmith.train.learner import Learner
+from tunesmith.train.loop import Course
+
+WORK = ".work"
+"""Folder inside a run that holds what only training needs; it goes away when the run is finished."""
+
+GOLDEN_ROWS = 16
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder (a bundle), its report and its model."""
+
+    folder: Path
+    report: Report
+
+    def model(self) -> predict.Model:
+        """The trained model."""
+        return predict.load(self.folder)
+
+
+def train(config: Config, *, quiet: bool = False) -> Run:
+    """Train, evaluate and save a model as a config says.
+
+    Raises:
+        TunesmithError: anything that a user can mend; what was done until then is kept and can be resumed.
+    """
+    folder = claim(config)
+    bundle.write_text(folder / "config.yaml", configs.to_yaml(config))
+    return _carry_out(config, folder, resumed=False, quiet=quiet)
+
+
+def resume(folder: Path, *, quiet: bool = False) -> Run:
+    """Go on with a run that was stopped or killed.
+
+    Raises:
+        UsageError: there is no such run, or it is finished.
+    """
+    if not (folder / "config.yaml").exists():
+        raise UsageError("no run to resume", where=str(folder), hint="a run folder holds a config.yaml")
+    if (folder / "report.json").exists():
+        raise UsageError("the run is finished", where=str(folder), hint=f"tunesmith train {folder / 'config.yaml'} repeats it")
+    return _carry_out(configs.resolve(folder / "config.yaml", environment={}), folder, resumed=True, quiet=quiet)
+
+
+def _carry_out(config: Config, folder: Path, *, resumed: bool, quiet: bool) -> Run:
+    began = time.monotonic()
+    accelerator = track.start(config, folder)
+    journal = Journal(folder / "log.jsonl", accelerator, quiet=quiet)
+    splits = prepare(config, plugins.load("tasks", config.task_name)(config.task), folder / WORK / "data")
+    splits.stop_on_errors()
+    learned = learner.build(config, splits, folder / WORK / "rows", journal, started=resumed and loop.has_started(folder / WORK))
+    bundle.write_text(folder / "config.yaml", configs.to_yaml(learned.config))
+    course = _learn(learned, folder, journal, accelerator, began, resumed)
+    saved = _save(learned, folder)
+    test = splits.tables.get("test")
+    result = evaluate(predict.load(folder), test if test is not None else splits.tables["validation"])
+    written = describe.report(learned, result, course, saved, seconds=time.monotonic() - began)
+    report.write(written, result.predictions, folder)
+    track.finish(accelerator, result.metrics)
+    shutil.rmtree(folder / WORK)
+    return Run(folder, written)
+
+
+def _learn(learned: Learner, folder: Path, journal: Journal, accelerator: Accelerator, began: float, resumed: bool) -> Course:
+    """Train the network; it holds the best weights afterwards."""
+    rows = {name: len(table) for name, table in learned.splits.tables.items()}
+    job = loop.Job(
+        network=learned.network,
+        examples=learned.training,
+        loss=learned.loss,
+        kind=learned.target.kind,
+        evaluate=learned.scores,
+        metric=learned.metric,
+        train=learned.config.train,
+        folder=folder / WORK,
+        journal=journal,
+        accelerator=accelerator,
+        visits=learned.visits,
+        budget=Budget(learned.config.train.max_time, began, 1 + rows.get("test", 0) / rows["validation"]),
+    )
+    return loop.fit(job, resume=resumed)
+
+
+def _save(learned: Learner, folder: Path) -> Bundle:
+    """Decide what is decided on the validation rows, then write the bundle with golden answers."""
+    predictions = learned.validate()
+    learned = dataclasses.replace(learned, target=learned.task.tune(predictions, learned.target))
+    golden = _golden(learned, predictions.scores)
+    bundle.write_text(folder / "golden.jsonl", golden)
+    return bundle.write(folder, learned.network, learned.tokenizer, learned.config, learned.target, learned.adapter)
+
+
+def _golden(learned: Learner, scores: np.ndarray) -> str:
+    """The first validation rows with their scores, to be replayed wherever the bundle is loaded anew."""
+    rows = learned.splits.tables["validation"].select(["text", "text_pair"]).slice(0, GOLDEN_ROWS).to_pylist()
+    lines = [{"input": {name: value for name, value in row.items() if value is not None}, "scores": score.tolist()} for row, score in zip(rows, scores, strict=False)]
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+
+
+def claim(config: Config) -> Path:
+    """Make the run's folder; one that holds something is never written over.
+
+    Raises:
+        UsageError: it exists and is not empty, or cannot be made.
+    """
+    wanted = Path(config.out) if config.out else None
+    try:
+        if wanted is None:
+            return _numbered(Path("runs"), f"{_stem(config.data.train or 'data')}-{config.task_name}")
+        if wanted.exists() and (not wanted.is_dir() or any(wanted.iterdir())):
+            unfinished = (wanted / "config.yaml").exists() and not (wanted / "report.json").exists()
+            hint = f"go on with it: tunesmith resume {wanted}" if unfinished else "choose another --out, or move it away"
+            raise UsageError("the run folder is not empty", where=str(wanted), hint=hint)
+        wanted.mkdir(parents=True, exist_ok=True)
+        (wanted / ".writable").touch()
+        (wanted / ".writable").unlink()
+    except OSError as error:
+        raise UsageError(f"the run folder cannot be written: {error.strerror}", where=str(wanted or "runs"), hint="choose another --out") from None
+    return wanted
+
+
+def _numbered(parent: Path, name: str) -> Path:
+    """The first of ``name``, ``name-2``, ``name-3`` ... that is not there yet, made."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            continue
+    raise AssertionError("numbers do not end")
+
+
+def _stem(reference: str) -> str:
+    """A short name for the data, for the run's folder."""
+    path = Path(reference.rstrip("/"))
+    stem = path.name.split(".")[0]
+    return f"{path.parent.name}-{stem}" if stem in ("train", "data") and path.parent.name else stem

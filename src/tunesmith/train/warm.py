@@ -1,0 +1,117 @@
+"""What is done with the frozen base model before training: keep its states, start the head, measure the machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tunesmith import heads, machine
+from tunesmith.data import batch
+from tunesmith.data.examples import Examples
+from tunesmith.engines.pytorch import Engine
+from tunesmith.errors import TrainingError
+from tunesmith.heads import RowLoss
+from tunesmith.machine import Machine
+from tunesmith.network import Network
+
+_CANDIDATE_MICRO_TOKENS = (2048, 4096, 8192, 16384)
+
+
+def keep_states(network: Network, examples: Examples, where: Path, runs_on: Machine) -> None:
+    """Compute what the frozen lower blocks give for these examples once, and use it from then on.
+
+    With every block frozen it is the head's features, in memory; otherwise the hidden states, in a file.
+    """
+    if network.depth == network.backbone.depth and network.head.pooling.query is None:
+        examples.keep_features(features(network, examples, np.arange(len(examples)), runs_on))
+        return
+    _check_space(network, examples, where, runs_on)
+    store = examples.keep_hidden(where, network.backbone.width, runs_on.precision)
+    for indices in batch.SortedBatches.of(examples.lengths, micro_tokens=Engine.batch_tokens).batches:
+        with _no_gradient(runs_on):
+            inputs = {"attention_mask": None, **_moved(examples.tokens(indices), runs_on)}
+            hidden = network.backbone.lower(inputs, network.depth)
+        for slot, states in zip(examples.slots(indices), hidden, strict=True):
+            store.put(slot, states)
+
+
+def features(network: Network, examples: Examples, chosen: np.ndarray, runs_on: Machine) -> Tensor:
+    """What the head's last layer sees of the chosen sequences, (N, F), without dropout and gradient."""
+    network.to(runs_on.device).eval()
+    plan = batch.SortedBatches.of(examples.lengths[chosen], micro_tokens=Engine.batch_tokens)
+    found = []
+    with _no_gradient(runs_on):
+        for places in plan.batches:
+            inputs = _moved(examples.collate(chosen[places]), runs_on)
+            found.append((inputs["features"] if "features" in inputs else network.features(inputs)).float().cpu())
+    return torch.cat(found)[torch.from_numpy(plan.inverse)]
+
+
+def start_head(network: Network, examples: Examples, loss: RowLoss, most_rows: int, seed: int, runs_on: Machine) -> None:
+    """Fit the head to the frozen base model on some of the training rows, so that training starts where a linear probe ends."""
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(examples))[:most_rows])
+    found = features(network, examples, chosen, runs_on)
+    network.head.cpu()
+    heads.fit_linear(network.head, found, examples.targets_of(chosen), loss)
+    network.head.to(runs_on.device)
+
+
+def measure_micro_tokens(network: Network, examples: Examples, loss: RowLoss, batch_rows: int, runs_on: Machine) -> int:
+    """The tokens of one forward and backward pass that go fastest on this machine, found by trying a few.
+
+    It is only measured where a step is larger than the smallest candidate, and it leaves no trace in the network.
+    """
+    longest = np.argsort(-examples.lengths, kind="stable")[:batch_rows]
+    largest = int(examples.lengths[longest].sum())
+    candidates = [tokens for tokens in _CANDIDATE_MICRO_TOKENS if tokens < largest]
+    if not candidates:
+        return max(_CANDIDATE_MICRO_TOKENS[0], largest)
+    speeds = {}
+    network.to(runs_on.device).train()
+    for tokens in [*candidates, largest][:len(_CANDIDATE_MICRO_TOKENS)]:
+        try:
+            piece = batch.micro_batches(examples.lengths[longest], longest, tokens)[0]
+            _pass(network, examples, loss, piece, runs_on)
+            began = time.monotonic()
+            _pass(network, examples, loss, piece, runs_on)
+            speeds[tokens] = examples.lengths[piece].sum() / (time.monotonic() - began)
+        except Exception as error:
+            if not machine.is_out_of_memory(error):
+                raise
+            break
+        finally:
+            network.zero_grad()
+    if not speeds:
+        raise TrainingError("not even the smallest micro-batch fits in memory", hint="lower model.max_length or take a smaller model.base")
+    return max(speeds, key=lambda tokens: speeds[tokens])
+
+
+def _pass(network: Network, examples: Examples, loss: RowLoss, piece: np.ndarray, runs_on: Machine) -> None:
+    inputs = _moved(examples.collate(piece), runs_on)
+    with torch.autocast(runs_on.device, dtype=torch.bfloat16, enabled=runs_on.precision == "bf16"):
+        outputs = network(inputs)
+    loss(outputs, examples.targets_of(piece).to(runs_on.device)).mean().backward()
+
+
+@contextmanager
+def _no_gradient(runs_on: Machine) -> Iterator[None]:
+    with torch.no_grad(), torch.autocast(runs_on.device, dtype=torch.bfloat16, enabled=runs_on.precision == "bf16"):
+        yield
+
+
+def _moved(inputs: dict[str, Tensor], runs_on: Machine) -> dict[str, Tensor]:
+    return {name: tensor.to(runs_on.device) for name, tensor in inputs.items()}
+
+
+def _check_space(network: Network, examples: Examples, where: Path, runs_on: Machine) -> None:
+    needed = int(examples.lengths.sum()) * network.backbone.width * (2 if runs_on.precision == "bf16" else 4)
+    free = machine.free_disk_bytes(where)
+    if needed > free * 0.9:
+        hint = "free some space, lower model.max_length, or take adapter.name full or lora, which keep nothing"
+        raise TrainingError(f"keeping the frozen layers' states takes {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free", hint=hint)
