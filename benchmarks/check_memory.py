@@ -18,10 +18,46 @@ import time
 from pathlib import Path
 
 LABELS = ("delivery", "refund", "account", "praise", "other")
-WORDS = (
-    "the order arrived late and box was broken please send a new one my account cannot be opened since yesterday "
-    "thank you for quick help service phone number payment card refund still missing after two weeks great product"
-).split()
+WORDS = [
+    "the",
+    "order",
+    "arrived",
+    "late",
+    "and",
+    "box",
+    "was",
+    "broken",
+    "please",
+    "send",
+    "a",
+    "new",
+    "one",
+    "my",
+    "account",
+    "cannot",
+    "be",
+    "opened",
+    "since",
+    "yesterday",
+    "thank",
+    "you",
+    "for",
+    "quick",
+    "help",
+    "service",
+    "phone",
+    "number",
+    "payment",
+    "card",
+    "refund",
+    "still",
+    "missing",
+    "after",
+    "two",
+    "weeks",
+    "great",
+    "product",
+]
 
 
 def main(rows: int) -> None:

@@ -25,7 +25,9 @@ CHAT_TEMPLATE = (
 _WIDTH, _DEPTH, _HEADS, _POSITIONS = 32, 2, 2, 64
 
 
-def write_tiny(folder: str | Path, family: Family = "bert", texts: Sequence[str] = TEXTS, *, seed: int = 0, vocabulary: int = 300) -> Path:
+def write_tiny(
+    folder: str | Path, family: Family = "bert", texts: Sequence[str] = TEXTS, *, seed: int = 0, vocabulary: int = 300
+) -> Path:
     """Write a random model (width 32, 2 blocks, 2 heads, 64 positions) and a tokenizer made from ``texts``.
 
     The same arguments give the same files. bert has a WordPiece tokenizer in lower case; the others byte-level BPE.
@@ -54,7 +56,9 @@ def _tokenizer(family: Family, texts: Sequence[str], vocabulary: int) -> Any:
     if template := _TEMPLATES.get(family):
         core.post_processor = _template(core, *template)
     inputs = ["input_ids", "token_type_ids", "attention_mask"] if family == "bert" else ["input_ids", "attention_mask"]
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, model_max_length=_POSITIONS, model_input_names=inputs, **names)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, model_max_length=_POSITIONS, model_input_names=inputs, **names
+    )
     if family == "llama":
         tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
@@ -88,8 +92,20 @@ def _byte_pairs(texts: Sequence[str], specials: list[str], vocabulary: int) -> A
 
 
 _SPECIAL: dict[Family, dict[str, str]] = {
-    "bert": {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"},
-    "roberta": {"cls_token": "<s>", "pad_token": "<pad>", "sep_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"},
+    "bert": {
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "mask_token": "[MASK]",
+    },
+    "roberta": {
+        "cls_token": "<s>",
+        "pad_token": "<pad>",
+        "sep_token": "</s>",
+        "unk_token": "<unk>",
+        "mask_token": "<mask>",
+    },
     "gpt2": {"eos_token": "<|endoftext|>"},
     "llama": {"bos_token": "<s>", "eos_token": "</s>"},
     "t5": {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"},
@@ -115,13 +131,24 @@ def _model(family: Family, tokenizer: Any) -> Any:
     import transformers as t
 
     size = len(tokenizer)
-    same = {"hidden_size": _WIDTH, "num_hidden_layers": _DEPTH, "num_attention_heads": _HEADS, "intermediate_size": 2 * _WIDTH}
-    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    same = {
+        "hidden_size": _WIDTH,
+        "num_hidden_layers": _DEPTH,
+        "num_attention_heads": _HEADS,
+        "intermediate_size": 2 * _WIDTH,
+    }
+    ends = {
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
     if family == "bert":
         return t.BertModel(t.BertConfig(vocab_size=size, max_position_embeddings=_POSITIONS, **same))
     if family == "roberta":
         pad = tokenizer.pad_token_id
-        config = t.RobertaConfig(vocab_size=size, max_position_embeddings=_POSITIONS + pad + 1, type_vocab_size=1, pad_token_id=pad, **same)
+        config = t.RobertaConfig(
+            vocab_size=size, max_position_embeddings=_POSITIONS + pad + 1, type_vocab_size=1, pad_token_id=pad, **same
+        )
         return t.RobertaModel(config)
     if family == "gpt2":
         return t.GPT2LMHeadModel(
@@ -130,4 +157,6 @@ def _model(family: Family, tokenizer: Any) -> Any:
     if family == "llama":
         return t.LlamaForCausalLM(t.LlamaConfig(vocab_size=size, max_position_embeddings=_POSITIONS, **same, **ends))
     sizes = {"d_model": _WIDTH, "d_kv": _WIDTH // _HEADS, "d_ff": 2 * _WIDTH, "num_layers": _DEPTH, "num_heads": _HEADS}
-    return t.T5ForConditionalGeneration(t.T5Config(vocab_size=size, n_positions=_POSITIONS, decoder_start_token_id=0, **sizes, **ends))
+    return t.T5ForConditionalGeneration(
+        t.T5Config(vocab_size=size, n_positions=_POSITIONS, decoder_start_token_id=0, **sizes, **ends)
+    )

@@ -1,6 +1,5 @@
 """``python -m tunesmith`` and the ``tunesmith`` script."""
 
-
 from tunesmith.cli import entry
 
 if __name__ == "__main__":

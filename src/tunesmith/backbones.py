@@ -42,7 +42,9 @@ def load(
     path = Path(path)
     try:
         with quiet.transformers():
-            model = pretrained.read(path, hidden_dropout=hidden_dropout, attention_dropout=attention_dropout, dtype=dtype)
+            model = pretrained.read(
+                path, hidden_dropout=hidden_dropout, attention_dropout=attention_dropout, dtype=dtype
+            )
     except TunesmithError:
         raise
     except Exception as error:  # transformers, safetensors and torch each have their own ways to fail on a bad folder
@@ -62,7 +64,9 @@ def load_tokenizer(path: str | Path) -> Any:
         with quiet.transformers():
             tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # each kind of tokenizer fails in its own way
-        raise SourceError(f"no tokenizer can be read in {path}: {_first_line(error)}", hint="it should hold a tokenizer.json") from error
+        raise SourceError(
+            f"no tokenizer can be read in {path}: {_first_line(error)}", hint="it should hold a tokenizer.json"
+        ) from error
     if not tokenizer.is_fast:
         raise SourceError(f"the tokenizer in {path} has no fast form", hint="save the model with a tokenizer.json")
     if tokenizer.pad_token is None:
@@ -117,7 +121,7 @@ class Backbone(nn.Module):
         module: nn.Module = self.model.get_input_embeddings()
         return module
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, **extra: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None, **extra: Tensor) -> Tensor:
         """Token vectors of the last layer.
 
         Args:
@@ -131,7 +135,7 @@ class Backbone(nn.Module):
         hidden: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask, **extra).last_hidden_state
         return hidden
 
-    def lower(self, batch: Mapping[str, Tensor], depth: int) -> Tensor:
+    def lower(self, batch: Mapping[str, Any], depth: int) -> Tensor:
         """Hidden states after the first ``depth`` blocks, without dropout and gradient, so that they can be kept.
 
         Args:
@@ -148,7 +152,7 @@ class Backbone(nn.Module):
         with _evaluating(self), torch.no_grad():
             return self._lower(batch, depth)
 
-    def upper(self, hidden: Tensor, attention_mask: Tensor, depth: int, **extra: Tensor) -> Tensor:
+    def upper(self, hidden: Tensor, attention_mask: Tensor | None, depth: int, **extra: Tensor) -> Tensor:
         """Token vectors of the last layer, from the hidden states that ``lower`` gave for the same ``depth``.
 
         Blocks below ``depth`` are not run; gradients reach those above, and ``hidden``.
@@ -199,7 +203,7 @@ class Backbone(nn.Module):
                 return False
         return split.shape == whole.shape and torch.allclose(split, whole, atol=1e-4, rtol=1e-3)
 
-    def _lower(self, batch: Mapping[str, Tensor], depth: int) -> Tensor:
+    def _lower(self, batch: Mapping[str, Any], depth: int) -> Tensor:
         def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             raise _Reached(args[0] if args else kwargs["hidden_states"])
 
@@ -218,7 +222,7 @@ class Backbone(nn.Module):
             hook.remove()
         raise RuntimeError(f"block {depth} was not run")
 
-    def _upper(self, hidden: Tensor, attention_mask: Tensor, depth: int, **extra: Tensor) -> Tensor:
+    def _upper(self, hidden: Tensor, attention_mask: Tensor | None, depth: int, **extra: Tensor) -> Tensor:
         def substitute(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
             return ((hidden, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": hidden})
 
@@ -228,14 +232,13 @@ class Backbone(nn.Module):
         # The model's own forward makes masks and positions, so it runs whole: on ids that do not matter, past blocks that do nothing.
         rest = self._rest_of_output
         ids = torch.zeros(hidden.shape[:2], dtype=torch.long, device=hidden.device)
-        with _forwards(self.layers[:depth], skip):
-            if depth == self.depth:
-                return self(ids, attention_mask, **extra)
-            hook = self.layers[depth].register_forward_pre_hook(substitute, with_kwargs=True)
-            try:
-                return self(ids, attention_mask, **extra)
-            finally:
-                hook.remove()
+        entry = self.layers[depth] if depth < self.depth else nn.Identity()
+        hook = entry.register_forward_pre_hook(substitute, with_kwargs=True)
+        try:
+            with _forwards(self.layers[:depth], skip):
+                return self.forward(ids, attention_mask, **extra)
+        finally:
+            hook.remove()
 
     @functools.cached_property
     def _rest_of_output(self) -> tuple[None, ...] | None:
@@ -256,10 +259,11 @@ class Backbone(nn.Module):
     @property
     def _probe_ids(self) -> Tensor:
         table: Any = self.embeddings
-        return torch.arange(3, 6, device=table.weight.device)[None] % table.num_embeddings
+        ids: Tensor = torch.arange(3, 6, device=table.weight.device)[None] % table.num_embeddings
+        return ids
 
 
-class _Reached(Exception):
+class _Reached(Exception):  # noqa: N818 - no error
     """Ends a forward pass at the block where it was to end."""
 
     def __init__(self, hidden: Tensor) -> None:

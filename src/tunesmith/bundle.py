@@ -1,11 +1,11 @@
 """The bundle: the folder that a run leaves, complete enough to answer, and readable by the field's own libraries.
 
-    config.yaml            the run's config, completely filled
-    bundle.json            what was learned beside weights: labels, thresholds, precision, hashes, versions
-    config.json, *.safetensors, tokenizer...   the base model as transformers saves it, or the adapter as PEFT does
-    head/, 1_Pooling/, modules.json            the head, in sentence-transformers' layout where that can express it
-    golden.jsonl           a few inputs with their outputs, replayed wherever the bundle is loaded anew
-    report.json, report.html, README.md, predictions.jsonl   how good it is
+config.yaml            the run's config, completely filled
+bundle.json            what was learned beside weights: labels, thresholds, precision, hashes, versions
+config.json, *.safetensors, tokenizer...   the base model as transformers saves it, or the adapter as PEFT does
+head/, 1_Pooling/, modules.json            the head, in sentence-transformers' layout where that can express it
+golden.jsonl           a few inputs with their outputs, replayed wherever the bundle is loaded anew
+report.json, report.html, README.md, predictions.jsonl   how good it is
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith import config as configs
-from tunesmith import plugins, sources
+from tunesmith import plugins, quiet, sources
 from tunesmith.config import Config
 from tunesmith.errors import BundleError
 from tunesmith.tasks.base import Target, Task
@@ -89,7 +89,11 @@ class Bundle:
         source = sources.resolve(self.config.model.base)
         if sources.fingerprint(source.path) != self.base_fingerprint:
             hint = "the adapter only fits the base model that it was trained on"
-            raise BundleError(f"the base model {self.config.model.base} has changed since this bundle was made", where=str(self.folder), hint=hint)
+            raise BundleError(
+                f"the base model {self.config.model.base} has changed since this bundle was made",
+                where=str(self.folder),
+                hint=hint,
+            )
         backbone = backbones.load(source.path)
         adapter.restore(backbone, self.folder)
         return backbone
@@ -98,7 +102,9 @@ class Bundle:
 def new_head(bundle: Bundle, width: int | None = None) -> Any:
     """A head of the bundle's form, with fresh weights."""
     described = json.loads((bundle.folder / "head" / "config.json").read_text(encoding="utf-8"))
-    return bundle.task.head(width or described["width"], bundle.target, pooling=bundle.config.model.pooling, dropout=0.0)
+    return bundle.task.head(
+        width or described["width"], bundle.target, pooling=bundle.config.model.pooling, dropout=0.0
+    )
 
 
 def open_bundle(folder: str | Path) -> Bundle:
@@ -114,7 +120,9 @@ def open_bundle(folder: str | Path) -> Bundle:
         raise BundleError(f"made by a newer version ({made_by})", where=str(folder), hint="upgrade tunesmith")
     damaged = [name for name, digest in described["files"].items() if not _is_intact(folder / name, digest)]
     if damaged:
-        raise BundleError(f"damaged: {', '.join(damaged)} changed or missing since the bundle was made", where=str(folder))
+        raise BundleError(
+            f"damaged: {', '.join(damaged)} changed or missing since the bundle was made", where=str(folder)
+        )
     config = configs.resolve(folder / "config.yaml", environment={})
     return Bundle(folder, config, Target.from_json(described["target"]), described["base_fingerprint"])
 
@@ -124,21 +132,28 @@ def write(folder: Path, network: Network, tokenizer: Any, config: Config, target
     names = dict(enumerate(target.labels))
     network.backbone.model.config.id2label = names
     network.backbone.model.config.label2id = {label: number for number, label in names.items()}
-    adapter.save(network.backbone, folder)
-    tokenizer.save_pretrained(str(folder))
+    with quiet.transformers():
+        adapter.save(network.backbone, folder)
+        tokenizer.save_pretrained(str(folder))
     _write_head(folder, network)
     write_text(folder / "config.yaml", configs.to_yaml(config))
     fingerprint = None
     if adapter.needs_base:
         assert config.model.base is not None
         fingerprint = sources.fingerprint(sources.resolve(config.model.base).path)
-    weights = sorted(path for path in folder.glob("**/*.safetensors") if not path.relative_to(folder).parts[0].startswith("."))
+    weights = sorted(
+        path for path in folder.glob("**/*.safetensors") if not path.relative_to(folder).parts[0].startswith(".")
+    )
     described = {
         "format": FORMAT,
         "task": config.task_name,
         "target": target.to_json(),
         "base_fingerprint": fingerprint,
-        "versions": {"tunesmith": version("tunesmith"), "python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
+        "versions": {
+            "tunesmith": version("tunesmith"),
+            "python": platform.python_version(),
+            **{name: version(name) for name in _LIBRARIES},
+        },
         "files": {str(path.relative_to(folder)): _digest(path) for path in weights},
     }
     write_text(folder / "bundle.json", json.dumps(described, indent=1, ensure_ascii=False))
@@ -158,9 +173,14 @@ def _write_head(folder: Path, network: Network) -> None:
 
     head, width = network.head, network.backbone.width
     (folder / "head").mkdir(exist_ok=True)
-    save_file({name: weight.contiguous() for name, weight in head.state_dict().items()}, folder / "head" / "model.safetensors")
+    save_file(
+        {name: weight.contiguous() for name, weight in head.state_dict().items()}, folder / "head" / "model.safetensors"
+    )
     dense = {"in_features": head.linear.in_features, "out_features": head.linear.out_features, "bias": True}
-    write_text(folder / "head" / "config.json", json.dumps({**dense, "activation_function": "torch.nn.modules.linear.Identity", "width": width}))
+    write_text(
+        folder / "head" / "config.json",
+        json.dumps({**dense, "activation_function": "torch.nn.modules.linear.Identity", "width": width}),
+    )
     modes = {"cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens", "last": "lasttoken"}
     if head.pair or head.pooling.mode not in modes:
         return
@@ -168,13 +188,18 @@ def _write_head(folder: Path, network: Network) -> None:
     pooling = {f"pooling_mode_{name}": mode == head.pooling.mode for mode, name in modes.items()}
     write_text(folder / "1_Pooling" / "config.json", json.dumps({"word_embedding_dimension": width, **pooling}))
     parts = [("", "Transformer"), ("1_Pooling", "Pooling"), ("head", "Dense")]
-    modules = [{"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{name}"} for number, (path, name) in enumerate(parts)]
+    modules = [
+        {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{name}"}
+        for number, (path, name) in enumerate(parts)
+    ]
     write_text(folder / "modules.json", json.dumps(modules, indent=1))
 
 
 def _describe(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
-        raise BundleError("no such bundle", where=str(folder), hint="a bundle is the folder that `tunesmith train` leaves")
+        raise BundleError(
+            "no such bundle", where=str(folder), hint="a bundle is the folder that `tunesmith train` leaves"
+        )
     file = folder / "bundle.json"
     if not file.exists():
         unfinished = (folder / "config.yaml").exists()

@@ -15,7 +15,9 @@ from filelock import FileLock
 
 from tunesmith.errors import SourceError
 
-MODEL_SUFFIXES = frozenset({".safetensors", ".gguf", ".json", ".txt", ".model", ".jinja", ".spm", ".bpe", ".vocab", ".md"})
+MODEL_SUFFIXES = frozenset(
+    {".safetensors", ".gguf", ".json", ".txt", ".model", ".jinja", ".spm", ".bpe", ".vocab", ".md"}
+)
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".parquet", ".arrow", ".xlsx", ".conll", ".txt", ".md"})
 PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
 _COMPRESSIONS = frozenset({".gz", ".zst"})
@@ -47,21 +49,27 @@ def filled(target: Path, fill: Callable[[Path], None]) -> Path:
     """
     if target.is_dir():
         return target
-    partial = target.with_name(f".{target.name}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.with_name(f".{target.name}.lock")):
             if not target.is_dir():
-                shutil.rmtree(partial, ignore_errors=True)  # left by a killed process: nobody else writes under the lock
-                partial.mkdir()
-                fill(partial)
-                partial.replace(target)
+                _fill(target, fill)
     except OSError as error:
         hint = "free some space, or set TUNESMITH_CACHE to a folder that can be written"
         raise SourceError(f"cannot keep a download in {target.parent}: {error}", hint=hint) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True) if not target.is_dir() else None
     return target
+
+
+def _fill(target: Path, fill: Callable[[Path], None]) -> None:
+    """Make the folder under the lock: what lies in its place was left by a process that was killed."""
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        fill(partial)
+        partial.replace(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def sha256(path: Path) -> str:

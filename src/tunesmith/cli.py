@@ -117,7 +117,9 @@ def _placed(words: list[str], own: dict[str, Leaf]) -> dict[str, Any]:
         elif words:
             values[leaf.path], words = words[0], words[1:]
     if words:
-        raise UsageError(f"too many words: {' '.join(words)}", hint="a value with spaces needs quotes; flags begin with --")
+        raise UsageError(
+            f"too many words: {' '.join(words)}", hint="a value with spaces needs quotes; flags begin with --"
+        )
     return values
 
 
@@ -164,7 +166,7 @@ def _more(command: ModuleType, flags: dict[str, str]) -> dict[str, type[Params]]
         chosen = {name: text for name, text in flags.items() if name in config.PLUGIN_SECTIONS}
         return {"config parameters": config.chosen_class(chosen)}
     if kind == "request":
-        return {f"request parameters of {task}": plugins.load("tasks", task).Request for task in plugins.names("tasks")}
+        return {f"request parameters of {task}": plugins.module("tasks", task).Request for task in plugins.names("tasks")}
     return {}
 
 

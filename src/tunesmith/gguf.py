@@ -51,7 +51,7 @@ def _read(file: Path) -> tuple[Any, Any]:
 
         return _plain_model(file), AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     except ImportError as error:
-        raise SourceError(f"{file.name} cannot be read: {error}", hint="pip install gguf") from error
+        raise SourceError(f"{file.name} cannot be read: {error}", hint="pip install 'tunesmith[gguf]'") from error
     except Exception as error:  # a damaged file fails in whichever of three libraries meets the damage
         raise SourceError(f"{file} cannot be read as GGUF: {error}") from error
 

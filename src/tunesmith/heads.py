@@ -58,7 +58,7 @@ class Head(nn.Module):
 
     def features(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """Text vectors (B, W); of pairs, whose two halves are stacked (2B, T, W), their comparison (B, 2W + 1)."""
-        vectors = self.pooling(hidden, mask)
+        vectors: Tensor = self.pooling(hidden, mask)
         if not self.pair:
             return vectors
         first, second = vectors.chunk(2)
@@ -101,7 +101,9 @@ def binary(weights: Tensor | None = None, *, gamma: float = 0.0, label_smoothing
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         smooth = targets * (1 - label_smoothing) + label_smoothing / 2
-        cells = F.binary_cross_entropy_with_logits(outputs, smooth, reduction="none", pos_weight=None if weights is None else weights.to(outputs))
+        cells = F.binary_cross_entropy_with_logits(
+            outputs, smooth, reduction="none", pos_weight=None if weights is None else weights.to(outputs)
+        )
         if gamma:
             p = outputs.sigmoid()
             cells = cells * (targets * (1 - p) + (1 - targets) * p) ** gamma
@@ -115,7 +117,9 @@ def squared() -> RowLoss:
     return lambda outputs, targets: (outputs.squeeze(1) - targets).square()
 
 
-def fit_linear(head: Head, features: Tensor, targets: Tensor, loss: RowLoss, *, l2: float = 1e-3, iterations: int = 200) -> None:
+def fit_linear(
+    head: Head, features: Tensor, targets: Tensor, loss: RowLoss, *, l2: float = 1e-3, iterations: int = 200
+) -> None:
     """Fit the head's linear layer to frozen features (N, F) with L-BFGS on the task's own loss.
 
     Features are standardised while fitting, so that one ``l2`` suits every base model, and the scaling is folded
@@ -130,10 +134,10 @@ def fit_linear(head: Head, features: Tensor, targets: Tensor, loss: RowLoss, *, 
     def closure() -> Tensor:
         optimizer.zero_grad()
         total = loss(scaled @ weight.T + bias, targets).mean() + l2 * weight.square().sum()
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         return total
 
-    optimizer.step(closure)
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         head.linear.weight.copy_(weight / deviation)
         head.linear.bias.copy_(bias - (weight / deviation) @ mean)

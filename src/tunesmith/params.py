@@ -17,7 +17,16 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError, PydanticUndefined
 
@@ -56,20 +65,25 @@ def param(
     search: Range | Choices | None = None,
     plugin: str | None = None,
     positional: bool = False,
+    name: str | None = None,
 ) -> Any:
     """Declare a parameter.
 
     Args:
         default: its value when none is given; ``...`` makes it required.
         help: one sentence: meaning, unit, what ``None`` does.
-        gt, ge, lt, le: the legal range.
+        gt: with ``ge``, ``lt`` and ``le`` the legal range.
+        ge: see ``gt``.
+        lt: see ``gt``.
+        le: see ``gt``.
         search: the range that a hyperparameter search tries.
         plugin: the kind of plugin that the value names (``"optimizers"``): its names are the legal values.
         positional: on the command line it stands without a flag.
+        name: what users type, where the field itself cannot be called that.
     """
     extra = {"search": search and asdict(search), "plugin": plugin, "positional": positional}
     known: Any = {key: value for key, value in extra.items() if value}
-    return Field(default, description=help, gt=gt, ge=ge, lt=lt, le=le, json_schema_extra=known or None)
+    return Field(default, description=help, gt=gt, ge=ge, lt=lt, le=le, alias=name, json_schema_extra=known or None)
 
 
 class Params(BaseModel):
@@ -130,6 +144,7 @@ class Leaf:
 def leaves(group: type[Params], prefix: str = "") -> Iterator[Leaf]:
     """Every parameter of a group, sections walked depth first, in the order of declaration."""
     for name, field in group.model_fields.items():
+        name = field.alias or name
         section = section_class(field.annotation)
         if section is not None:
             yield from leaves(section, f"{prefix}{name}.")
@@ -190,6 +205,12 @@ def from_text(text: str, annotation: Any) -> Any:
     return [part.strip() for part in text.split(",")]
 
 
+def read_texts(group: type[Params], texts: Mapping[str, str]) -> dict[str, Any]:
+    """``from_text`` for each named text of a group; unknown names stay text, for the check to refuse."""
+    annotations = {leaf.path: leaf.annotation for leaf in leaves(group)}
+    return {name: from_text(text, annotations.get(name, str)) for name, text in texts.items()}
+
+
 def _seconds(value: Any) -> Any:
     if isinstance(value, str) and (found := re.fullmatch(r"\s*([\d.]+)\s*([smhd])\s*", value)):
         return float(found[1]) * _SECONDS[found[2]]
@@ -235,7 +256,9 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
 
 def _leaf(path: str, field: FieldInfo) -> Leaf:
     extra = _extra(field)
-    choices = tuple(str(v) for kind in _alternatives(field.annotation) if get_origin(kind) is Literal for v in get_args(kind))
+    choices = tuple(
+        str(v) for kind in _alternatives(field.annotation) if get_origin(kind) is Literal for v in get_args(kind)
+    )
     if kind := extra.get("plugin"):
         choices = plugins.names(kind)
     search = extra.get("search")
@@ -259,10 +282,17 @@ def _legal(field: FieldInfo, choices: tuple[str, ...]) -> str:
         return f"one of {', '.join(choices)}{optional}"
     words = {int: "whole number", float: "number", str: "text", bool: "true or false"}
     kind = next((kind for kind in kinds if kind is not type(None)), str)
-    name = words.get(kind) or ("list" if get_origin(kind) in (tuple, list) else "mapping" if get_origin(kind) is dict else str(kind))
+    name = words.get(kind) or (
+        "list" if get_origin(kind) in (tuple, list) else "mapping" if get_origin(kind) is dict else str(kind)
+    )
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
     metadata = [*field.metadata, *(m for part in get_args(field.annotation) for m in getattr(part, "__metadata__", ()))]
-    bounds = [f"{sign} {getattr(m, key):g}" for m in metadata for key, sign in signs.items() if getattr(m, key, None) is not None]
+    bounds = [
+        f"{sign} {getattr(m, key):g}"
+        for m in metadata
+        for key, sign in signs.items()
+        if getattr(m, key, None) is not None
+    ]
     return " ".join([name, " and ".join(dict.fromkeys(bounds))]).strip() + optional
 
 

@@ -37,13 +37,16 @@ def load(kind: str, name: str) -> Any:
     Raises:
         UsageError: no such plugin; names the nearest.
     """
+    found = module(kind, name)
+    return getattr(found, singular(kind).capitalize() if _place(kind).is_dir() else name.replace("-", "_"))
+
+
+def module(kind: str, name: str) -> Any:
+    """The module that a plugin is, or is in; its declarations (``Params``, ``Request`` ...) stand beside its class."""
     if name not in names(kind):
         raise UsageError(f"unknown {singular(kind)} '{name}'", hint=did_you_mean(name, names(kind)))
-    identifier = name.replace("-", "_")
-    if _place(kind).is_dir():
-        module = importlib.import_module(f"tunesmith.{kind}.{identifier}")
-        return getattr(module, singular(kind).capitalize())
-    return getattr(importlib.import_module(f"tunesmith.{kind}"), identifier)
+    inside = f".{name.replace('-', '_')}" if _place(kind).is_dir() else ""
+    return importlib.import_module(f"tunesmith.{kind}{inside}")
 
 
 def summary(kind: str, name: str) -> str:

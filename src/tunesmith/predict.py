@@ -66,7 +66,7 @@ class Model:
         """Request parameters: the bundle's defaults with what is given."""
         defaults = dict(self.bundle.config.request)
         origins = {name: f"request parameter {name}" for name in given}
-        return params.check(self.task.Request, {**defaults, **given}, origins)
+        return params.check(plugins.module("tasks", self.bundle.config.task_name).Request, {**defaults, **given}, origins)
 
     def scores(self, rows: pa.Table, request: Any = None) -> np.ndarray:
         """Probabilities or values of canonical rows, one row each."""
@@ -89,12 +89,16 @@ class Model:
         Raises:
             BundleError: they differ by more than 0.02 (of a probability, or of a regression's standard deviation).
         """
-        golden = [json.loads(line) for line in (self.bundle.folder / "golden.jsonl").read_text(encoding="utf-8").splitlines()]
+        golden = [
+            json.loads(line) for line in (self.bundle.folder / "golden.jsonl").read_text(encoding="utf-8").splitlines()
+        ]
         now = self.scores(self._table([row["input"] for row in golden]))
         difference = float(np.abs(now - np.array([row["scores"] for row in golden])).max()) / self.target.scale[1]
         if difference > _GOLDEN_TOLERANCE:
             hint = "the weights, a library or the number format changed; retrain, or use the versions in bundle.json"
-            raise BundleError(f"answers drifted by {difference:.3f} from those at training", where=str(self.bundle.folder), hint=hint)
+            raise BundleError(
+                f"answers drifted by {difference:.3f} from those at training", where=str(self.bundle.folder), hint=hint
+            )
         return difference
 
     def _table(self, inputs: Sequence[Input]) -> pa.Table:
@@ -109,17 +113,26 @@ class Model:
         return pa.Table.from_pylist(rows, schema=self.task.schema())
 
 
-def encode_rows(rows: pa.Table, tokenizer: Any, config: Config, folder: Path, targets: np.ndarray | None = None) -> Examples:
+def encode_rows(
+    rows: pa.Table, tokenizer: Any, config: Config, folder: Path, targets: np.ndarray | None = None
+) -> Examples:
     """Tokenise canonical rows as the config says, into files in a folder.
 
     Texts of a pair that is read separately are encoded apart.
     """
     reading = config.model
     assert reading.max_length is not None
-    options: dict[str, Any] = {"max_length": reading.max_length, "long_text": reading.long_text, "window_overlap": reading.window_overlap}
+    options: dict[str, Any] = {
+        "max_length": reading.max_length,
+        "long_text": reading.long_text,
+        "window_overlap": reading.window_overlap,
+    }
     paired = rows["text_pair"].null_count < len(rows)
     if paired and dict(config.task).get("pairs") == "separate":
-        parts = [encode(rows, tokenizer, folder / f"{column}.arrow", column=column, **options) for column in ("text", "text_pair")]
+        parts = [
+            encode(rows, tokenizer, folder / f"{column}.arrow", column=column, **options)
+            for column in ("text", "text_pair")
+        ]
     else:
         parts = [encode(rows, tokenizer, folder / "text.arrow", pair="text_pair" if paired else None, **options)]
     return Examples(parts, tokenizer.pad_token_id, targets)
@@ -138,7 +151,9 @@ def row_scores(engine: Engine, examples: Examples, task: Task, target: Target, *
     if len(rows) == rows[-1] + 1:
         return scores
     if how == "vote" and target.kind != "regression":
-        scores = np.eye(scores.shape[1])[scores.argmax(1)] if target.kind == "multi-class" else (scores >= 0.5).astype(float)
+        scores = (
+            np.eye(scores.shape[1])[scores.argmax(1)] if target.kind == "multi-class" else (scores >= 0.5).astype(float)
+        )
     sums = np.zeros((rows[-1] + 1, *scores.shape[1:]))
     np.add.at(sums, rows, scores)
     counts = np.bincount(rows).reshape(-1, *[1] * (scores.ndim - 1))

@@ -83,7 +83,11 @@ def pooling(path: Path, config: Any) -> Pooling:
 def max_length(path: Path, model: nn.Module) -> int | None:
     """Most tokens, special ones included: positions of the model, or less where its tokenizer says so; None: no limit."""
     config: Any = model.config
-    limits = [getattr(config, "max_position_embeddings", None), getattr(config, "n_positions", None), _tokenizer_limit(path)]
+    limits = [
+        getattr(config, "max_position_embeddings", None),
+        getattr(config, "n_positions", None),
+        _tokenizer_limit(path),
+    ]
     # RoBERTa and its kin count positions from padding_idx + 1, so 514 positions take 512 tokens.
     for name, module in model.named_modules():
         if name.endswith("position_embeddings") and isinstance(module, nn.Embedding) and module.padding_idx is not None:
@@ -107,12 +111,20 @@ def _model(path: Path, config: Any, dtype: torch.dtype) -> Any:
         options["add_pooling_layer"] = False
     # As kind.from_pretrained, no code in the folder is ever looked at.
     model, found = kind.from_pretrained(
-        path, config=config, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True, **options
+        path,
+        config=config,
+        dtype=dtype,
+        use_safetensors=True,
+        local_files_only=True,
+        output_loading_info=True,
+        **options,
     )
     # Positions that are computed (Marian's sinusoids) are not saved.
     computed = {f"{name}.weight" for name, module in model.named_modules() if "Sinusoidal" in type(module).__name__}
     if missing := sorted(found["missing_keys"] - computed):
-        raise SourceError(f"{len(missing)} weights of the model are missing in {path}", hint=f"the first: {', '.join(missing[:3])}")
+        raise SourceError(
+            f"{len(missing)} weights of the model are missing in {path}", hint=f"the first: {', '.join(missing[:3])}"
+        )
     is_whole = model.config.is_encoder_decoder and not kind.__name__.endswith(("Encoder", "EncoderModel"))
     return model.get_encoder() if is_whole else model
 
@@ -134,7 +146,9 @@ def _model_class(config: Any) -> Any:
 def _set_dropout(config: Any, names: tuple[str, ...], dropout: float | None, parameter: str) -> None:
     own = [name for name in names if getattr(config, name, None) is not None]
     if dropout and not own:
-        raise UsageError(f"{parameter} = {dropout}: a model of type '{config.model_type}' has no such dropout", hint="leave it unset")
+        raise UsageError(
+            f"{parameter} = {dropout}: a model of type '{config.model_type}' has no such dropout", hint="leave it unset"
+        )
     if dropout is not None:
         for name in own:
             setattr(config, name, dropout)

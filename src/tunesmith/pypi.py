@@ -7,6 +7,7 @@ every later use checks the kept files against the digests written down when they
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
@@ -25,7 +26,9 @@ from packaging.utils import canonicalize_name
 from tunesmith import cache, pypi_index
 from tunesmith.errors import SourceError, did_you_mean
 
-_REFERENCE = re.compile(r"pypi://(?P<name>[\w.-]+)==(?P<version>[\w.+!]+)(#(?P<path>[^&]*)(&sha256=(?P<sha256>[0-9a-f]{64}))?)?")
+_REFERENCE = re.compile(
+    r"pypi://(?P<name>[\w.-]+)==(?P<version>[\w.+!]+)(#(?P<path>[^&]*)(&sha256=(?P<sha256>[0-9a-f]{64}))?)?"
+)
 _LOCK = "lock.json"
 
 
@@ -111,15 +114,25 @@ def _found(wanted: Reference, package: Path, lock: Any) -> Fetched:
         return [name for name in names if not wanted.path or name == wanted.path or name.startswith(f"{wanted.path}/")]
 
     files = {name: lock["files"][name] for name in below(lock["files"])}
-    return Fetched(package / "files" / wanted.path, wanted.version, lock["sha256"], files, tuple(below(lock["left_out"])))
+    return Fetched(
+        package / "files" / wanted.path, wanted.version, lock["sha256"], files, tuple(below(lock["left_out"]))
+    )
 
 
 def _verified(wanted: Reference, package: Path, lock: Any) -> Fetched:
     found = _found(wanted, package, lock)
     if not found.files:
         if found.left_out:
-            raise SourceError(f"{wanted.requirement} has no data file at '{wanted.path}': {found.left_out[0]} is code, a pickle or unknown, and is refused")
-        known = sorted({str(parent) for name in lock["files"] for parent in (PurePosixPath(name), *PurePosixPath(name).parents[:-1])})
+            raise SourceError(
+                f"{wanted.requirement} has no data file at '{wanted.path}': {found.left_out[0]} is code, a pickle or unknown, and is refused"
+            )
+        known = sorted(
+            {
+                str(parent)
+                for name in lock["files"]
+                for parent in (PurePosixPath(name), *PurePosixPath(name).parents[:-1])
+            }
+        )
         raise SourceError(f"{wanted.requirement} has no data at '{wanted.path}'", hint=did_you_mean(wanted.path, known))
     for name, digest in found.files.items():
         kept_file = package / "files" / name
@@ -164,9 +177,14 @@ def _archive(wanted: Reference, folder: Path) -> Path:
         return pypi_index.download(search.link, folder)
     if search.unreachable or "Retrying (" in done.stderr:
         where = ", ".join(search.unreachable) or "the package index"
-        raise SourceError(f"cannot fetch {wanted.requirement}: {where} cannot be reached", hint="is there a network, and is pip set up for it?")
+        raise SourceError(
+            f"cannot fetch {wanted.requirement}: {where} cannot be reached",
+            hint="is there a network, and is pip set up for it?",
+        )
     reasons = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-    raise SourceError(f"cannot fetch {wanted.requirement}: no such package or version", hint=reasons[0] if reasons else None)
+    raise SourceError(
+        f"cannot fetch {wanted.requirement}: no such package or version", hint=reasons[0] if reasons else None
+    )
 
 
 def _unpack(archive: Path, folder: Path) -> tuple[dict[str, str], list[str]]:
@@ -192,14 +210,20 @@ def _members(archive: Path) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
             with zipfile.ZipFile(archive) as file:
                 for entry in file.infolist():
                     if not entry.is_dir():
-                        yield _member(archive, entry.filename), lambda entry=entry: file.open(entry)
+                        yield _member(archive, entry.filename), functools.partial(file.open, entry)
         else:
             with tarfile.open(archive) as file:
                 for member in file:
                     if member.isfile():
-                        yield _member(archive, member.name), lambda member=member: file.extractfile(member)
+                        yield _member(archive, member.name), functools.partial(_content, file, member)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
         raise SourceError(f"{archive.name} is damaged: {error}") from error
+
+
+def _content(file: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    content = file.extractfile(member)
+    assert content is not None  # only a link or a folder has none
+    return content
 
 
 def _member(archive: Path, name: str) -> str:

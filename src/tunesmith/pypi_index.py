@@ -82,24 +82,31 @@ def download(link: Link, folder: Path) -> Path:
     except OSError as error:
         raise SourceError(f"cannot fetch {link.filename}: {error}") from error
     if link.sha256 and cache.sha256(target) != link.sha256:
-        raise SourceError(f"{link.filename} does not have the SHA-256 that its index gives", hint=f"expected {link.sha256}")
+        raise SourceError(
+            f"{link.filename} does not have the SHA-256 that its index gives", hint=f"expected {link.sha256}"
+        )
     return target
 
 
 def _settings() -> dict[str, str]:
-    """pip's configuration for ``pip download``: later lines and sections override earlier ones, as in pip."""
+    """Configuration of pip for ``pip download``: later lines and sections override earlier ones, as in pip."""
     done = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
     rows = [line.partition("=")[::2] for line in done.stdout.splitlines() if "=" in line]
     found: dict[str, str] = {}
     for section in ("global.", "download.", ":env:."):
-        found |= {key.removeprefix(section): str(ast.literal_eval(value)) for key, value in rows if key.startswith(section)}
+        found |= {
+            key.removeprefix(section): str(ast.literal_eval(value)) for key, value in rows if key.startswith(section)
+        }
     return found
 
 
 def _places(name: str) -> list[str]:
     """Addresses of the pages that may list the package: link folders first, then each index's page for it."""
     settings = _settings()
-    places = [place if "://" in place else Path(place).expanduser().resolve().as_uri() for place in settings.get("find-links", "").split()]
+    places = [
+        place if "://" in place else Path(place).expanduser().resolve().as_uri()
+        for place in settings.get("find-links", "").split()
+    ]
     if settings.get("no-index", "").lower() in ("1", "true", "yes", "on"):
         return places
     indexes = [settings.get("index-url", "https://pypi.org/simple"), *settings.get("extra-index-url", "").split()]
@@ -127,7 +134,10 @@ def _links(place: str) -> Iterator[Link]:
     else:
         anchors = _Anchors()
         anchors.feed(text)
-        pairs = [(url, fragment.partition("sha256=")[2] or None) for url, _, fragment in (a.partition("#") for a in anchors.found)]
+        pairs = [
+            (url, fragment.partition("sha256=")[2] or None)
+            for url, _, fragment in (a.partition("#") for a in anchors.found)
+        ]
     base = place if place.endswith(("/", ".html")) else f"{place}/"
     yield from (Link(urllib.parse.urljoin(base, url), digest) for url, digest in pairs)
 
@@ -152,5 +162,7 @@ def _open(url: str) -> IO[bytes]:
         headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
         url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     context = ssl.create_default_context(cafile=_settings().get("cert")) if parts.scheme == "https" else None
-    answer: IO[bytes] = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_S, context=context)
+    answer: IO[bytes] = urllib.request.urlopen(
+        urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_S, context=context
+    )
     return answer

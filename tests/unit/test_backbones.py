@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+
 from tiny import Family, write_tiny
 from tunesmith import backbones, quiet
 from tunesmith.errors import SourceError, UsageError
@@ -37,9 +38,12 @@ def test_shapes_and_facts(folders: dict[str, Path], family: Family, capfd: pytes
     backbone = backbones.load(folders[family], attention_dropout=0.0)
     batch = batch_for(folders[family])
     hidden = backbone(**batch)
-    assert hidden.shape == (*batch["input_ids"].shape, 32) and hidden.dtype == torch.float32
+    assert hidden.shape == (*batch["input_ids"].shape, 32)
+    assert hidden.dtype == torch.float32
     assert (backbone.family, backbone.width, backbone.depth, backbone.max_length) == (FAMILIES[family], 32, 2, 64)
-    assert len(backbone.layers) == 2 and not backbone.is_sentence_encoder and not backbone.training
+    assert len(backbone.layers) == 2
+    assert not backbone.is_sentence_encoder
+    assert not backbone.training
     assert backbone.embeddings.weight.shape[1] == 32
     assert not any("pooler" in name or "lm_head" in name for name, _ in backbone.named_parameters())
     assert capfd.readouterr() == ("", "")
@@ -69,7 +73,8 @@ def test_upper_of_lower_is_forward(folders: dict[str, Path], family: Family, dep
     rest = {name: value for name, value in batch.items() if name != "input_ids"}
     hidden = backbone.lower(batch, depth)
     split, whole = backbone.upper(hidden, depth=depth, **rest), backbone(**batch)
-    assert backbone.can_split and not hidden.requires_grad
+    assert backbone.can_split
+    assert not hidden.requires_grad
     assert (split - whole).abs().max() <= 1e-6
     assert (backbone.upper(hidden + torch.randn_like(hidden), depth=depth, **rest) - whole).abs().max() > 1e-3
 
@@ -80,7 +85,8 @@ def test_split_leaves_the_model_as_it_was(folders: dict[str, Path]) -> None:
     whole = backbone(**batch)
     backbone.layers[1].train()
     backbone.upper(backbone.lower(batch, 1), batch["attention_mask"], 1)
-    assert backbone.layers[1].training and not backbone.layers[0].training
+    assert backbone.layers[1].training
+    assert not backbone.layers[0].training
     assert torch.equal(backbone.eval()(**batch), whole)
 
 
@@ -122,21 +128,35 @@ def test_pooling_by_family(folders: dict[str, Path], family: Family, pooling: st
     assert backbones.load(folders[family]).pooling == pooling
 
 
-@pytest.mark.parametrize(("mode", "pooling"), [("mean_tokens", "mean"), ("cls_token", "cls"), ("max_tokens", "max"), ("lasttoken", "last")])
+@pytest.mark.parametrize(
+    ("mode", "pooling"), [("mean_tokens", "mean"), ("cls_token", "cls"), ("max_tokens", "max"), ("lasttoken", "last")]
+)
 def test_pooling_of_a_sentence_encoder(tmp_path: Path, mode: str, pooling: str) -> None:
     folder = write_tiny(tmp_path)
-    stages = [{"path": "", "type": "sentence_transformers.models.Transformer"}, {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]
+    stages = [
+        {"path": "", "type": "sentence_transformers.models.Transformer"},
+        {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+    ]
     (folder / "modules.json").write_text(json.dumps(stages))
     (folder / "1_Pooling").mkdir()
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_mean_tokens": False, f"pooling_mode_{mode}": True}))
+    (folder / "1_Pooling" / "config.json").write_text(
+        json.dumps({"pooling_mode_mean_tokens": False, f"pooling_mode_{mode}": True})
+    )
     backbone = backbones.load(folder)
-    assert backbone.is_sentence_encoder and backbone.pooling == pooling
+    assert backbone.is_sentence_encoder
+    assert backbone.pooling == pooling
 
 
 def test_pretrained_pooler_means_cls(tmp_path: Path) -> None:
     import transformers
 
-    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 50}
+    sizes = {
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "vocab_size": 50,
+    }
     with quiet.transformers():
         transformers.BertForPreTraining(transformers.BertConfig(**sizes)).save_pretrained(tmp_path)
     assert backbones.load(tmp_path).pooling == "cls"
@@ -146,8 +166,12 @@ def test_pretrained_pooler_means_cls(tmp_path: Path) -> None:
 def test_encoder_is_taken_out_saved_and_loaded(tmp_path: Path, name: str) -> None:
     import transformers
 
-    sizes = {f"{side}_{what}": n for side in ("encoder", "decoder") for what, n in (("layers", 2), ("attention_heads", 2), ("ffn_dim", 32))}
-    config = getattr(transformers, f"{name[:4 if name[0] == 'B' else 6]}Config")(
+    sizes = {
+        f"{side}_{what}": n
+        for side in ("encoder", "decoder")
+        for what, n in (("layers", 2), ("attention_heads", 2), ("ffn_dim", 32))
+    }
+    config = getattr(transformers, f"{name[: 4 if name[0] == 'B' else 6]}Config")(
         d_model=32, vocab_size=50, pad_token_id=1, decoder_start_token_id=1, max_position_embeddings=64, **sizes
     )
     torch.manual_seed(0)
@@ -158,7 +182,8 @@ def test_encoder_is_taken_out_saved_and_loaded(tmp_path: Path, name: str) -> Non
         backbone = backbones.load(tmp_path / "whole")
         backbone.model.save_pretrained(tmp_path / "encoder")
     expected = whole.get_encoder()(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
-    assert backbone.family == "encoder-decoder" and backbone.max_length == 64
+    assert backbone.family == "encoder-decoder"
+    assert backbone.max_length == 64
     for folder in ("whole", "encoder"):
         assert torch.equal(backbones.load(tmp_path / folder)(ids, torch.ones_like(ids)), expected)
 
@@ -167,7 +192,11 @@ def test_missing_weights_are_not_made_up(tmp_path: Path) -> None:
     folder = write_tiny(tmp_path)
     weights = load_file(folder / "model.safetensors")
     removed = next(name for name in weights if name.endswith("layer.1.output.dense.weight"))
-    save_file({name: weight for name, weight in weights.items() if name != removed}, folder / "model.safetensors", {"format": "pt"})
+    save_file(
+        {name: weight for name, weight in weights.items() if name != removed},
+        folder / "model.safetensors",
+        {"format": "pt"},
+    )
     with pytest.raises(SourceError, match=r"1 weights of the model are missing[^$]*layer\.1\.output\.dense\.weight"):
         backbones.load(folder)
 
@@ -186,7 +215,9 @@ def test_code_in_a_model_folder_is_not_run(tmp_path: Path) -> None:
     folder, marker = write_tiny(tmp_path / "model"), tmp_path / "marker"
     config = json.loads((folder / "config.json").read_text())
     (folder / "own.py").write_text(f"open({str(marker)!r}, 'w')\n")
-    (folder / "config.json").write_text(json.dumps({**config, "model_type": "own", "auto_map": {"AutoConfig": "own.C", "AutoModel": "own.M"}}))
+    (folder / "config.json").write_text(
+        json.dumps({**config, "model_type": "own", "auto_map": {"AutoConfig": "own.C", "AutoModel": "own.M"}})
+    )
     with pytest.raises(SourceError, match="no base model can be read"):
         backbones.load(folder)
     assert not marker.exists()
@@ -194,7 +225,8 @@ def test_code_in_a_model_folder_is_not_run(tmp_path: Path) -> None:
 
 def test_decoder_pads_with_its_end_token(folders: dict[str, Path]) -> None:
     tokenizer = backbones.load_tokenizer(folders["gpt2"])
-    assert tokenizer.pad_token == "<|endoftext|>" and tokenizer.is_fast
+    assert tokenizer.pad_token == "<|endoftext|>"
+    assert tokenizer.is_fast
 
 
 def test_tokenizers_that_cannot_be_used(tmp_path: Path) -> None:
@@ -202,7 +234,9 @@ def test_tokenizers_that_cannot_be_used(tmp_path: Path) -> None:
         backbones.load_tokenizer(tmp_path)
     folder = write_tiny(tmp_path / "gpt2", "gpt2")
     config = json.loads((folder / "tokenizer_config.json").read_text())
-    (folder / "tokenizer_config.json").write_text(json.dumps({name: value for name, value in config.items() if name != "eos_token"}))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({name: value for name, value in config.items() if name != "eos_token"})
+    )
     with pytest.raises(SourceError, match="neither a padding nor an end token"):
         backbones.load_tokenizer(folder)
 

@@ -109,7 +109,9 @@ def test_calibration_error_of_a_known_case():
 def test_undefined_scores_are_left_out_and_warn_nobody():
     one_label = predictions("multi-class", 3, np.zeros(5, int), np.full((5, 3), 1 / 3), np.zeros(5, int))
     found = metrics.score(one_label)
-    assert "roc_auc" not in found and found["mcc"] == 0 and found["accuracy"] == 1
+    assert "roc_auc" not in found
+    assert found["mcc"] == 0
+    assert found["accuracy"] == 1
     assert found["f1_macro"] == pytest.approx(1 / 3), "labels that no row has count as 0, as sklearn does with labels="
     constant = predictions("regression", 0, np.ones(4), np.arange(4.0), np.arange(4.0))
     assert set(metrics.score(constant)) == {"rmse", "mae"}
@@ -138,7 +140,8 @@ def test_intervals_agree_with_theory_and_are_repeatable():
     (low, high) = metrics.intervals(p, ["accuracy"], seed=1)["accuracy"]
     accuracy = metrics.score(p)["accuracy"]
     half = 1.96 * np.sqrt(accuracy * (1 - accuracy) / 2000)
-    assert low == pytest.approx(accuracy - half, abs=0.004) and high == pytest.approx(accuracy + half, abs=0.004)
+    assert low == pytest.approx(accuracy - half, abs=0.004)
+    assert high == pytest.approx(accuracy + half, abs=0.004)
     assert metrics.intervals(p, ["accuracy"], seed=1)["accuracy"] == (low, high)
     narrow = metrics.intervals(p, ["accuracy"], seed=1, confidence=0.5)["accuracy"]
     assert low < narrow[0] < narrow[1] < high
@@ -178,9 +181,11 @@ def test_paired_test_tells_a_better_model_from_an_equal_one(name):
     weak, strong = multi_class(rows=800, skill=1.0), multi_class(rows=800, skill=2.5)
     result = metrics.paired_test(weak, strong, name)
     assert result.difference == pytest.approx(metrics.score(strong)[name] - metrics.score(weak)[name])
-    assert result.p_value < 0.01 and 0 < result.interval[0] < result.difference < result.interval[1]
+    assert result.p_value < 0.01
+    assert 0 < result.interval[0] < result.difference < result.interval[1]
     same = metrics.paired_test(weak, weak, name)
-    assert same.p_value == 1 and same.interval == (0, 0)
+    assert same.p_value == 1
+    assert same.interval == (0, 0)
 
 
 def test_paired_test_of_chance_differences_is_uniform():
@@ -194,7 +199,8 @@ def test_paired_test_of_chance_differences_is_uniform():
         one = Predictions(a.kind, a.labels, a.targets, a.scores, np.where(swap, a.predicted, noisy), a.texts, a.lengths)
         two = Predictions(b.kind, b.labels, b.targets, b.scores, np.where(swap, noisy, a.predicted), b.texts, b.lengths)
         values.append(metrics.paired_test(one, two, "accuracy", resamples=200).p_value)
-    assert np.mean(np.array(values) < 0.1) < 0.25 and np.mean(values) > 0.35
+    assert np.mean(np.array(values) < 0.1) < 0.25
+    assert np.mean(values) > 0.35
 
 
 def test_paired_test_refuses_other_rows():
@@ -220,7 +226,8 @@ def test_classification_report_lists_absent_labels():
 
 def test_regression_report_is_aligned():
     lines = [line for line in metrics.classification_report(regression()).splitlines() if line]
-    assert len({len(line) for line in lines}) == 1 and lines[-1].split() == ["support", "300"]
+    assert len({len(line) for line in lines}) == 1
+    assert lines[-1].split() == ["support", "300"]
 
 
 def test_label_table_and_confusions_count_what_sklearn_counts():
@@ -262,7 +269,8 @@ def test_thresholds_beat_one_half_and_rare_labels_keep_to_the_common_one():
 def test_fingerprint_tells_rows_apart():
     one = metrics.fingerprint(multi_class())
     assert one == metrics.fingerprint(multi_class(skill=9)), "what was predicted does not matter"
-    assert one != metrics.fingerprint(multi_class(seed=1)) and one != metrics.fingerprint(multi_class(rows=399))
+    assert one != metrics.fingerprint(multi_class(seed=1))
+    assert one != metrics.fingerprint(multi_class(rows=399))
 
 
 @pytest.mark.parametrize("change", [{"scores": np.zeros((3, 3))}, {"targets": []}, {"texts": ["one"]}])

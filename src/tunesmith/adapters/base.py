@@ -6,16 +6,13 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tunesmith import params
-
 if TYPE_CHECKING:
     from tunesmith.backbones import Backbone
 
 
 class Adapter(ABC):
-    """A choice of trainable weights. ``options`` are the adapter's own parameters."""
+    """A choice of trainable weights. ``options`` are the ``Params`` that its file declares beside it."""
 
-    Params: ClassVar[type[params.Params]]
     learning_rate: ClassVar[float] = 1e-4
     """Peak learning rate that suits it, when the user sets none."""
 

@@ -21,7 +21,6 @@ class Params(params.Params):
 class Adapter(base.Adapter):
     """Training of the uppermost blocks."""
 
-    Params = Params
     learning_rate = 1e-4
     options: Params
 

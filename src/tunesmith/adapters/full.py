@@ -18,7 +18,6 @@ class Params(params.Params):
 class Adapter(base.Adapter):
     """Full fine-tuning."""
 
-    Params = Params
     learning_rate = 1e-4
 
     def apply(self, backbone: Backbone) -> None:

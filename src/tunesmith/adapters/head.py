@@ -18,7 +18,6 @@ class Params(params.Params):
 class Adapter(base.Adapter):
     """A head on frozen features."""
 
-    Params = Params
     learning_rate = 1e-3
 
     def apply(self, backbone: Backbone) -> None:

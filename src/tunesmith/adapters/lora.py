@@ -19,13 +19,14 @@ class Params(params.Params):
     rank: int = param(16, "Rank of each update.", ge=1, search=Choices((4, 8, 16, 32, 64)))
     alpha: float = param(32, "Scale of the updates: they are multiplied by alpha / rank.", gt=0)
     dropout: float = param(0.0, "Dropout before each update.", ge=0, lt=1, search=Range(0, 0.2))
-    targets: tuple[str, ...] = param(("all-linear",), "Names of the linear layers that get an update; all-linear: every one.")
+    targets: tuple[str, ...] = param(
+        ("all-linear",), "Names of the linear layers that get an update; all-linear: every one."
+    )
 
 
 class Adapter(base.Adapter):
     """LoRA."""
 
-    Params = Params
     learning_rate = 5e-4
     needs_base = True
     options: Params

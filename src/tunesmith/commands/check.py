@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.params import Params, param
@@ -14,39 +15,40 @@ if TYPE_CHECKING:
     from tunesmith.data.prepare import Splits
     from tunesmith.text import Encoded
 
-TAKES_CONFIG = True
+MORE = "config"
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _MOST_LABELS = 20
 
 
 class Arguments(Params):
-    """What `tunesmith check` takes beside the parameters of a config."""
+    """What to check, and what to print."""
 
+    source: str | None = param(None, "Labelled data, or a YAML config.", positional=True)
     preview: int = param(3, "Training rows to show with their tokens.", ge=0)
-    json: bool = param(False, "Print JSON.")
+    as_json: bool = param(False, "Print JSON.", name="json")
 
 
-def main(arguments: Arguments, config: Config) -> None:
-    """Run the command; the exit code is 2 when there are errors."""
-    import sys
+def main(arguments: Arguments, flags: Mapping[str, str]) -> int:
+    """Print what was found; returns 2 when there are errors, else 0."""
     import tempfile
     from pathlib import Path
 
-    from tunesmith import plugins
+    from tunesmith import config, plugins
+    from tunesmith.data.finding import by_severity
     from tunesmith.data.prepare import prepare
 
+    asked = config.from_call(arguments.source, flags=flags)
     with tempfile.TemporaryDirectory(prefix="tunesmith-check-") as folder:
-        splits = prepare(config, plugins.load("tasks", config.task_name)(config.task), Path(folder))
-        tokenizer, findings = _tokenizer(config, splits)
-        encoded = _encoded(config, splits, tokenizer, Path(folder)) if tokenizer else {}
-        findings = [*splits.findings, *findings, *_token_findings(splits, encoded)]
+        splits = prepare(asked, plugins.load("tasks", asked.task_name)(asked.task), Path(folder))
+        tokenizer, notes = _tokenizer(asked)
+        encoded = _encoded(asked, splits, tokenizer, Path(folder)) if tokenizer else {}
+        findings = by_severity([*splits.findings, *notes, *_token_findings(splits, encoded)])
         facts = _facts(splits, encoded, findings, _preview(splits, encoded, tokenizer, arguments.preview))
-        _print_json(facts) if arguments.json else _print(facts, findings)
-    if any(finding.severity == "error" for finding in findings):
-        sys.exit(2)
+        _print_json(facts) if arguments.as_json else _print(facts, findings)
+    return 2 if any(finding.severity == "error" for finding in findings) else 0
 
 
-def _tokenizer(config: Config, splits: Splits) -> tuple[Any, list[Finding]]:
+def _tokenizer(config: Config) -> tuple[Any, list[Finding]]:
     """The base model's tokenizer; where the task's own base model is out of reach, a note in its place."""
     from tunesmith import plugins, sources, text
     from tunesmith.data.finding import Finding
@@ -72,28 +74,41 @@ def _encoded(config: Config, splits: Splits, tokenizer: Any, folder: Path) -> di
         "pair": "text_pair" if "text_pair" in splits.columns else None,
     }
     tables = {name: table for name, table in splits.tables.items() if "text" in table.column_names}
-    return {name: text.encode(table, tokenizer, folder / f"{name}-tokens.arrow", **options) for name, table in tables.items()}
+    return {
+        name: text.encode(table, tokenizer, folder / f"{name}-tokens.arrow", **options)
+        for name, table in tables.items()
+    }
 
 
 def _token_findings(splits: Splits, encoded: dict[str, Encoded]) -> list[Finding]:
     from tunesmith.data import check
 
-    return [finding for name, tokens in encoded.items() for finding in check.token_findings(name, splits.tables[name], tokens)]
+    return [
+        finding
+        for name, tokens in encoded.items()
+        for finding in check.token_findings(name, splits.tables[name], tokens)
+    ]
 
 
-def _facts(splits: Splits, encoded: dict[str, Encoded], findings: list[Finding], preview: list[dict[str, Any]]) -> dict[str, Any]:
+def _facts(
+    splits: Splits, encoded: dict[str, Encoded], findings: list[Finding], preview: list[dict[str, Any]]
+) -> dict[str, Any]:
     """Everything that is printed, as plain values."""
     from dataclasses import asdict
 
     target = splits.target
     named = target is not None and target.kind != "regression"
-    counts = {name: dict(zip(splits.labels.names, splits.labels.counts(name).tolist(), strict=True)) for name in splits.tables}
+    counts = {
+        name: dict(zip(splits.labels.names, splits.labels.counts(name).tolist(), strict=True)) for name in splits.tables
+    }
     return {
         "kind": target.kind if target else None,
         "columns": dict(splits.columns),
         "rows": {name: len(table) for name, table in splits.tables.items()},
         "tokens": {name: int(tokens.lengths.sum(dtype="int64")) for name, tokens in encoded.items()},
-        "labels": {name: {label: counts[name][label] for label in target.labels} for name in counts} if target and named else {},
+        "labels": {name: {label: counts[name][label] for label in target.labels} for name in counts}
+        if target and named
+        else {},
         "findings": [asdict(finding) for finding in findings],
         "preview": preview,
     }
@@ -108,7 +123,9 @@ def _preview(splits: Splits, encoded: dict[str, Encoded], tokenizer: Any, count:
     found = []
     for ids, row in zip(tokens.lists().take(range(min(count, len(tokens)))), tokens.rows.tolist(), strict=False):
         label = table["label"][row].as_py() if "label" in table.column_names else None
-        found.append({"where": store.where(table, row), "label": label, "tokens": tokenizer.convert_ids_to_tokens(ids.tolist())})
+        found.append(
+            {"where": store.where(table, row), "label": label, "tokens": tokenizer.convert_ids_to_tokens(ids.tolist())}
+        )
     return found
 
 
@@ -151,7 +168,9 @@ def _print_counts(console: Any, facts: dict[str, Any]) -> None:
 def _print_finding(console: Any, finding: Finding) -> None:
     from rich.markup import escape
 
-    console.print(f"[{_COLOURS[finding.severity]}]{finding.severity}[/] [dim]{finding.code}[/] {escape(finding.message)}")
+    console.print(
+        f"[{_COLOURS[finding.severity]}]{finding.severity}[/] [dim]{finding.code}[/] {escape(finding.message)}"
+    )
     for example in finding.examples:
         console.print(f"    {escape(example)}")
     if finding.hint:

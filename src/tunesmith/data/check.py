@@ -5,9 +5,10 @@ Everything here streams over Arrow batches and keeps at most a 64-bit hash of ea
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,16 @@ from tunesmith.data.finding import MOST_EXAMPLES, Finding
 from tunesmith.data.split import Strata
 from tunesmith.text import Encoded
 
-__all__ = ["Finding", "digests", "leak_findings", "leaked", "repeat_findings", "text_columns", "text_findings", "token_findings"]
+__all__ = [
+    "Finding",
+    "digests",
+    "leak_findings",
+    "leaked",
+    "repeat_findings",
+    "text_columns",
+    "text_findings",
+    "token_findings",
+]
 
 HUGE_CHARACTERS = 1_000_000
 MUCH_UNKNOWN = 0.02
@@ -28,6 +38,7 @@ _DAMAGE = (
     ("mojibake", "[ÂÃ][\u0080-\u00bf]|â€[\u0080-\u203a]|ï»¿", "look like UTF-8 read as Latin-1 ('Ã©' for 'é')"),
     ("control_character", "[\x00-\x08\x0e-\x1f\x7f]", "hold NUL or other control characters"),
 )
+_SHOWN = {chr(code): chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n\r"}
 _OTHER_SCRIPTS = "[\u0400-\u04ff\u0590-\u06ff\u0900-\u0dff\u0e00-\u0e7f\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]"
 
 
@@ -40,14 +51,23 @@ def text_columns(table: pa.Table) -> list[str]:
 def text_findings(split: str, table: pa.Table) -> Iterator[Finding]:
     """Damaged and huge texts of a split."""
     for code, pattern, message in _DAMAGE:
-        rows = _matching(table, lambda cells, pattern=pattern: pc.match_substring_regex(cells, pattern))  # type: ignore[misc]
+        rows = _matching(table, functools.partial(pc.match_substring_regex, pattern=pattern))
         if len(rows):
             hint = "repair the file; see --data.encoding" if code != "control_character" else None
-            yield Finding("warning", code, f"{len(rows):,} {split} texts {message}", len(rows), _examples(table, rows), hint)
+            yield Finding(
+                "warning", code, f"{len(rows):,} {split} texts {message}", len(rows), _examples(table, rows), hint
+            )
     rows = _matching(table, lambda cells: pc.greater_equal(pc.utf8_length(cells), HUGE_CHARACTERS))
     if len(rows):
         message = f"{len(rows):,} {split} texts have over a million characters"
-        yield Finding("warning", "huge_text", message, len(rows), _examples(table, rows), "is it one text, or a file pasted into a cell?")
+        yield Finding(
+            "warning",
+            "huge_text",
+            message,
+            len(rows),
+            _examples(table, rows),
+            "is it one text, or a file pasted into a cell?",
+        )
 
 
 def digests(table: pa.Table) -> np.ndarray:
@@ -73,7 +93,7 @@ def repeat_findings(split: str, table: pa.Table, digest: np.ndarray, labels: Str
     other_labels = same_text & (sets[order[1:]] != sets[order[:-1]])
     repeats = np.flatnonzero(same_text & ~other_labels)
     if len(repeats):
-        message = f"{len(repeats):,} {split} rows repeat another row's text and label"
+        message = f"{len(repeats):,} {split} rows repeat another row's text{'' if labels is None else ' and label'}"
         yield Finding("note", "duplicate_text", message, len(repeats), _pairs(table, order, repeats))
     conflicts = np.flatnonzero(other_labels)
     if len(conflicts):
@@ -105,7 +125,9 @@ def token_findings(split: str, table: pa.Table, encoded: Encoded) -> Iterator[Fi
     over = int((encoded.text_lengths > encoded.max_length).sum())
     if over:
         middle, most, all_but = np.quantile(encoded.text_lengths, [0.5, 0.9, 0.99])
-        message = f"{over / len(encoded.text_lengths):.1%} of the {split} texts are over {encoded.max_length} tokens "
+        message = (
+            f"{over:,} {split} texts ({over / len(encoded.text_lengths):.1%}) are over {encoded.max_length} tokens "
+        )
         message += f"(median {middle:.0f}, 90% under {most:.0f}, 99% under {all_but:.0f}, longest {encoded.text_lengths.max()}); "
         message += f"{encoded.cut_tokens / encoded.text_lengths.sum():.1%} of all tokens are left out"
         if not encoded.cut_texts:
@@ -133,12 +155,12 @@ def _plain(texts: Iterable[str | None]) -> bytes:
     return " ".join(form.casefold().split()).encode()
 
 
-def _matching(table: pa.Table, test: object) -> np.ndarray:
+def _matching(table: pa.Table, test: Callable[[pa.Array], pa.Array]) -> np.ndarray:
     """Numbers of the rows of which some text passes a test."""
     found = [np.zeros(0, np.int64)]
     for rows, batch in store.batches(table):
         for name in text_columns(table):
-            found.append(rows[pc.fill_null(test(batch[name]), False).to_numpy(zero_copy_only=False)])  # type: ignore[operator]
+            found.append(rows[pc.fill_null(test(batch[name]), False).to_numpy(zero_copy_only=False)])
     return np.unique(np.concatenate(found))
 
 
@@ -164,6 +186,8 @@ def _leak_example(tables: Mapping[str, pa.Table], digest: Mapping[str, np.ndarra
 
 
 def _short(table: pa.Table, columns: Sequence[str], row: int) -> str:
-    text = " | ".join(str(pc.utf8_slice_codeunits(table[name][row], 0, 80)) for name in columns if table[name][row].is_valid)
-    plain = " ".join(text.replace("\0", "\u2400").split())
+    text = " | ".join(
+        str(pc.utf8_slice_codeunits(table[name][row], 0, 80)) for name in columns if table[name][row].is_valid
+    )
+    plain = " ".join("".join(_SHOWN.get(letter, letter) for letter in text).split())
     return plain if len(plain) <= 60 else f"{plain[:59]}…"

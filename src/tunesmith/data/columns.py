@@ -8,8 +8,35 @@ from typing import Any
 from tunesmith.errors import DataError, Problem, did_you_mean
 
 KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
-    "text": ("text", "sentence", "review", "content", "body", "comment", "utterance", "message", "tweet", "document", "query", "title"),
-    "label": ("label", "labels", "class", "category", "intent", "sentiment", "emotion", "emotions", "target", "score", "stars", "rating", "y"),
+    "text": (
+        "text",
+        "sentence",
+        "review",
+        "content",
+        "body",
+        "comment",
+        "utterance",
+        "message",
+        "tweet",
+        "document",
+        "query",
+        "title",
+    ),
+    "label": (
+        "label",
+        "labels",
+        "class",
+        "category",
+        "intent",
+        "sentiment",
+        "emotion",
+        "emotions",
+        "target",
+        "score",
+        "stars",
+        "rating",
+        "y",
+    ),
     "group": (),
     "score": ("score", "similarity", "label"),
     "tokens": ("tokens", "words"),
@@ -47,13 +74,19 @@ def map_columns(
     >>> map_columns({"review": "Fine film", "stars": "5"}, {"text": None, "label": None}, ["text", "label"])
     {'text': 'review', 'label': 'stars'}
     """
-    problems = [_missing(name, role, header) for role, name in declared.items() if name is not None and name not in header]
+    problems = [
+        _missing(name, role, header) for role, name in declared.items() if name is not None and name not in header
+    ]
     mapping = {role: name for role, name in declared.items() if name is not None}
     mapping = _guess(header, declared, mapping)
     problems += [_unknown(role, header, mapping) for role in required if role not in mapping]
     if problems:
         found = [Problem(f"{name}: {_example(value)}") for name, value in header.items()]
-        raise DataError("the columns do not fit; under the problems, the columns found with an example", where=where, problems=[*problems, *found])
+        raise DataError(
+            "the columns do not fit; under the problems, the columns found with an example",
+            where=where,
+            problems=[*problems, *found],
+        )
     return {role: mapping[role] for role in declared if role in mapping}
 
 

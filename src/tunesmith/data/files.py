@@ -102,7 +102,7 @@ class Lines(Iterator[str]):
         self.problems: list[Problem] = []
         self._source = source
         self._pushed: list[str] = []
-        self._raw = _raw_lines(file, source)
+        self._raw: Iterator[bytes | str] = _raw_lines(file, source)
         self._decode = codecs.getdecoder(source.encoding)
 
     def __next__(self) -> str:
@@ -163,7 +163,7 @@ def guess_encoding(raw: bytes) -> str:
     return "latin-1" if "\ufffd" in raw.decode("cp1252", errors="replace") else "cp1252"
 
 
-def _raw_lines(file: IO[bytes], source: Source) -> Iterator[bytes] | Iterator[str]:
+def _raw_lines(file: IO[bytes], source: Source) -> Iterator[Any]:
     """Lines of bytes; encodings whose line ends are not the byte 10 are decoded as a stream instead."""
     try:
         plain = "a\n".encode(source.encoding).endswith(b"a\n")
@@ -177,10 +177,13 @@ def _raw_lines(file: IO[bytes], source: Source) -> Iterator[bytes] | Iterator[st
 
 
 def _stream_lines(file: IO[bytes], source: Source) -> Iterator[str]:
+    text = io.TextIOWrapper(file, encoding=source.encoding, newline="")
     try:
-        yield from io.TextIOWrapper(file, encoding=source.encoding, newline="")
+        yield from text
     except UnicodeError as error:
         raise DataError(f"not {source.encoding}: {error}", where=str(source), hint="see --data.encoding") from None
+    finally:
+        text.detach()  # whoever opened the file closes it
 
 
 def _carriage_return_lines(file: IO[bytes]) -> Iterator[bytes]:
@@ -212,7 +215,10 @@ def _zstandard(path: Path) -> Iterator[IO[bytes]]:
         import zstandard
     except ImportError:
         raise DataError("needs the package zstandard", where=str(path), hint="pip install zstandard") from None
-    with path.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True) as reader:
+    with (
+        path.open("rb") as packed,
+        zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True) as reader,
+    ):
         try:
             yield cast("IO[bytes]", io.BufferedReader(cast(Any, reader)))
         except zstandard.ZstdError as error:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from tunesmith.errors import DataError, Problem
 
+Severity = Literal["error", "warning", "note"]
 MOST_EXAMPLES = 5
 _MOST_BAD_ROWS = 20
 
@@ -25,12 +26,18 @@ class Finding:
         hint: what to do.
     """
 
-    severity: Literal["error", "warning", "note"]
+    severity: Severity
     code: str
     message: str
     count: int = 1
     examples: tuple[str, ...] = ()
     hint: str | None = None
+
+
+def by_severity(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings with errors first, then warnings, then notes; else in their order."""
+    severities = ("error", "warning", "note")
+    return sorted(findings, key=lambda finding: severities.index(finding.severity))
 
 
 def stop_on_errors(findings: Iterable[Finding]) -> None:
@@ -46,7 +53,11 @@ def stop_on_errors(findings: Iterable[Finding]) -> None:
 
 def _problem(finding: Finding) -> Problem:
     more = finding.count - len(finding.examples)
-    lines = [*finding.examples, *([f"… and {more} more"] if finding.examples and more > 0 else ()), *([finding.hint] if finding.hint else ())]
+    lines = [
+        *finding.examples,
+        *([f"… and {more} more"] if finding.examples and more > 0 else ()),
+        *([finding.hint] if finding.hint else ()),
+    ]
     return Problem(finding.message, hint="\n    ".join(lines) or None)
 
 
@@ -97,6 +108,8 @@ class BadRows:
 
     def _finding(self, kind: _Kind) -> Finding:
         advice = "; ".join([*kind.hints, *([] if self.drop else ["leave such rows out with --data.bad_rows drop"])])
-        message = f"{kind.message}: {kind.count:,} {'row' if kind.count == 1 else 'rows'}{' left out' if self.drop else ''}"
-        severity: Literal["warning", "error"] = "warning" if self.drop else "error"
+        message = (
+            f"{kind.message}: {kind.count:,} {'row' if kind.count == 1 else 'rows'}{' left out' if self.drop else ''}"
+        )
+        severity: Severity = "warning" if self.drop else "error"
         return Finding(severity, kind.code, message, kind.count, tuple(kind.examples), advice or None)

@@ -7,31 +7,28 @@ all of them are found. What makes a whole file unusable raises ``DataError``.
 
 from __future__ import annotations
 
-import csv as csv_module
 import json as json_module
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from tunesmith.data import delimited
 from tunesmith.data.files import Lines, Source, binary, seekable, whole_text
 from tunesmith.errors import DataError, Problem, did_you_mean
 
 Items = Iterator[tuple[int, "dict[str, Any] | Problem"]]
 
-MAX_FIELD_CHARACTERS = 1 << 26
-_DELIMITERS = ",;\t"
-_QUOTED = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')
 _READ_ROWS = 10_000
 
 
 def csv(source: Source) -> Items:
     """Comma-separated values with a header; semicolon or tab where the header has no comma."""
-    return _delimited(source, None)
+    return delimited.rows(source, None)
 
 
 def tsv(source: Source) -> Items:
     """Tab-separated values with a header, quoted as CSV is."""
-    return _delimited(source, "\t")
+    return delimited.rows(source, "\t")
 
 
 def jsonl(source: Source) -> Items:
@@ -51,12 +48,17 @@ def json(source: Source) -> Items:
     document = _json_document(source)
     lists = [document] if isinstance(document, list) else _lists_in(document)
     if len(lists) != 1:
-        raise DataError("holds no list of rows", where=str(source), hint="write [{...}, {...}], or one object a line (.jsonl)")
+        raise DataError(
+            "holds no list of rows", where=str(source), hint="write [{...}, {...}], or one object a line (.jsonl)"
+        )
     if _is_squad(lists[0]):
         yield from squad(source)
         return
     for number, row in enumerate(lists[0], 1):
-        yield number, row if isinstance(row, dict) else Problem(f"is a {_kind(row)}, not an object", source.where(number))
+        yield (
+            number,
+            row if isinstance(row, dict) else Problem(f"is a {_kind(row)}, not an object", source.where(number)),
+        )
 
 
 def squad(source: Source) -> Items:
@@ -100,7 +102,7 @@ def xlsx(source: Source) -> Items:
     """The first sheet of an Excel workbook, or the sheet named after ``#``; the first row is the header."""
     with seekable(source) as file:
         rows = _sheet(file, source).iter_rows(values_only=True)
-        header = _header([str(cell or "") for cell in next(rows, ())], source, 1)
+        header = delimited.header([str(cell or "") for cell in next(rows, ())], source, 1)
         for number, cells in enumerate(rows, 2):
             if any(cell is not None for cell in cells):
                 yield number, dict(zip(header, cells, strict=False))
@@ -130,90 +132,10 @@ def conll(source: Source) -> Items:
             if problems:
                 yield from ((block[0][0], problem) for problem in problems)
             else:
-                yield block[0][0], {"tokens": [cells[0] for _, cells in block], "tags": [cells[-1] for _, cells in block]}
-
-
-def _delimited(source: Source, delimiter: str | None) -> Items:
-    csv_module.field_size_limit(MAX_FIELD_CHARACTERS)
-    with binary(source) as file:
-        lines = Lines(file, source)
-        first = next(lines, None)
-        if first is None:
-            raise DataError("is empty", where=str(source))
-        delimiter = delimiter or _sniff(first)
-        lines.push_back(1)
-        items = _records(lines, delimiter, source)
-        start, names = next(items, (1, []))
-        if isinstance(names, Problem):
-            raise DataError("the header cannot be read", where=str(source), problems=[names])
-        header = _header(names, source, start)
-        for line, fields in items:
-            if isinstance(fields, Problem) or len(fields) == len(header):
-                yield line, fields if isinstance(fields, Problem) else dict(zip(header, fields, strict=True))
-            else:
-                yield line, _wrong_count(fields, header, source.where(line))
-
-
-def _records(lines: Lines, delimiter: str, source: Source) -> Iterator[tuple[int, list[str] | Problem]]:
-    """Records of a delimited file; after broken quotes, reading goes on at the line below the one where they opened."""
-    reader = csv_module.reader(lines, delimiter=delimiter, strict=True)
-    while True:
-        start = lines.start_record()
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv_module.Error as error:
-            opened, reason = _broken_quote(lines.record, delimiter, str(error))
-            lines.push_back(len(lines.record) - opened - 1)
-            reader = csv_module.reader(lines, delimiter=delimiter, strict=True)
-            yield start + opened, Problem(reason, source.where(start + opened), 'inside quotes, write a quote as ""')
-            continue
-        if lines.problems:
-            yield from ((start, problem) for problem in lines.take_problems())
-        elif fields:
-            yield start, fields
-
-
-def _broken_quote(record: list[str], delimiter: str, reason: str) -> tuple[int, str]:
-    """Index of the record's line in which the broken quote opened, and what is wrong with it."""
-    text, position = "".join(record), 0
-    while position < len(text):
-        start = position
-        if text[start] == '"':
-            quoted = _QUOTED.match(text, start)
-            if quoted is None:
-                return text.count("\n", 0, start), "a quote opens here and is never closed"
-            position = quoted.end()
-            if text[position : position + 1] not in ("", delimiter, "\r", "\n"):
-                end = text[max(start, position - 15) : position + 15].replace("\n", " ")
-                return text.count("\n", 0, start), f"a quote opens here, and text follows where it closes: …{end}…"
-        ends = [at for at in (text.find(delimiter, position), text.find("\n", position)) if at >= 0]
-        position = min(ends, default=len(text)) + 1
-    return 0, reason
-
-
-def _sniff(header: str) -> str:
-    found = [delimiter for delimiter in _DELIMITERS if delimiter in header]
-    return found[0] if len(found) == 1 else ","
-
-
-def _header(names: list[str], source: Source, line: int) -> list[str]:
-    """Column names without spaces around them; a nameless column (an index that was saved along) gets its number."""
-    header = [name.strip() or f"column_{number}" for number, name in enumerate(names, 1)]
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise DataError(f"two columns are named {', '.join(map(repr, twice))}", where=source.where(line), hint="rename one")
-    if not header:
-        raise DataError("has no header", where=source.where(line))
-    return header
-
-
-def _wrong_count(fields: list[str], header: list[str], where: str) -> Problem:
-    fewer = "fewer" if len(fields) < len(header) else "more"
-    message = f"{len(fields)} fields, {fewer} than the header's {len(header)} ({', '.join(header)})"
-    hint = "put quotes around a text that holds the delimiter" if fewer == "more" else None
-    return Problem(message, where, hint)
+                yield (
+                    block[0][0],
+                    {"tokens": [cells[0] for _, cells in block], "tags": [cells[-1] for _, cells in block]},
+                )
 
 
 def _json_object(line: str, source: Source, number: int) -> dict[str, Any] | Problem:
@@ -303,7 +225,9 @@ def _sheet(file: Any, source: Source) -> Any:
     except Exception as error:
         raise DataError(f"is not an Excel workbook: {error}", where=str(source)) from None
     if source.part and source.part not in book.sheetnames:
-        raise DataError(f"has no sheet '{source.part}'", where=str(source), hint=did_you_mean(source.part, book.sheetnames))
+        raise DataError(
+            f"has no sheet '{source.part}'", where=str(source), hint=did_you_mean(source.part, book.sheetnames)
+        )
     return book[source.part] if source.part else book[book.sheetnames[0]]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from tunesmith.data import store
-from tunesmith.data.finding import MOST_EXAMPLES, Finding
+from tunesmith.data.finding import MOST_EXAMPLES, Finding, Severity
 from tunesmith.data.split import Strata
 
 RARE_ROWS = 5
@@ -53,7 +53,9 @@ class Labels:
 
     def divided(self, sides: Mapping[str, tuple[str, np.ndarray]]) -> Labels:
         """The labels of other splits: of each, the name of the split that holds its rows, and their numbers there."""
-        return Labels(self.names, {side: self.splits[name].take(rows) for side, (name, rows) in sides.items()}, self._numbers)
+        return Labels(
+            self.names, {side: self.splits[name].take(rows) for side, (name, rows) in sides.items()}, self._numbers
+        )
 
     def _number(self, label: str) -> int:
         number = self._numbers.get(label)
@@ -89,26 +91,43 @@ def label_findings(labels: Labels, tables: Mapping[str, pa.Table], *, dropped: b
     """What is suspicious about labels that are names.
 
     Args:
-        tables: the rows of the splits in ``labels``.
+        labels: of all splits, ``train`` among them.
+        tables: the rows of those splits.
         dropped: whether rows with labels that training lacks are left out.
     """
     yield from _variant_findings(labels, tables)
     train = labels.counts("train")
     present = int((train > 0).sum())
     if present < 2:
-        yield Finding("error", "one_class", f"all training rows have the same label: {_named(labels, train > 0)}", present)
+        yield Finding(
+            "error", "one_class", f"all training rows have the same label: {_named(labels, train > 0)}", present
+        )
     if present > max(50, len(tables["train"]) / 2):
         hint = "is it the right column? for numbers: --task.kind regression"
-        yield Finding("warning", "many_labels", f"{present:,} labels for {len(tables['train']):,} training rows", present, hint=hint)
+        yield Finding(
+            "warning",
+            "many_labels",
+            f"{present:,} labels for {len(tables['train']):,} training rows",
+            present,
+            hint=hint,
+        )
     yield from _split_findings(labels, tables, dropped)
     rare = (train > 0) & (train < RARE_ROWS)
     if rare.any() and present >= 2:
         message = f"{int(rare.sum())} of {present} labels have under {RARE_ROWS} training rows: {_named(labels, rare)}"
-        yield Finding("warning", "rare_label", message, int(rare.sum()), hint="collect more rows for them; a label's only row always trains")
+        yield Finding(
+            "warning",
+            "rare_label",
+            message,
+            int(rare.sum()),
+            hint="collect more rows for them; a label's only row always trains",
+        )
     most, least = int(train.max(initial=0)), int(train[train > 0].min()) if present else 0
     if present >= 2 and most >= _IMBALANCE * least:
         message = f"the commonest label has {most / least:,.0f} times the rows of the rarest ({most:,} and {least:,})"
-        yield Finding("note", "imbalance", message, present, hint="consider --task.class_weights balanced, or read f1_macro")
+        yield Finding(
+            "note", "imbalance", message, present, hint="consider --task.class_weights balanced, or read f1_macro"
+        )
 
 
 def unseen(labels: Labels, split: str) -> np.ndarray:
@@ -130,7 +149,14 @@ def number_findings(values: np.ndarray, table: pa.Table) -> Iterator[Finding]:
     if len(far):
         examples = tuple(f"{store.where(table, row)}: {values[row]:g}" for row in far[:MOST_EXAMPLES])
         message = f"{len(far):,} values lie far outside {low - reach:g} to {high + reach:g}"
-        yield Finding("warning", "outlier", message, len(far), examples, "the squared loss lets them dominate: correct or remove them")
+        yield Finding(
+            "warning",
+            "outlier",
+            message,
+            len(far),
+            examples,
+            "the squared loss lets them dominate: correct or remove them",
+        )
 
 
 def almost_numbers(labels: Labels, tables: Mapping[str, pa.Table], kind: str) -> Iterator[Finding]:
@@ -141,9 +167,16 @@ def almost_numbers(labels: Labels, tables: Mapping[str, pa.Table], kind: str) ->
     others = np.flatnonzero(~numeric & (counts > 0))
     if len(others) and (kind == "regression" or (share > 0.9 and numeric.sum() > RARE_ROWS * 2)):
         examples = tuple(_first(labels, tables, "train", int(label)) for label in others[:MOST_EXAMPLES])
-        severity = "error" if kind == "regression" else "warning"
+        severity: Severity = "error" if kind == "regression" else "warning"
         hint = "correct them, or say what the column is with --task.kind"
-        yield Finding(severity, "not_a_number", f"{share:.1%} of the labels are numbers, these are not", len(others), examples, hint)
+        yield Finding(
+            severity,
+            "not_a_number",
+            f"{share:.1%} of the labels are numbers, these are not",
+            len(others),
+            examples,
+            hint,
+        )
 
 
 def _variant_findings(labels: Labels, tables: Mapping[str, pa.Table]) -> Iterator[Finding]:
@@ -155,7 +188,9 @@ def _variant_findings(labels: Labels, tables: Mapping[str, pa.Table]) -> Iterato
             split = next(split for split in labels.splits if labels.counts(split)[number[name]])
             examples.append(f"{_first(labels, tables, split, number[name])}, elsewhere {best!r}")
         message = "labels differ only in case or in spaces around them, and count as different"
-        yield Finding("warning", "label_variant", message, len(found), tuple(examples), "one label each: --data.merge_labels true")
+        yield Finding(
+            "warning", "label_variant", message, len(found), tuple(examples), "one label each: --data.merge_labels true"
+        )
 
 
 def _split_findings(labels: Labels, tables: Mapping[str, pa.Table], dropped: bool) -> Iterator[Finding]:
@@ -166,14 +201,22 @@ def _split_findings(labels: Labels, tables: Mapping[str, pa.Table], dropped: boo
         here = labels.counts(split) > 0
         if (here & ~train).any():
             rows = int(unseen(labels, split).sum())
-            examples = tuple(_first(labels, tables, split, int(label)) for label in np.flatnonzero(here & ~train)[:MOST_EXAMPLES])
+            examples = tuple(
+                _first(labels, tables, split, int(label)) for label in np.flatnonzero(here & ~train)[:MOST_EXAMPLES]
+            )
             message = f"{int((here & ~train).sum())} labels of {split} are on no training row: {_named(labels, here & ~train)}"
             message += f"; {rows:,} {split} rows {'left out' if dropped else 'cannot be scored'}"
             hint = None if dropped else "correct them, or leave those rows out with --data.bad_rows drop"
             yield Finding("warning" if dropped else "error", "unseen_label", message, rows, examples, hint)
         if (train & ~here).any():
             message = f"{int((train & ~here).sum())} labels are on no row of {split}: {_named(labels, train & ~here)}"
-            yield Finding("warning", "missing_label", message, int((train & ~here).sum()), hint=f"{split} cannot tell how well they are learned")
+            yield Finding(
+                "warning",
+                "missing_label",
+                message,
+                int((train & ~here).sum()),
+                hint=f"{split} cannot tell how well they are learned",
+            )
 
 
 def _named(labels: Labels, which: np.ndarray) -> str:

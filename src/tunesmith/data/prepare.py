@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tunesmith.data import check, columns, read, store
 from tunesmith.data.files import Source
-from tunesmith.data.finding import BadRows, Finding, stop_on_errors
+from tunesmith.data.finding import BadRows, Finding, by_severity, stop_on_errors
 from tunesmith.data.labels import Labels, almost_numbers, label_findings, merge, number_findings, unseen, variants
 from tunesmith.data.split import Strata, sample, split
 from tunesmith.errors import DataError, Problem, UsageError
@@ -56,6 +56,8 @@ def prepare(config: Config, task: Task, folder: Path) -> Splits:
     """Read, divide and check the data of a run.
 
     Args:
+        config: of the run.
+        task: turns the user's rows into canonical ones.
         folder: where the rows are kept as Arrow files.
 
     Raises:
@@ -88,7 +90,9 @@ def locate(data: Data) -> dict[str, tuple[Source, ...]]:
     return files
 
 
-def map_columns(config: Config, sources: Sequence[Source], optional: frozenset[str] = OPTIONAL_COLUMNS) -> dict[str, str]:
+def map_columns(
+    config: Config, sources: Sequence[Source], optional: frozenset[str] = OPTIONAL_COLUMNS
+) -> dict[str, str]:
     """Which of the files' columns is which canonical one; see ``columns.map_columns``."""
     declared = dict(config.columns)
     required = [name for name in declared if name not in optional]
@@ -114,7 +118,7 @@ def _read(config: Config, task: Task, folder: Path) -> _Whole:
     tables, mappings = {}, {}
     for name, sources in locate(config.data).items():
         mappings[name] = map_columns(config, sources)
-        tables[name] = _stored(config, task, sources, mappings[name], bad, folder / f"read-{name}.arrow")
+        tables[name] = read_rows(config, task, sources, mappings[name], bad, folder / f"read-{name}.arrow")
     if empty := [name for name, table in tables.items() if not len(table)]:
         stop_on_errors(replace(finding, severity="error") for finding in bad.findings())
         raise DataError(f"no {empty[0]} row can be used")
@@ -132,7 +136,9 @@ def _read(config: Config, task: Task, folder: Path) -> _Whole:
     return _Whole(tables, mappings["train"], labels, strata, target.kind if target else _UNKNOWN, digests, findings)
 
 
-def _stored(config: Config, task: Task, sources: Sequence[Source], mapping: Mapping[str, str], bad: BadRows, path: Path) -> pa.Table:
+def read_rows(
+    config: Config, task: Task, sources: Sequence[Source], mapping: Mapping[str, str], bad: BadRows, path: Path
+) -> pa.Table:
     """Write the usable rows of some files as Arrow; the others go to ``bad``."""
     from tunesmith.tasks.base import RowError
 
@@ -193,7 +199,9 @@ def _groups(whole: _Whole) -> np.ndarray:
         return whole.digests["train"]
     numbers: dict[str | int, int] = {}
     cells = (cell for _, batch in store.batches(whole.tables["train"]) for cell in batch["group"].to_pylist())
-    return np.fromiter((numbers.setdefault(row if cell is None else cell, len(numbers)) for row, cell in enumerate(cells)), np.int64)
+    return np.fromiter(
+        (numbers.setdefault(row if cell is None else cell, len(numbers)) for row, cell in enumerate(cells)), np.int64
+    )
 
 
 def _taken(table: pa.Table, rows: np.ndarray, path: Path) -> pa.Table:
@@ -213,7 +221,9 @@ def _checked(data: Data, task: Task, whole: _Whole, sides: Sides, tables: dict[s
     findings = list(whole.findings)
     for side, table in tables.items():
         findings += check.text_findings(side, table)
-        findings += check.repeat_findings(side, table, digests[side], None if whole.kind == "regression" else labels.splits[side])
+        findings += check.repeat_findings(
+            side, table, digests[side], None if whole.kind == "regression" else labels.splits[side]
+        )
     findings += check.leak_findings(tables, digests)
     if data.leaks == "drop":
         findings += _dropped_leaks(whole, sides)
@@ -225,9 +235,7 @@ def _checked(data: Data, task: Task, whole: _Whole, sides: Sides, tables: dict[s
     if target is not None and target.kind == "regression":
         findings += number_findings(_values(task, tables["train"], target), tables["train"])
     findings += task.findings(tables["train"], target) if target is not None else ()
-    severities = ("error", "warning", "note")
-    findings.sort(key=lambda finding: severities.index(finding.severity))
-    return Splits(tables, target, whole.columns, labels, tuple(findings))
+    return Splits(tables, target, whole.columns, labels, tuple(by_severity(findings)))
 
 
 def _dropped_leaks(whole: _Whole, sides: Sides) -> Iterator[Finding]:

@@ -14,13 +14,27 @@ from tunesmith.data import formats
 from tunesmith.data.files import COMPRESSIONS, Source
 from tunesmith.errors import DataError, Problem
 
-SPLITS = {"train": ("train", "training"), "validation": ("validation", "valid", "val", "dev"), "test": ("test", "testing")}
-_ALIASES = {"ndjson": "jsonl", "pq": "parquet", "feather": "arrow", "ipc": "arrow", "xlsm": "xlsx", "bio": "conll", "iob": "conll"}
+SPLITS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing"),
+}
+_ALIASES = {
+    "ndjson": "jsonl",
+    "pq": "parquet",
+    "feather": "arrow",
+    "ipc": "arrow",
+    "xlsm": "xlsx",
+    "bio": "conll",
+    "iob": "conll",
+}
 _DATABASE = re.compile(r"(?!(?:hf|pypi|https?|file)://)[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://")
 _SHARD = r"(?:[-_.]\d+(?:-of-\d+)?)?"
 
 
-def find(reference: str, *, split: str = "train", encoding: str = "utf-8", query: str | None = None) -> dict[str, tuple[Source, ...]]:
+def find(
+    reference: str, *, split: str = "train", encoding: str = "utf-8", query: str | None = None
+) -> dict[str, tuple[Source, ...]]:
     """What a reference means: the files of each split.
 
     A file or a database is one split, named ``split``. A folder is searched for files named like the splits
@@ -86,7 +100,11 @@ def format_of(path: str) -> str:
     name = _ALIASES.get(suffix, suffix)
     if name not in known:
         ends = ", ".join(f".{end}" for end in sorted({*known, *_ALIASES} - {"sql", "squad"}))
-        raise DataError(f"its name does not tell its format: '.{suffix}'", where=path, hint=f"rename it to end in one of {ends} (also .gz, .zst)")
+        raise DataError(
+            f"its name does not tell its format: '.{suffix}'",
+            where=path,
+            hint=f"rename it to end in one of {ends} (also .gz, .zst)",
+        )
     return name
 
 
@@ -108,12 +126,22 @@ def _folder(folder: Path, split: str, encoding: str) -> dict[str, tuple[Source, 
         found = {split: [path for path in files if path.name != "META.json"]}
     if not any(found.values()):
         names = ", ".join(path.name for path in files) or "no data files"
-        raise DataError("has no train, validation or test file", where=str(folder), hint=f"found {names}; name one of them")
+        raise DataError(
+            "has no train, validation or test file", where=str(folder), hint=f"found {names}; name one of them"
+        )
     for name, paths in found.items():
-        if len({_plain(path).stem for path in paths}) < len(paths) or any(_is_shard(path) != _is_shard(paths[0]) for path in paths):
-            raise DataError(f"has several {name} files: {', '.join(path.name for path in paths)}", where=str(folder), hint="name one of them")
+        if len({_plain(path).stem for path in paths}) < len(paths) or any(
+            _is_shard(path) != _is_shard(paths[0]) for path in paths
+        ):
+            raise DataError(
+                f"has several {name} files: {', '.join(path.name for path in paths)}",
+                where=str(folder),
+                hint="name one of them",
+            )
     return {
-        name: tuple(Source(str(path), format_of(path.name), encoding) for path in paths) for name, paths in found.items() if paths
+        name: tuple(Source(str(path), format_of(path.name), encoding) for path in paths)
+        for name, paths in found.items()
+        if paths
     }
 
 

@@ -64,7 +64,9 @@ class Split:
     test: np.ndarray
 
 
-def split(labels: Strata, groups: np.ndarray | None = None, *, validation_share: float, test_share: float, seed: int) -> Split:
+def split(
+    labels: Strata, groups: np.ndarray | None = None, *, validation_share: float, test_share: float, seed: int
+) -> Split:
     """Divide rows in proportion of their labels.
 
     Rows of one label, and rows whose set of labels is common, are dealt out exactly. Rare sets of labels and groups are
@@ -74,7 +76,8 @@ def split(labels: Strata, groups: np.ndarray | None = None, *, validation_share:
     Args:
         labels: of each row.
         groups: a group number for each row, shape (rows,); rows of one group stay together.
-        validation_share, test_share: shares of all rows, in [0, 1), together under 1.
+        validation_share: share of all rows, in [0, 1).
+        test_share: share of all rows, in [0, 1); together under 1.
         seed: of the draw.
 
     Raises:
@@ -82,13 +85,17 @@ def split(labels: Strata, groups: np.ndarray | None = None, *, validation_share:
         DataError: there are too few rows or groups to fill every side.
     """
     if validation_share + test_share >= 1:
-        message = f"data.validation_share {validation_share:g} and data.test_share {test_share:g} leave nothing to train on"
+        message = (
+            f"data.validation_share {validation_share:g} and data.test_share {test_share:g} leave nothing to train on"
+        )
         raise UsageError(message, hint="legal: together under 1")
     shares = (1 - validation_share - test_share, validation_share, test_share)
     random = np.random.default_rng(seed)
     side = _by_sets(labels, shares, random) if groups is None else _by_groups(labels, groups, shares, random)
     found = Split(*(np.flatnonzero(side == number) for number in range(3)))
-    for name, share, rows in zip(("train", "validation", "test"), shares, (found.train, found.validation, found.test), strict=True):
+    for name, share, rows in zip(
+        ("train", "validation", "test"), shares, (found.train, found.validation, found.test), strict=True
+    ):
         if share and not len(rows):
             unit = "rows" if groups is None else "groups"
             hint = f"give more rows, or a {name} file: --data.{name}" if name != "train" else None
@@ -154,7 +161,9 @@ def _evenly(total: int, count: int, random: np.random.Generator) -> np.ndarray:
     return np.flatnonzero(np.diff(steps))[:count]
 
 
-def _by_groups(labels: Strata, groups: np.ndarray, shares: tuple[float, float, float], random: np.random.Generator) -> np.ndarray:
+def _by_groups(
+    labels: Strata, groups: np.ndarray, shares: tuple[float, float, float], random: np.random.Generator
+) -> np.ndarray:
     """Side of each row, the same for all rows of a group; rows that are a group by themselves are dealt out exactly."""
     units, sizes = np.unique(groups, return_inverse=True, return_counts=True)[1:]
     alone = sizes[units] == 1
@@ -178,12 +187,16 @@ def _filled(side: np.ndarray, units: np.ndarray, sizes: np.ndarray, shares: tupl
     return side
 
 
-def _iterative(labels: Strata, units: np.ndarray, shares: tuple[float, float, float], random: np.random.Generator) -> np.ndarray:
+def _iterative(
+    labels: Strata, units: np.ndarray, shares: tuple[float, float, float], random: np.random.Generator
+) -> np.ndarray:
     """Side of each unit: from the rarest label on, each unit goes where its label is wanted most.
 
     Args:
         labels: of each row; a row without any counts as having a label of its own kind.
         units: unit number of each row, 0 to the number of units - 1.
+        shares: of train, validation and test.
+        random: source of the draws.
     """
     total, owner, label, count = _label_counts(labels, units)
     sizes = np.bincount(units, minlength=total)
@@ -222,7 +235,9 @@ def _label_counts(labels: Strata, units: np.ndarray) -> tuple[int, np.ndarray, n
     return int(units.max()) + 1, keys // (nothing + 1), keys % (nothing + 1), count
 
 
-def _members(owner: np.ndarray, label: np.ndarray, sizes: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _members(
+    owner: np.ndarray, label: np.ndarray, sizes: np.ndarray, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Units of each label, large ones first, equal ones shuffled; and where each label's units start."""
     order = random.permutation(len(owner))
     order = order[np.lexsort((-sizes[owner[order]], label[order]))]

@@ -71,6 +71,7 @@ def batches(table: pa.Table, rows: np.ndarray | None = None) -> Iterator[tuple[n
     """The table piece by piece, with the row numbers of each piece.
 
     Args:
+        table: any Arrow table.
         rows: ascending numbers of the rows wanted; None: all.
     """
     start = 0

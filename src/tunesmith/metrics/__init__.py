@@ -5,17 +5,19 @@
       -> intervals         bootstrap confidence intervals of the same numbers
       -> paired_test       is one model better than another on the same rows?
       -> classification_report, label_table, calibration_bins, confusions
-    tune_thresholds        per-label thresholds of a multi-label model
+
+``tune_thresholds`` decides from which probability a multi-label model gives each label.
 """
 
 from tunesmith.metrics.predictions import Kind, Predictions, fingerprint
-from tunesmith.metrics.scores import Comparison, higher_is_better, intervals, names, paired_test, score
+from tunesmith.metrics.scores import Comparison, higher_is_better, intervals, names, paired_test, score, sorts_rows
 from tunesmith.metrics.tables import (
     CalibrationBin,
     Confusion,
     LabelScore,
     calibration_bins,
     classification_report,
+    confusion_matrix,
     confusions,
     label_table,
 )
@@ -30,6 +32,7 @@ __all__ = [
     "Predictions",
     "calibration_bins",
     "classification_report",
+    "confusion_matrix",
     "confusions",
     "fingerprint",
     "higher_is_better",
@@ -38,5 +41,6 @@ __all__ = [
     "names",
     "paired_test",
     "score",
+    "sorts_rows",
     "tune_thresholds",
 ]

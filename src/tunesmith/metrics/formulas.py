@@ -281,7 +281,7 @@ def r2(sample: Sample) -> Array:
 
 def _ratio(above: Array, below: Array, empty: float = 0.0) -> Array:
     """``above / below``, and ``empty`` where nothing was counted."""
-    return np.divide(above, below, out=np.full(np.shape(above), empty), where=np.asarray(below) > 0)
+    return np.asarray(np.divide(above, below, out=np.full(np.shape(above), empty), where=np.asarray(below) > 0))
 
 
 def _sums(groups: NDArray[np.int64], weights: Array, count: int) -> Array:
@@ -353,4 +353,4 @@ def _correlation(left: Array, right: Array, weights: Array) -> Array:
     right = right - (weights * right).sum(axis=1, keepdims=True) / total
     spread = np.sqrt((weights * left**2).sum(axis=1) * (weights * right**2).sum(axis=1))
     constant = spread <= 1e-12 * total[:, 0]
-    return np.where(constant, np.nan, _ratio((weights * left * right).sum(axis=1), spread, empty=np.nan))
+    return np.asarray(np.where(constant, np.nan, _ratio((weights * left * right).sum(axis=1), spread, empty=np.nan)))

@@ -68,15 +68,16 @@ class Predictions:
     def take(self, rows: NDArray[Any]) -> Predictions:
         """The predictions of some rows only: numbers of rows or a mask."""
         chosen = np.flatnonzero(rows) if rows.dtype == bool else rows
+        places = chosen.tolist()
         return Predictions(
             self.kind,
             self.labels,
             self.targets[chosen],
             self.scores[chosen],
             self.predicted[chosen],
-            [self.texts[row] for row in chosen],
+            [self.texts[row] for row in places],
             self.lengths[chosen],
-            [self.sources[row] for row in chosen] if self.sources else (),
+            [self.sources[row] for row in places] if self.sources else (),
         )
 
     def names(self, answer: Any) -> str | list[str] | float:

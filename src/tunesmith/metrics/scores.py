@@ -46,6 +46,11 @@ def higher_is_better(name: str) -> bool:
     return METRICS[name].higher_is_better
 
 
+def sorts_rows(name: str) -> bool:
+    """Whether a metric sorts the rows (``roc_auc`` and such), which makes its intervals slow for many labels."""
+    return METRICS[name].ranks
+
+
 def score(predictions: Predictions) -> dict[str, float]:
     """Every metric that is defined for these predictions, by flat name; undefined ones are left out."""
     sample = Sample(predictions, np.ones((1, len(predictions))))

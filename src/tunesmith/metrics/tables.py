@@ -39,7 +39,8 @@ def _regression_report(predictions: Predictions, digits: int) -> str:
     values = score(predictions)
     width = max(map(len, [*values, "support"]))
     rows = [f"{name:>{width}}  {value:>9.{digits}f}" for name, value in values.items()]
-    return "\n".join([f"{'':>{width}}  {'value':>9}", "", *rows, "", f"{'support':>{width}}  {len(predictions):>9}", ""])
+    head, foot = f"{'':>{width}}  {'value':>9}", f"{'support':>{width}}  {len(predictions):>9}"
+    return "\n".join([head, "", *rows, "", foot, ""])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from tunesmith.metrics.predictions import Array
 
 GRID = np.arange(1, 100) / 100
-_SMOOTHING = 0.3  # standard deviation in log odds; on simulated labels 0 to 0.6 differed by 0.005 macro-F1, 0.3 was best
+_SMOOTHING = 0.3  # standard deviation in log odds; simulated labels gained 0.001 to 0.003 macro-F1 by it
 
 
 def tune_thresholds(scores: np.ndarray, targets: np.ndarray, prior_positives: float = 10.0) -> Array:
@@ -32,7 +32,7 @@ def tune_thresholds(scores: np.ndarray, targets: np.ndarray, prior_positives: fl
         row has any label.
 
     >>> (threshold,) = tune_thresholds(np.array([[0.2], [0.3], [0.1]] * 50), np.array([[1], [1], [0]] * 50))
-    >>> 0.1 < threshold <= 0.2
+    >>> bool(0.1 < threshold <= 0.2)
     True
     """
     targets = np.asarray(targets, dtype=np.float64)

@@ -19,8 +19,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tunesmith import params
-
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
@@ -55,7 +53,8 @@ class Target:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Target:
         """From what ``to_json`` wrote."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        return cls(**plain)
 
 
 class RowError(Exception):
@@ -67,11 +66,8 @@ class RowError(Exception):
 
 
 class Task(ABC):
-    """A kind of thing to learn. ``params`` are the task's training options."""
+    """A kind of thing to learn. ``options`` are the ``Params`` that its file declares beside it."""
 
-    Columns: ClassVar[type[params.Params]]
-    Params: ClassVar[type[params.Params]]
-    Request: ClassVar[type[params.Params]]
     default_base: ClassVar[str] = "all-MiniLM-L6-v2"
 
     def __init__(self, options: Any) -> None:

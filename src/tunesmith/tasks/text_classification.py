@@ -41,14 +41,23 @@ class Columns(params.Params):
 class Params(params.Params):
     """How the labels are learned."""
 
-    kind: Literal["auto", "multi-class", "multi-label", "regression"] = param("auto", "What is predicted; auto: as the label column looks.")
-    pairs: Literal["auto", "joint", "separate"] = param(
-        "auto", "Two texts are read in one sequence, or apart and then compared; auto: apart for numbers on a sentence encoder."
+    kind: Literal["auto", "multi-class", "multi-label", "regression"] = param(
+        "auto", "What is predicted; auto: as the label column looks."
     )
-    loss: Literal["cross-entropy", "focal"] = param("cross-entropy", "Loss of labels; focal turns to the hard rows.", search=Choices(("cross-entropy", "focal")))
+    pairs: Literal["auto", "joint", "separate"] = param(
+        "auto",
+        "Two texts are read in one sequence, or apart and then compared; auto: apart for numbers on a sentence encoder.",
+    )
+    loss: Literal["cross-entropy", "focal"] = param(
+        "cross-entropy", "Loss of labels; focal turns to the hard rows.", search=Choices(("cross-entropy", "focal"))
+    )
     focal_gamma: float = param(2.0, "How strongly the focal loss turns to the hard rows.", ge=0, search=Range(0.5, 5))
-    class_weights: Literal["none", "balanced"] | dict[str, float] = param("none", "Weight of each label in the loss; balanced: inverse to its count.")
-    resample: Literal["none", "balanced"] = param("none", "Draw rows so that all labels come equally often in an epoch.")
+    class_weights: Literal["none", "balanced"] | dict[str, float] = param(
+        "none", "Weight of each label in the loss; balanced: inverse to its count."
+    )
+    resample: Literal["none", "balanced"] = param(
+        "none", "Draw rows so that all labels come equally often in an epoch."
+    )
     tune_thresholds: bool = param(True, "Choose the thresholds of a multi-label model on the validation rows.")
 
 
@@ -56,30 +65,37 @@ class Request(params.Params):
     """What a caller may ask for with each request."""
 
     threshold: float | None = param(
-        None, "One label: answer 'unknown' below this probability. Several labels: give those from this probability on; none: as tuned.", ge=0, le=1, search=Range(0.1, 0.9)
+        None,
+        "One label: answer 'unknown' below this probability. Several labels: give those from this probability on; none: as tuned.",
+        ge=0,
+        le=1,
+        search=Range(0.1, 0.9),
     )
     top_k: int = param(1, "How many of the likeliest labels to list with their probabilities.", ge=1)
-    windows: Literal["mean", "vote"] = param("mean", "A long text read in windows is answered by their mean probability or by their vote.")
+    windows: Literal["mean", "vote"] = param(
+        "mean", "A long text read in windows is answered by their mean probability or by their vote."
+    )
 
 
 class Task(base.Task):
     """Text classification and regression."""
 
-    Columns = Columns
-    Params = Params
-    Request = Request
     options: Params
 
     def schema(self) -> pa.Schema:
         import pyarrow as pa
 
-        return pa.schema({"text": pa.string(), "text_pair": pa.string(), "label": pa.list_(pa.string()), "group": pa.string()})
+        return pa.schema(
+            {"text": pa.string(), "text_pair": pa.string(), "label": pa.list_(pa.string()), "group": pa.string()}
+        )
 
     def read_row(self, row: Mapping[str, Any], *, label_separator: str | None = None) -> dict[str, Any]:
         return {
             "text": _text(row, "text"),
             "text_pair": _text(row, "text_pair") if "text_pair" in row else None,
-            "label": _labels(row.get("label"), label_separator, many=self._says_many(row.get("label"), label_separator)),
+            "label": _labels(
+                row.get("label"), label_separator, many=self._says_many(row.get("label"), label_separator)
+            ),
             "group": None if row.get("group") is None else str(row["group"]),
         }
 
@@ -146,7 +162,9 @@ class Task(base.Task):
             mean, deviation = target.scale
             return outputs[:, 0].astype("float64") * deviation + mean
         function = softmax if target.kind == "multi-class" else expit
-        values: np.ndarray = function(outputs.astype("float64"), **({"axis": 1} if target.kind == "multi-class" else {}))
+        values: np.ndarray = function(
+            outputs.astype("float64"), **({"axis": 1} if target.kind == "multi-class" else {})
+        )
         return values
 
     def predictions(self, scores: np.ndarray, targets: np.ndarray, target: Target, **context: Any) -> Predictions:
@@ -157,7 +175,10 @@ class Task(base.Task):
             predicted = scores.argmax(1)
         elif target.kind == "multi-label":
             predicted = (scores >= _thresholds(target, None)).astype("int64")
-        return Predictions(kind=target.kind, labels=target.labels, targets=targets, scores=scores, predicted=predicted, **context)
+        kind: Any = target.kind
+        return Predictions(
+            kind=kind, labels=target.labels, targets=targets, scores=scores, predicted=predicted, **context
+        )
 
     def answers(self, scores: np.ndarray, target: Target, request: Request) -> list[dict[str, Any]]:
         if target.kind == "regression":

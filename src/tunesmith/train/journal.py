@@ -43,15 +43,39 @@ class Journal:
 
     def step(self, step: int, total: int, epoch: float, values: dict[str, float], tokens: int, seconds: float) -> None:
         """Log a training step."""
-        self._write({"event": "step", "step": step, "epoch": round(epoch, 4), **values, "tokens": tokens, "seconds": round(seconds, 3)})
+        self._write(
+            {
+                "event": "step",
+                "step": step,
+                "epoch": round(epoch, 4),
+                **values,
+                "tokens": tokens,
+                "seconds": round(seconds, 3),
+            }
+        )
         self._track(values, step)
         rate = tokens / seconds if seconds else 0.0
         left = _clock(seconds / step * (total - step))
-        self._show(step, total, f"epoch {epoch:.2f}  loss {values['loss']:.4f}  {rate:,.0f} tokens/s  {left} left  {self._score}")
+        self._show(
+            step,
+            total,
+            f"epoch {epoch:.2f}  loss {values['loss']:.4f}  {rate:,.0f} tokens/s  {left} left  {self._score}",
+        )
 
-    def evaluation(self, step: int, epoch: float, scores: dict[str, float], metric: str, best: bool, seconds: float) -> None:
+    def evaluation(
+        self, step: int, epoch: float, scores: dict[str, float], metric: str, best: bool, seconds: float
+    ) -> None:
         """Log the scores of the validation rows."""
-        self._write({"event": "evaluation", "step": step, "epoch": round(epoch, 4), "scores": scores, "best": best, "seconds": round(seconds, 3)})
+        self._write(
+            {
+                "event": "evaluation",
+                "step": step,
+                "epoch": round(epoch, 4),
+                "scores": scores,
+                "best": best,
+                "seconds": round(seconds, 3),
+            }
+        )
         self._track({f"validation/{name}": score for name, score in scores.items()}, step)
         self._score = f"{metric} {scores[metric]:.4f}"
         self._say(f"epoch {epoch:.2f}  step {step}  validation {self._score}{'  (best)' if best else ''}")
@@ -60,7 +84,9 @@ class Journal:
         """Drop the log's lines after a step, because training goes on from there."""
         if not self._file.exists():
             return
-        entries = [json.loads(line) for line in self._file.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+        entries = [
+            json.loads(line) for line in self._file.read_text(encoding="utf-8").splitlines() if line.endswith("}")
+        ]
         kept = [entry for entry in entries if entry.get("step", 0) <= step]
         unfinished = self._file.with_name(f".{self._file.name}")
         unfinished.write_text("".join(_line(entry) for entry in kept), encoding="utf-8")
@@ -110,7 +136,12 @@ class Journal:
             return
         if sys.stderr.isatty():
             if self._bar is None:
-                self._bar = Progress(BarColumn(30), TextColumn("{task.completed}/{task.total}"), TextColumn("{task.description}"), console=self._console)
+                self._bar = Progress(
+                    BarColumn(30),
+                    TextColumn("{task.completed}/{task.total}"),
+                    TextColumn("{task.description}"),
+                    console=self._console,
+                )
                 self._bar.add_task("", total=total)
                 self._bar.start()
             self._bar.update(self._bar.task_ids[0], completed=step, total=total, description=message)

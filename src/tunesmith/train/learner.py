@@ -57,7 +57,9 @@ class Learner:
         """What the network gives for the validation rows now, by the path that answers requests."""
         engine = Engine(self.network, self.machine)
         scores = predict.row_scores(engine, self.validation, self.task, self.target)
-        return predict.in_context(self.task, self.target, scores, self.splits.tables["validation"], self.validation.text_lengths)
+        return predict.in_context(
+            self.task, self.target, scores, self.splits.tables["validation"], self.validation.text_lengths
+        )
 
     def scores(self) -> dict[str, float]:
         """Scores of the validation rows."""
@@ -84,7 +86,9 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
     runs_on = machine.prepare(config.train.precision, config.train.threads)
     base = config.model.base or plugins.load("tasks", config.task_name).default_base
     source = sources.resolve(base)
-    backbone = backbones.load(source.path, hidden_dropout=config.model.hidden_dropout, attention_dropout=config.model.attention_dropout)
+    backbone = backbones.load(
+        source.path, hidden_dropout=config.model.hidden_dropout, attention_dropout=config.model.attention_dropout
+    )
     tokenizer = backbones.load_tokenizer(source.path)
     config = choose(config, base, backbone, splits, runs_on)
     task: Task = plugins.load("tasks", config.task_name)(config.task)
@@ -105,7 +109,9 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
     if config.train.micro_tokens is None:
         micro_tokens = warm.measure_micro_tokens(network, training, loss, config.train.batch_size, runs_on)
         config = configs.fill(config, train={"micro_tokens": micro_tokens})
-    return Learner(config, task, splits.target, adapter, network, tokenizer, training, validation, splits, runs_on, loss)
+    return Learner(
+        config, task, splits.target, adapter, network, tokenizer, training, validation, splits, runs_on, loss
+    )
 
 
 def choose(config: Config, base: str, backbone: Backbone, splits: Splits, runs_on: Machine) -> Config:
@@ -119,8 +125,14 @@ def choose(config: Config, base: str, backbone: Backbone, splits: Splits, runs_o
     return configs.fill(
         config,
         columns=splits.columns,
-        task=task.choose(splits.target, paired="text_pair" in splits.columns, sentence_encoder=backbone.is_sentence_encoder),
-        model={"base": base, "max_length": choose_max_length(np.array([]), backbone.max_length or _NO_LIMIT, config.model.max_length), "pooling": pooling},
+        task=task.choose(
+            splits.target, paired="text_pair" in splits.columns, sentence_encoder=backbone.is_sentence_encoder
+        ),
+        model={
+            "base": base,
+            "max_length": choose_max_length(np.array([]), backbone.max_length or _NO_LIMIT, config.model.max_length),
+            "pooling": pooling,
+        },
         train={
             "learning_rate": rate,
             "head_learning_rate": head_rate,

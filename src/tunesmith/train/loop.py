@@ -116,7 +116,8 @@ class _Loop:
         self.average = regularise.Average(job.network, job.train.ema) if job.train.ema else None
         self.course = Course()
         self.micro_tokens = job.train.micro_tokens or 4096
-        self.epoch, self.plan = -1, []
+        self.epoch = -1
+        self.plan: list[np.ndarray] = []
         self.steps_per_epoch = len(self._plan_of(0))
         asked = math.ceil(job.train.epochs * self.steps_per_epoch)
         self.total_steps = min(asked, job.train.max_steps or asked)
@@ -174,7 +175,9 @@ class _Loop:
             self.micro_tokens //= 2
             self.optimizer.zero_grad()
             state.set_random_state(random)
-            self.job.journal.note(f"out of memory: micro-batches are cut to {self.micro_tokens} tokens, the step stays the same")
+            self.job.journal.note(
+                f"out of memory: micro-batches are cut to {self.micro_tokens} tokens, the step stays the same"
+            )
         if not math.isfinite(loss):
             return self._roll_back(loss)
         self.optimizer.step()
@@ -221,11 +224,14 @@ class _Loop:
         epoch, position = divmod(self.course.step, self.steps_per_epoch)
         if epoch != self.epoch:
             self.epoch, self.plan = epoch, self._plan_of(epoch)
-        return self.plan[position % len(self.plan)]
+        found: np.ndarray = self.plan[position % len(self.plan)]
+        return found
 
     def _plan_of(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch; they depend on the seed and the epoch alone."""
-        batches = batch.Batches(self.job.examples.lengths, self.train.batch_size, self.train.batch_tokens, seed=self.train.seed)
+        batches = batch.Batches(
+            self.job.examples.lengths, self.train.batch_size, self.train.batch_tokens, seed=self.train.seed
+        )
         return batches.epoch(epoch, self.job.visits(epoch))
 
     def _rate(self) -> float:
@@ -237,7 +243,9 @@ class _Loop:
         rates = [group["lr"] for group in self.optimizer.param_groups]
         values = {"loss": loss, "learning_rate": max(rates), "gradient_norm": norm}
         epoch = self.course.step / self.steps_per_epoch
-        self.job.journal.step(self.course.step, self.total_steps, epoch, values, self.course.tokens, self.course.seconds)
+        self.job.journal.step(
+            self.course.step, self.total_steps, epoch, values, self.course.tokens, self.course.seconds
+        )
 
     # evaluation
 
@@ -264,7 +272,14 @@ class _Loop:
             if self.train.schedule == "plateau" and self.course.stale % self.train.patience == 0:
                 self.course.rate /= 2
         state.set_random_state(random)
-        self.job.journal.evaluation(self.course.step, self.course.step / self.steps_per_epoch, scores, self.job.metric, better, self.course.seconds)
+        self.job.journal.evaluation(
+            self.course.step,
+            self.course.step / self.steps_per_epoch,
+            scores,
+            self.job.metric,
+            better,
+            self.course.seconds,
+        )
 
     # checkpoints
 
@@ -307,7 +322,9 @@ class _Loop:
         self._load(state.steps(self.job.folder)[-1])
         self.course.rollbacks, self.course.rate = rollbacks, rate
         self.job.journal.forget_after(self.course.step)
-        self.job.journal.note(f"the loss was {loss} at step {at}: back to step {self.course.step} with half the learning rate")
+        self.job.journal.note(
+            f"the loss was {loss} at step {at}: back to step {self.course.step} with half the learning rate"
+        )
         self.save()
 
     def _save_best(self) -> None:
@@ -322,4 +339,3 @@ class _Loop:
             for name, weight in self.job.network.named_parameters():
                 if weight.requires_grad:
                     weight.copy_(weights[name])
-

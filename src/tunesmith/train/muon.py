@@ -23,16 +23,21 @@ class MuonWithAdamW(Optimizer):
         super().__init__(groups, {})
         matrices = [_part(group, lambda p, g: p.ndim == 2 and g.get("inner", True)) for group in self.param_groups]
         others = [_part(group, lambda p, g: not (p.ndim == 2 and g.get("inner", True))) for group in self.param_groups]
-        kept = {"momentum": train.momentum, "nesterov": True, "adjust_lr_fn": "match_rms_adamw"}
         self.parts: list[Optimizer] = []
         if any(group["params"] for group in matrices):
-            self.parts.append(Muon([group for group in matrices if group["params"]], lr=1e-3, **kept))
+            self.parts.append(Muon(
+                    [group for group in matrices if group["params"]],
+                    lr=1e-3,
+                    momentum=train.momentum,
+                    nesterov=True,
+                    adjust_lr_fn="match_rms_adamw",
+                ))
         if any(group["params"] for group in others):
             others = [group for group in others if group["params"]]
             self.parts.append(AdamW(others, betas=(train.beta1, train.beta2), eps=train.epsilon))
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Step both parts at the learning rates that the groups have now."""
         for part in self.parts:
             for group in part.param_groups:

@@ -26,7 +26,16 @@ def build(network: Network, train: Train) -> Optimizer:
             chosen = [weight for weight in weights if (weight.ndim > 1) == decayed]
             if chosen:
                 decay = train.weight_decay if decayed else 0.0
-                groups.append({"params": chosen, "lr": rate, "peak": rate, "weight_decay": decay, "inner": inner, "position": len(groups)})
+                groups.append(
+                    {
+                        "params": chosen,
+                        "lr": rate,
+                        "peak": rate,
+                        "weight_decay": decay,
+                        "inner": inner,
+                        "position": len(groups),
+                    }
+                )
     optimizer: Optimizer = plugins.load("train.optimizers", train.optimizer)(groups, train)
     return optimizer
 

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-
 nothing = nullcontext
 
 
 class _Mixout(nn.Module):
     """Each use of a weight takes some of its entries from the pretrained weight (Lee et al. 2020, equation 5)."""
+
+    pretrained: Tensor
 
     def __init__(self, pretrained: Tensor, chance: float) -> None:
         super().__init__()
@@ -33,7 +34,11 @@ class _Mixout(nn.Module):
 
 def mixout(module: nn.Module, chance: float) -> list[nn.Module]:
     """Put mixout on every trainable linear layer of a module; returns the layers, for ``remove_mixout``."""
-    layers = [part for part in module.modules() if isinstance(part, nn.Linear) and part.weight.requires_grad] if chance else []
+    layers = (
+        [part for part in module.modules() if isinstance(part, nn.Linear) and part.weight.requires_grad]
+        if chance
+        else []
+    )
     for layer in layers:
         parametrize.register_parametrization(layer, "weight", _Mixout(layer.weight, chance))
     return list(layers)

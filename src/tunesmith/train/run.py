@@ -19,10 +19,10 @@ from tunesmith.bundle import Bundle
 from tunesmith.config import Config
 from tunesmith.data.prepare import prepare
 from tunesmith.errors import UsageError
-from tunesmith.evaluate import evaluate
 from tunesmith.report import Report
-from tunesmith.train import describe, learner, loop, track
+from tunesmith.train import learner, loop, track
 from tunesmith.train.budget import Budget
+from tunesmith.train.describe import describe
 from tunesmith.train.journal import Journal
 from tunesmith.train.learner import Learner
 from tunesmith.train.loop import Course
@@ -43,6 +43,13 @@ class Run:
     def model(self) -> predict.Model:
         """The trained model."""
         return predict.load(self.folder)
+
+    def show(self, *, as_json: bool = False) -> None:
+        """Print the report."""
+        if as_json:
+            print(json.dumps(report.to_json(self.report), ensure_ascii=False))
+        else:
+            report.show(self.report)
 
 
 def train(config: Config, *, quiet: bool = False) -> Run:
@@ -65,7 +72,9 @@ def resume(folder: Path, *, quiet: bool = False) -> Run:
     if not (folder / "config.yaml").exists():
         raise UsageError("no run to resume", where=str(folder), hint="a run folder holds a config.yaml")
     if (folder / "report.json").exists():
-        raise UsageError("the run is finished", where=str(folder), hint=f"tunesmith train {folder / 'config.yaml'} repeats it")
+        raise UsageError(
+            "the run is finished", where=str(folder), hint=f"tunesmith train {folder / 'config.yaml'} repeats it"
+        )
     return _carry_out(configs.resolve(folder / "config.yaml", environment={}), folder, resumed=True, quiet=quiet)
 
 
@@ -75,20 +84,24 @@ def _carry_out(config: Config, folder: Path, *, resumed: bool, quiet: bool) -> R
     journal = Journal(folder / "log.jsonl", accelerator, quiet=quiet)
     splits = prepare(config, plugins.load("tasks", config.task_name)(config.task), folder / WORK / "data")
     splits.stop_on_errors()
-    learned = learner.build(config, splits, folder / WORK / "rows", journal, started=resumed and loop.has_started(folder / WORK))
+    learned = learner.build(
+        config, splits, folder / WORK / "rows", journal, started=resumed and loop.has_started(folder / WORK)
+    )
     bundle.write_text(folder / "config.yaml", configs.to_yaml(learned.config))
     course = _learn(learned, folder, journal, accelerator, began, resumed)
     saved = _save(learned, folder)
-    test = splits.tables.get("test")
-    result = evaluate(predict.load(folder), test if test is not None else splits.tables["validation"])
-    written = describe.report(learned, result, course, saved, seconds=time.monotonic() - began)
-    report.write(written, result.predictions, folder)
-    track.finish(accelerator, result.metrics)
+    split = "test" if "test" in splits.tables else "validation"
+    predictions = predict.load(folder).predictions(splits.tables[split])
+    written = describe(learned, saved.target, predictions, split, course, folder, seconds=time.monotonic() - began)
+    report.write(written, predictions, folder)
+    track.finish(accelerator, dict(written.metrics))
     shutil.rmtree(folder / WORK)
     return Run(folder, written)
 
 
-def _learn(learned: Learner, folder: Path, journal: Journal, accelerator: Accelerator, began: float, resumed: bool) -> Course:
+def _learn(
+    learned: Learner, folder: Path, journal: Journal, accelerator: Accelerator, began: float, resumed: bool
+) -> Course:
     """Train the network; it holds the best weights afterwards."""
     rows = {name: len(table) for name, table in learned.splits.tables.items()}
     job = loop.Job(
@@ -120,7 +133,10 @@ def _save(learned: Learner, folder: Path) -> Bundle:
 def _golden(learned: Learner, scores: np.ndarray) -> str:
     """The first validation rows with their scores, to be replayed wherever the bundle is loaded anew."""
     rows = learned.splits.tables["validation"].select(["text", "text_pair"]).slice(0, GOLDEN_ROWS).to_pylist()
-    lines = [{"input": {name: value for name, value in row.items() if value is not None}, "scores": score.tolist()} for row, score in zip(rows, scores, strict=False)]
+    lines = [
+        {"input": {name: value for name, value in row.items() if value is not None}, "scores": score.tolist()}
+        for row, score in zip(rows, scores, strict=False)
+    ]
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 
@@ -136,13 +152,19 @@ def claim(config: Config) -> Path:
             return _numbered(Path("runs"), f"{_stem(config.data.train or 'data')}-{config.task_name}")
         if wanted.exists() and (not wanted.is_dir() or any(wanted.iterdir())):
             unfinished = (wanted / "config.yaml").exists() and not (wanted / "report.json").exists()
-            hint = f"go on with it: tunesmith resume {wanted}" if unfinished else "choose another --out, or move it away"
+            hint = (
+                f"go on with it: tunesmith resume {wanted}" if unfinished else "choose another --out, or move it away"
+            )
             raise UsageError("the run folder is not empty", where=str(wanted), hint=hint)
         wanted.mkdir(parents=True, exist_ok=True)
         (wanted / ".writable").touch()
         (wanted / ".writable").unlink()
     except OSError as error:
-        raise UsageError(f"the run folder cannot be written: {error.strerror}", where=str(wanted or "runs"), hint="choose another --out") from None
+        raise UsageError(
+            f"the run folder cannot be written: {error.strerror}",
+            where=str(wanted or "runs"),
+            hint="choose another --out",
+        ) from None
     return wanted
 
 

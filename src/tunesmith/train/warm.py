@@ -53,7 +53,9 @@ def features(network: Network, examples: Examples, chosen: np.ndarray, runs_on: 
     return torch.cat(found)[torch.from_numpy(plan.inverse)]
 
 
-def start_head(network: Network, examples: Examples, loss: RowLoss, most_rows: int, seed: int, runs_on: Machine) -> None:
+def start_head(
+    network: Network, examples: Examples, loss: RowLoss, most_rows: int, seed: int, runs_on: Machine
+) -> None:
     """Fit the head to the frozen base model on some of the training rows, so that training starts where a linear probe ends."""
     chosen = np.sort(np.random.default_rng(seed).permutation(len(examples))[:most_rows])
     found = features(network, examples, chosen, runs_on)
@@ -74,7 +76,7 @@ def measure_micro_tokens(network: Network, examples: Examples, loss: RowLoss, ba
         return max(_CANDIDATE_MICRO_TOKENS[0], largest)
     speeds = {}
     network.to(runs_on.device).train()
-    for tokens in [*candidates, largest][:len(_CANDIDATE_MICRO_TOKENS)]:
+    for tokens in [*candidates, largest][: len(_CANDIDATE_MICRO_TOKENS)]:
         try:
             piece = batch.micro_batches(examples.lengths[longest], longest, tokens)[0]
             _pass(network, examples, loss, piece, runs_on)
@@ -88,7 +90,10 @@ def measure_micro_tokens(network: Network, examples: Examples, loss: RowLoss, ba
         finally:
             network.zero_grad()
     if not speeds:
-        raise TrainingError("not even the smallest micro-batch fits in memory", hint="lower model.max_length or take a smaller model.base")
+        raise TrainingError(
+            "not even the smallest micro-batch fits in memory",
+            hint="lower model.max_length or take a smaller model.base",
+        )
     return max(speeds, key=lambda tokens: speeds[tokens])
 
 
@@ -96,7 +101,7 @@ def _pass(network: Network, examples: Examples, loss: RowLoss, piece: np.ndarray
     inputs = _moved(examples.collate(piece), runs_on)
     with torch.autocast(runs_on.device, dtype=torch.bfloat16, enabled=runs_on.precision == "bf16"):
         outputs = network(inputs)
-    loss(outputs, examples.targets_of(piece).to(runs_on.device)).mean().backward()
+    loss(outputs, examples.targets_of(piece).to(runs_on.device)).mean().backward()  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -114,4 +119,7 @@ def _check_space(network: Network, examples: Examples, where: Path, runs_on: Mac
     free = machine.free_disk_bytes(where)
     if needed > free * 0.9:
         hint = "free some space, lower model.max_length, or take adapter.name full or lora, which keep nothing"
-        raise TrainingError(f"keeping the frozen layers' states takes {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free", hint=hint)
+        raise TrainingError(
+            f"keeping the frozen layers' states takes {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free",
+            hint=hint,
+        )

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tiny import write_tiny
 from tunesmith import sources
 from tunesmith.commands.models import Arguments, main

@@ -1,0 +1,70 @@
+"""Labelled rows for a model that is already trained: read as its training rows were, with labels that it knows."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from tunesmith import plugins
+from tunesmith import config as configs
+from tunesmith.config import Config
+from tunesmith.data import read, store
+from tunesmith.data.finding import MOST_EXAMPLES, BadRows, stop_on_errors
+from tunesmith.data.prepare import map_columns, read_rows
+from tunesmith.errors import DataError, Problem, did_you_mean
+from tunesmith.tasks.base import Target, Task
+
+
+def read_labelled(reference: str, config: Config, target: Target, folder: Path) -> pa.Table:
+    """Canonical rows of a file, or of the test split of a folder.
+
+    Args:
+        reference: as ``data.test`` takes it.
+        config: of the bundle; its columns are looked for, and guessed where the file has other names.
+        target: of the bundle.
+        folder: where the rows are kept as Arrow files.
+
+    Raises:
+        DataError: rows cannot be used, or have labels that the model does not know; all are listed.
+    """
+    found = read.find(reference, split="test", encoding=config.data.encoding)
+    sources = found["test"] if "test" in found else next(iter(found.values()))
+    header = read.header(read.sample(sources))
+    kept = {role: name if name in header else None for role, name in dict(config.columns).items()}
+    config = configs.fill(config, columns=kept)
+    task: Task = plugins.load("tasks", config.task_name)(config.task)
+    bad = BadRows(drop=config.data.bad_rows == "drop")
+    rows = read_rows(config, task, sources, map_columns(config, sources), bad, folder / "labelled.arrow")
+    stop_on_errors(bad.findings())
+    _check_labels(rows, task, target)
+    return rows
+
+
+def read_inputs(reference: str) -> Iterator[dict[str, Any]]:
+    """Rows of a file just as they are, to be answered.
+
+    Raises:
+        DataError: the file cannot be read, or a row of it; the place is named.
+    """
+    found = read.find(reference, split="input")
+    for _, _, item in read.read(next(iter(found.values()))):
+        if isinstance(item, Problem):
+            raise DataError(item.message, where=item.where, hint=item.hint)
+        yield item
+
+
+def _check_labels(rows: pa.Table, task: Task, target: Target) -> None:
+    if target.kind == "regression":
+        return
+    known = set(target.labels)
+    unknown = ((row, label) for row, labels in enumerate(task.strata(rows)) for label in labels if label not in known)
+    problems = [
+        Problem(f"unknown label '{label}'", store.where(rows, row), did_you_mean(label, target.labels))
+        for row, label in itertools.islice(unknown, MOST_EXAMPLES)
+    ]
+    if problems:
+        raise DataError("the model does not know all labels of the data", problems=problems)

@@ -1,0 +1,46 @@
+"""How good a model is, told to people and programs: in the terminal, as JSON, as a model card, as one HTML page.
+
+    Predictions -> build -> Report -> show, to_json, card, html
+                                   -> write (report.json, report.html, README.md, predictions.jsonl), load
+
+A picture is a function in ``pictures.py``; which ones a kind of predictions has, is a table there.
+"""
+
+from tunesmith.report.build import build, environment
+from tunesmith.report.card import card
+from tunesmith.report.files import load, load_predictions, write
+from tunesmith.report.model import (
+    Curves,
+    Evaluated,
+    Headline,
+    Mistake,
+    Report,
+    Slice,
+    Timing,
+    Trained,
+    from_json,
+    to_json,
+)
+from tunesmith.report.page import html
+from tunesmith.report.terminal import show
+
+__all__ = [
+    "Curves",
+    "Evaluated",
+    "Headline",
+    "Mistake",
+    "Report",
+    "Slice",
+    "Timing",
+    "Trained",
+    "build",
+    "card",
+    "environment",
+    "from_json",
+    "html",
+    "load",
+    "load_predictions",
+    "show",
+    "to_json",
+    "write",
+]

@@ -1,0 +1,197 @@
+"""Predictions and what is known of the run become a report."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from tunesmith import metrics
+from tunesmith.metrics import Predictions
+from tunesmith.report.model import Curves, Evaluated, Headline, Mistake, Report, Slice, Timing, Trained
+
+MOST_MISTAKES = 25
+SLICE_METRIC = {"multi-class": "accuracy", "multi-label": "f1_micro", "regression": "mae"}
+"""What is shown by length: scores that stay meaningful where a slice lacks some labels."""
+
+_SHOWN_CHARACTERS = 400
+_MOST_POINTS = 400
+_AFFORDABLE_CELLS = 300_000
+_LIBRARIES = ("tunesmith", "torch", "transformers", "tokenizers", "accelerate", "peft", "scikit-learn", "numpy")
+
+
+def build(
+    predictions: Predictions,
+    *,
+    task: str,
+    base: str,
+    adapter: str,
+    headline: str,
+    rows: Mapping[str, int],
+    split: str = "test",
+    thresholds: Sequence[float] = (),
+    log: Iterable[Mapping[str, Any]] = (),
+    findings: Iterable[str] = (),
+    command: str = "",
+    timing: Timing | None = None,
+    config: Mapping[str, Any] | None = None,
+    license: str | None = None,
+    seed: int = 0,
+) -> Report:
+    """Score predictions and gather what a reader needs to judge them.
+
+    Args:
+        predictions: of the rows that are scored.
+        headline: name of the metric to put first.
+        rows: number of rows of each split.
+        split: which split is scored.
+        thresholds: probability from which each label is given, for multi-label.
+        log: entries of the run's log: ``{"event": "step", ...}`` and ``{"event": "evaluation", ...}``.
+        config: nested or dotted parameters of the run.
+        seed: of the bootstrap.
+        task, base, adapter, findings, command, timing, license: as in ``Report``.
+    """
+    scores = metrics.score(predictions)
+    intervals = metrics.intervals(predictions, _resampled(predictions, scores, headline), seed=seed)
+    return Report(
+        task=task,
+        kind=predictions.kind,
+        base=base,
+        adapter=adapter,
+        labels=predictions.labels,
+        rows=dict(rows),
+        split=split,
+        headline=Headline(headline, scores[headline], intervals.get(headline)),
+        metrics=scores,
+        intervals=intervals,
+        text=metrics.classification_report(predictions),
+        per_label=metrics.label_table(predictions, np.asarray(thresholds) if len(thresholds) else None),
+        confusions=metrics.confusions(predictions),
+        worst=worst(predictions),
+        slices=slices(predictions, seed),
+        curves=curves(log),
+        findings=tuple(findings),
+        command=command,
+        timing=timing or Timing(),
+        environment=environment(),
+        config=_flat(config or {}),
+        license=license,
+        fingerprint=metrics.fingerprint(predictions),
+    )
+
+
+def environment() -> dict[str, str]:
+    """Versions of the interpreter and of the libraries that compute, and the machine's kind."""
+    found = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def worst(predictions: Predictions, most: int = MOST_MISTAKES) -> tuple[Mistake, ...]:
+    """The mistakes made with most confidence; for regression the largest errors, for multi-label the most wrong sets."""
+    errors = _errors(predictions)
+    order = np.argsort(-errors, kind="stable")[:most]
+    return tuple(_mistake(predictions, int(row), float(errors[row])) for row in order if errors[row] > 0)
+
+
+def slices(predictions: Predictions, seed: int = 0, buckets: int = 6) -> tuple[Slice, ...]:
+    """Scores of rows by length of text, in buckets of about equally many rows."""
+    edges = np.unique(np.quantile(predictions.lengths, np.linspace(0, 1, buckets + 1), method="nearest"))
+    uppers = edges[1:] if len(edges) > 1 else edges
+    place = np.searchsorted(uppers, predictions.lengths)
+    return tuple(_slice(predictions.take(place == bucket), seed) for bucket in np.unique(place))
+
+
+def curves(log: Iterable[Mapping[str, Any]]) -> Curves:
+    """The course of training from a run's log; many steps become means over equal stretches."""
+    training, evaluations = [], []
+    for entry in log:
+        if entry.get("event") == "step":
+            training.append(Trained(entry["step"], entry["seconds"], entry["loss"], entry["learning_rate"]))
+        elif entry.get("event") == "evaluation":
+            evaluations.append(Evaluated(entry["step"], entry["seconds"], dict(entry["scores"]), entry["best"]))
+    return Curves(tuple(_thinned(training)), tuple(evaluations))
+
+
+def _resampled(predictions: Predictions, scores: Mapping[str, float], headline: str) -> list[str]:
+    """Metrics that get an interval: all, but for those that sort the rows of each label where that takes long."""
+    cells = len(predictions) * max(len(predictions.labels), 1)
+    return [name for name in scores if name == headline or cells <= _AFFORDABLE_CELLS or not metrics.sorts_rows(name)]
+
+
+def _errors(predictions: Predictions) -> np.ndarray:
+    """``(n,)`` how bad each answer is; 0 where it is right."""
+    if predictions.kind == "regression":
+        return np.abs(predictions.predicted - predictions.targets)
+    if predictions.kind == "multi-class":
+        return _confidence(predictions) * ~predictions.correct
+    wrong = predictions.targets != predictions.predicted
+    return np.asarray((wrong * np.abs(predictions.targets - predictions.scores)).sum(axis=1))
+
+
+def _confidence(predictions: Predictions) -> np.ndarray:
+    return np.take_along_axis(predictions.scores, predictions.predicted[:, None], axis=1)[:, 0]
+
+
+def _mistake(predictions: Predictions, row: int, error: float) -> Mistake:
+    return Mistake(
+        text=shortened(predictions.texts[row]),
+        target=_shown(predictions.names(predictions.targets[row])),
+        predicted=_shown(predictions.names(predictions.predicted[row])),
+        confidence=float(_confidence(predictions)[row]) if predictions.kind == "multi-class" else None,
+        where=predictions.sources[row] if predictions.sources else None,
+        error=error,
+    )
+
+
+def shortened(text: str, most: int = _SHOWN_CHARACTERS) -> str:
+    """A text for viewing, with a mark that says how much is not shown.
+
+    >>> shortened("abcdefgh", 3)
+    'abc … [5 more characters]'
+    """
+    return text if len(text) <= most else f"{text[:most]} … [{len(text) - most:,} more characters]"
+
+
+def _shown(answer: str | list[str] | float) -> str:
+    if isinstance(answer, list):
+        return ", ".join(answer) or "(none)"
+    return answer if isinstance(answer, str) else f"{answer:.4g}"
+
+
+def _slice(part: Predictions, seed: int) -> Slice:
+    name = SLICE_METRIC[part.kind]
+    interval = metrics.intervals(part, [name], seed=seed, resamples=400).get(name)
+    value = metrics.score(part)[name]
+    return Slice(int(part.lengths.min()), int(part.lengths.max()), len(part), name, value, interval)
+
+
+def _thinned(points: list[Trained]) -> list[Trained]:
+    if len(points) <= _MOST_POINTS:
+        return points
+    stretches = np.array_split(np.arange(len(points)), _MOST_POINTS)
+    return [_mean([points[number] for number in stretch]) for stretch in stretches]
+
+
+def _mean(points: list[Trained]) -> Trained:
+    loss = float(np.mean([point.loss for point in points]))
+    rate = float(np.mean([point.learning_rate for point in points]))
+    return Trained(points[-1].step, points[-1].seconds, loss, rate)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{path}.")
+        else:
+            flat[path] = list(value) if isinstance(value, tuple) else value
+    return flat

@@ -1,0 +1,103 @@
+"""Matplotlib figures as SVG that sits in a page: its colours follow the page's, its text stays text.
+
+Text is not turned into outlines, so the reader's own fonts draw it: Chinese names need no font on this machine.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import unicodedata
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+# Stand-ins that no other colour equals; `as_svg` turns each into the page's CSS variable of that name.
+INK, MUTED, GRID, ACCENT, WARM, PAPER = (f"#0a0b{number:02x}" for number in range(0x0C, 0x12))
+_VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", ACCENT: "accent", WARM: "warm", PAPER: "paper"}
+
+SERIES = ("#5b7cfa", "#e5794f", "#2aa198", "#b26bd6", "#c9971c", "#4aa3df", "#8a94a6", "#d64f6b")
+"""Colours of lines that are told apart by name; legible on light and on dark."""
+
+_STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": MUTED,
+    "axes.facecolor": "none",
+    "axes.titlecolor": INK,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": False,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": GRID,
+    "ytick.color": GRID,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "lines.solid_capstyle": "round",
+    "text.parse_math": False,
+}
+
+
+@contextmanager
+def style(name: str) -> Iterator[None]:
+    """Inside, figures are made in the page's style; ``name`` keeps identifiers of several pictures apart."""
+    with rc_context({**_STYLE, "svg.hashsalt": f"tunesmith-{name}"}), warnings.catch_warnings():
+        # the reader's fonts draw the text; that matplotlib's own lack a character only makes its widths a guess
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def as_svg(name: str, figure: Figure) -> str:
+    """A figure as an ``<svg>`` element that scales with its container; the same figure gives the same text."""
+    target = io.StringIO()
+    figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None})
+    return _embedded(target.getvalue(), name)
+
+
+def _embedded(text: str, name: str) -> str:
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'<g id="[^"]*">', "<g>", text)
+    text = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img" data-picture="NAME">', text, count=1)
+    text = text.replace("NAME", name, 1)
+    text = re.sub(r"(font: [^;\"']*?[\d.]+px) '[^;\"]*", r"\1 var(--font)", text)
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, f"var(--{variable})")
+    return text.strip()
+
+
+def clipped(name: str, most: int = 26) -> str:
+    """A name cut to a width on the page, wide characters counting twice; what is cut shows as an ellipsis.
+
+    >>> clipped("abcdefgh", 5), clipped("手机数码", 5)
+    ('abcd…', '手机…')
+    """
+    if sum(map(_width, name)) <= most:
+        return name
+    kept = ""
+    for character in name:
+        if sum(map(_width, kept)) + _width(character) > most - 1:
+            break
+        kept += character
+    return f"{kept}…"
+
+
+def _width(character: str) -> int:
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -1,0 +1,186 @@
+"""The report as values: everything that its projections show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from tunesmith.errors import BundleError
+from tunesmith.metrics import Confusion, Kind, LabelScore
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The one score to remember, with its 95% bootstrap interval (None where it cannot be had)."""
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None
+
+    def __str__(self) -> str:
+        between = f"  [{self.interval[0]:.4f}, {self.interval[1]:.4f}]" if self.interval else ""
+        return f"{self.name} {self.value:.4f}{between}"
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong answer. ``text`` is shortened with a mark that says by how much; ``error`` sorts: larger is worse."""
+
+    text: str
+    target: str
+    predicted: str
+    confidence: float | None
+    where: str | None
+    error: float
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The score of the rows whose texts have ``low`` to ``high`` tokens, both included."""
+
+    low: int
+    high: int
+    rows: int
+    metric: str
+    value: float
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A stretch of training: its last step, seconds of training until then, mean loss and learning rate."""
+
+    step: int
+    seconds: float
+    loss: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Validation scores after a step; ``best``: better than all before."""
+
+    step: int
+    seconds: float
+    scores: dict[str, float]
+    best: bool
+
+
+@dataclass(frozen=True)
+class Curves:
+    """How training went; ``training`` holds means over equal stretches if there were many steps."""
+
+    training: tuple[Trained, ...] = ()
+    evaluations: tuple[Evaluated, ...] = ()
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What the run cost. ``train_s`` is the training loop alone, ``total_s`` the whole run, ``tokens`` are real ones."""
+
+    train_s: float | None = None
+    total_s: float | None = None
+    tokens: int | None = None
+    peak_memory_bytes: int | None = None
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Training tokens, padding not counted, per second of training."""
+        return self.tokens / self.train_s if self.tokens and self.train_s else None
+
+
+@dataclass(frozen=True)
+class Report:
+    """How good a model is, how it came to be, and where it fails.
+
+    Args:
+        task: name of the task.
+        kind: kind of its predictions.
+        base: the base model.
+        adapter: which weights trained.
+        labels: names of the labels.
+        rows: number of rows of each split.
+        split: the split that is scored.
+        headline: the score to remember.
+        metrics: all scores by flat name.
+        intervals: 95% bootstrap intervals of scores.
+        text: the classification report as scikit-learn prints it.
+        per_label: scores of every label.
+        confusions: the most frequent ones.
+        worst: the worst mistakes, worst first.
+        slices: score by length of text.
+        curves: how training went.
+        findings: what the check of the data said.
+        command: what repeats the run.
+        timing: what it cost.
+        environment: versions of what computed it.
+        config: every parameter by dotted name.
+        license: SPDX name of the base model's licence, which the trained weights inherit.
+        fingerprint: hash of the scored rows; equal for runs that may be compared row by row.
+    """
+
+    task: str
+    kind: Kind
+    base: str
+    adapter: str
+    labels: tuple[str, ...]
+    rows: dict[str, int]
+    split: str
+    headline: Headline
+    metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    text: str
+    per_label: tuple[LabelScore, ...]
+    confusions: tuple[Confusion, ...]
+    worst: tuple[Mistake, ...]
+    slices: tuple[Slice, ...]
+    fingerprint: str
+    curves: Curves = Curves()
+    findings: tuple[str, ...] = ()
+    command: str = ""
+    timing: Timing = Timing()
+    environment: dict[str, str] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    license: str | None = None
+
+    def __str__(self) -> str:
+        """As the terminal shows it, without colour."""
+        from tunesmith.report.terminal import plain
+
+        return plain(self)
+
+
+@cache
+def _adapter() -> TypeAdapter[Report]:
+    return TypeAdapter(Report)
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """The report as plain values; ``from_json`` gives it back equal."""
+    values: dict[str, Any] = _adapter().dump_python(report, mode="json")
+    return {"format": FORMAT, **values}
+
+
+def from_json(values: Mapping[str, Any], where: str | None = None) -> Report:
+    """The report that ``to_json`` wrote.
+
+    Raises:
+        BundleError: it is damaged, or written by a newer version.
+    """
+    found = values.get("format")
+    if found != FORMAT:
+        newer = isinstance(found, int) and found > FORMAT
+        message = "the report is from a newer version" if newer else "this is not a report"
+        raise BundleError(message, where=where, hint="upgrade tunesmith" if newer else None)
+    try:
+        return _adapter().validate_python({key: value for key, value in values.items() if key != "format"})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BundleError(f"the report is damaged: {place}: {first['msg']}", where=where) from None

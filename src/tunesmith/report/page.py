@@ -1,0 +1,36 @@
+"""The report as one HTML page that needs nothing else: no scripts, no fonts, no network."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from tunesmith.metrics import Predictions, higher_is_better
+from tunesmith.report.model import Report
+from tunesmith.report.pictures import pictures
+from tunesmith.report.terminal import costs
+
+_LONG_REPORT_LABELS = 30
+
+
+def html(report: Report, predictions: Predictions) -> str:
+    """The page; light or dark as the reader's system is.
+
+    Args:
+        report: what to tell.
+        predictions: what the report was built from; the pictures are drawn of them.
+    """
+    return _template().render(
+        report=report,
+        pictures=list(pictures(report, predictions)),
+        costs=costs(report),
+        higher_is_better=higher_is_better,
+        folded=len(report.per_label) > _LONG_REPORT_LABELS,
+    )
+
+
+@cache
+def _template() -> Template:
+    loader = PackageLoader("tunesmith.report", "templates")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).get_template("page.html")

@@ -1,0 +1,106 @@
+"""The report in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rich.console import Console
+
+from tunesmith.report.model import Report
+
+_MOST_CONFUSIONS = 5
+
+
+def show(report: Report, console: Console | None = None) -> None:
+    """Print the report; the classification report is printed to the letter, however narrow the terminal.
+
+    Args:
+        console: where to; None: the standard output.
+    """
+    console = console or Console()
+    for title, text in sections(report):
+        console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def plain(report: Report) -> str:
+    """What ``show`` prints, as text."""
+    return "\n".join(f"{title}\n{text}" for title, text in sections(report))
+
+
+def sections(report: Report) -> Iterator[tuple[str, str]]:
+    """Titles and texts, in the order of reading; sections that have nothing to say are left out."""
+    yield str(report.headline), _facts(report)
+    yield f"On {report.rows.get(report.split, 0):,} {report.split} rows", report.text
+    if others := _scores(report):
+        yield "Scores [95% interval]", others
+    if report.confusions:
+        rows = [f"{c.target} -> {c.predicted}  {c.rows} ({c.share:.0%})" for c in report.confusions[:_MOST_CONFUSIONS]]
+        yield "Most confused (target -> predicted)", _indented(rows)
+    if len(report.slices) > 1:
+        yield f"{report.slices[0].metric} by tokens of the text", _lengths(report)
+    if report.findings:
+        yield "What the data check found", _indented(f"- {finding}" for finding in report.findings)
+    if report.command:
+        yield "To repeat this run", _indented([report.command])
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people.
+
+    >>> duration(8.26), duration(83), duration(7384)
+    ('8.3 s', '1 min 23 s', '2 h 3 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(count: float) -> str:
+    """A number of bytes for people.
+
+    >>> size(1.5e9), size(2_500_000)
+    ('1.5 GB', '2.5 MB')
+    """
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+def costs(report: Report) -> dict[str, str]:
+    """What the run cost, by name, for people."""
+    timing = report.timing
+    known = {
+        "training": None if timing.train_s is None else duration(timing.train_s),
+        "whole run": None if timing.total_s is None else duration(timing.total_s),
+        "speed": None if timing.tokens_per_s is None else f"{timing.tokens_per_s:,.0f} tokens/s",
+        "peak memory": None if timing.peak_memory_bytes is None else size(timing.peak_memory_bytes),
+    }
+    return {name: text for name, text in known.items() if text}
+
+
+def _facts(report: Report) -> str:
+    rows = ", ".join(f"{count:,} {name}" for name, count in report.rows.items())
+    lines = [f"{report.task} ({report.kind}) · {report.base} · {report.adapter}", f"rows: {rows}"]
+    if cost := costs(report):
+        lines.append(" · ".join(f"{name} {text}" for name, text in cost.items()))
+    return _indented(lines)
+
+
+def _scores(report: Report) -> str:
+    width = max(map(len, report.metrics))
+    rows = []
+    for name, value in report.metrics.items():
+        interval = report.intervals.get(name)
+        rows.append(f"{name:<{width}}  {value:7.4f}" + (f"  [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else ""))
+    return _indented(rows)
+
+
+def _lengths(report: Report) -> str:
+    names = [f"{part.low} to {part.high}" for part in report.slices]
+    width = max(map(len, names))
+    rows = zip(names, report.slices, strict=True)
+    return _indented(f"{name:>{width}}  {part.value:7.4f}  ({part.rows:,} rows)" for name, part in rows)
+
+
+def _indented(lines: Iterable[str]) -> str:
+    return "".join(f"  {line}\n" for line in lines)

@@ -1,0 +1,48 @@
+"""What the report says of a run beside its scores: rows, data findings, time, memory, how to repeat it."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from tunesmith import machine, report, sources
+from tunesmith.metrics import Predictions
+from tunesmith.report import Report, Timing
+from tunesmith.tasks.base import Target
+from tunesmith.train import journal
+from tunesmith.train.learner import Learner
+from tunesmith.train.loop import Course
+
+
+def describe(
+    learned: Learner, target: Target, predictions: Predictions, split: str, course: Course, folder: Path, seconds: float
+) -> Report:
+    """The report of a finished run; ``seconds`` is the whole time it took."""
+    config = learned.config
+    assert config.model.base is not None
+    return report.build(
+        predictions,
+        task=config.task_name,
+        base=config.model.base,
+        adapter=config.adapter_name,
+        headline=headline(predictions.kind),
+        rows={name: len(table) for name, table in learned.splits.tables.items()},
+        split=split,
+        thresholds=target.thresholds,
+        log=journal.read(folder / "log.jsonl"),
+        findings=[f"{finding.severity}: {finding.message}" for finding in learned.splits.findings],
+        command=shlex.join(["tunesmith", "train", str(folder / "config.yaml")]),
+        timing=Timing(
+            train_s=course.seconds,
+            total_s=seconds,
+            tokens=course.tokens,
+            peak_memory_bytes=machine.peak_memory_bytes(),
+        ),
+        config=config.model_dump(mode="json"),
+        license=next((alias.licence for alias in sources.aliases() if alias.name == config.model.base), None),
+    )
+
+
+def headline(kind: str) -> str:
+    """The score that a reader looks for first."""
+    return {"multi-class": "f1_weighted", "multi-label": "f1_macro", "regression": "spearman"}[kind]
