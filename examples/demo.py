@@ -16,7 +16,7 @@ from tunesmith import sources
 from tunesmith.cli import main
 
 PACKAGE = (
-    "pypi://vaderSentiment==3.3.2#vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
+    "pypi://vaderSentiment==3.3.2#additional_resources/hutto_ICWSM_2014.tar.gz&archive=source"
     "&sha256=5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
 )
 MEMBER = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"

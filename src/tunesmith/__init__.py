@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tunesmith.train  # noqa: F401 - loaded later, the package would take the place of the function below
 from tunesmith.errors import BundleError, DataError, Interrupted, SourceError, TrainingError, TunesmithError, UsageError
 
 if TYPE_CHECKING:

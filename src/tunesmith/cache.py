@@ -21,6 +21,8 @@ MODEL_SUFFIXES = frozenset(
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".parquet", ".arrow", ".xlsx", ".conll", ".txt", ".md"})
 PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
 _COMPRESSIONS = frozenset({".gz", ".zst"})
+_ARCHIVES = (".tar.gz", ".zip")
+"""Kept whole: what is inside is for the reader to judge, member by member."""
 
 
 def is_data(name: str) -> bool:
@@ -30,6 +32,8 @@ def is_data(name: str) -> bool:
     (True, True, False, False)
     """
     path = PurePosixPath(name)
+    if name.lower().endswith(_ARCHIVES):
+        return True
     suffix = PurePosixPath(path.stem).suffix if path.suffix in _COMPRESSIONS else path.suffix
     return suffix.lower() in MODEL_SUFFIXES | TABLE_SUFFIXES
 

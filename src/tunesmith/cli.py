@@ -1,6 +1,6 @@
 """The command line: a verb is a file in ``commands/``, its flags are what that file declares.
 
-``--name value`` and ``--name=value`` set a parameter; a boolean flag may stand alone. A verb with ``MORE = "config"``
+``--name value`` and ``--name=value`` set a parameter; one that is true or false may stand alone. A verb with ``MORE = "config"``
 accepts every config parameter by its dotted name (``--train.learning_rate 3e-5``), which ones there are follows from
 the task and the adapter named in the same call; one with ``MORE = "request"`` accepts the task's request parameters.
 """
@@ -14,8 +14,9 @@ from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
-from tunesmith import params, plugins
+from tunesmith import kinds, params, plugins
 from tunesmith.errors import Interrupted, Problem, TunesmithError, UsageError, did_you_mean
+from tunesmith.given import PLUGIN_SECTIONS
 from tunesmith.params import Leaf, Params
 
 
@@ -55,8 +56,8 @@ def _run(words: list[str]) -> int:
     if verb not in plugins.names("commands"):
         raise UsageError(f"no command '{verb}'", hint=did_you_mean(verb, plugins.names("commands")))
     command = importlib.import_module(f"tunesmith.commands.{verb}")
-    positional, flags = _split(rest, command)
-    if "help" in flags or "h" in flags:
+    positional, flags = _split(rest, _kinds(command, rest))
+    if "help" in flags:
         print(help_for(verb, command, flags))
         return 0
     return int(_call(command, positional, flags) or 0)
@@ -96,14 +97,15 @@ def _call(command: ModuleType, positional: list[str], flags: dict[str, str]) -> 
     rest = {}
     for name, text in flags.items():
         if name in own:
-            values[name] = params.from_text(text, own[name].annotation)
+            values[name] = kinds.from_text(text, own[name].annotation)
         else:
             rest[name] = text
     open_ended = hasattr(command, "MORE")
     if rest and not open_ended:
         problems = [Problem(f"unknown flag --{name}", None, did_you_mean(name, list(own))) for name in rest]
         raise UsageError("the call cannot be understood", problems=problems)
-    arguments = params.check(command.Arguments, values, {name: f"--{name}" for name in values})
+    origins = {name: name.upper() if own[name].positional else f"--{name}" for name in values}
+    arguments = params.check(command.Arguments, values, origins)
     return command.main(arguments, rest) if open_ended else command.main(arguments)
 
 
@@ -123,34 +125,41 @@ def _placed(words: list[str], own: dict[str, Leaf]) -> dict[str, Any]:
     return values
 
 
-def _split(words: list[str], command: ModuleType) -> tuple[list[str], dict[str, str]]:
-    """Words that stand alone, and flags with their text; a flag given twice is an error."""
+def _kinds(command: ModuleType, words: list[str]) -> dict[str, bool]:
+    """The flags that a verb knows, and whether each is true or false and so may stand alone."""
+    own = {leaf.path: leaf.annotation is bool for leaf in params.leaves(command.Arguments)}
+    named = dict.fromkeys(PLUGIN_SECTIONS, False) if getattr(command, "MORE", None) == "config" else {}
+    known = {**own, **named, "help": True}
+    more = _more(command, _split(words, known)[1]).values()
+    return {leaf.path: leaf.annotation is bool for group in more for leaf in params.leaves(group)} | known
+
+
+def _split(words: list[str], known: dict[str, bool]) -> tuple[list[str], dict[str, str]]:
+    """Words that stand alone, and flags with their text; a flag given twice is an error, or one without its value."""
     positional: list[str] = []
     flags: dict[str, str] = {}
-    switches = {leaf.path for leaf in params.leaves(command.Arguments) if leaf.annotation is bool} | {"help"}
-    position = 0
-    while position < len(words):
-        word = words[position]
-        position += 1
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
         if word == "--":
-            return positional + words[position:], flags
-        if word == "-h":
-            word = "--help"
-        if not word.startswith("--"):
+            return positional + rest, flags
+        if not word.startswith("--") and word != "-h":
             positional.append(word)
             continue
-        name, equals, text = word[2:].partition("=")
-        if not equals:
-            following = words[position] if position < len(words) else None
-            if name in switches or following is None or following.startswith("--"):
-                text = "true"
-            else:
-                text = following
-                position += 1
+        name, equals, text = ("help", "", "") if word == "-h" else word[2:].partition("=")
         if name in flags:
             raise UsageError(f"--{name} is given twice")
-        flags[name] = text
+        flags[name] = text if equals else _text_of(name, rest, known.get(name))
     return positional, flags
+
+
+def _text_of(name: str, rest: list[str], is_switch: bool | None) -> str:
+    """A flag's text out of the words after it; ``is_switch`` is None where the flag is not known."""
+    if rest and not rest[0].startswith("--") and (not is_switch or rest[0] in ("true", "false")):
+        return rest.pop(0)
+    if is_switch is False:
+        raise UsageError("has no value", where=f"--{name}", hint=f"write --{name} VALUE")
+    return "true"
 
 
 def _is_list(leaf: Leaf) -> bool:
@@ -163,10 +172,11 @@ def _more(command: ModuleType, flags: dict[str, str]) -> dict[str, type[Params]]
     if kind == "config":
         from tunesmith import config
 
-        chosen = {name: text for name, text in flags.items() if name in config.PLUGIN_SECTIONS}
-        return {"config parameters": config.chosen_class(chosen)}
+        return {"config parameters": config.chosen_class(flags)}
     if kind == "request":
-        return {f"request parameters of {task}": plugins.module("tasks", task).Request for task in plugins.names("tasks")}
+        return {
+            f"request parameters of {task}": plugins.module("tasks", task).Request for task in plugins.names("tasks")
+        }
     return {}
 
 

@@ -9,19 +9,16 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import create_model
 
-from tunesmith import params, plugins
+from tunesmith import given, kinds, params, plugins
 from tunesmith.errors import Problem, UsageError, did_you_mean
+from tunesmith.given import PLUGIN_SECTIONS, Given
 from tunesmith.params import Choices, Interval, Params, Range, Seconds, param
-
-PLUGIN_SECTIONS = {"task": "text-classification", "adapter": "full"}
-RESERVED_VARIABLES = frozenset({"TUNESMITH_CACHE", "TUNESMITH_DEBUG"})
 
 
 class Data(Params):
@@ -103,7 +100,7 @@ class Train(Params):
         search=Range(1e-6, 1e-3, log=True),
     )
     head_learning_rate: float | None = param(
-        None, "Peak learning rate of the head; none: 10 times learning_rate, at most 1e-3.", gt=0, le=10
+        None, "Peak learning rate of the head; none: learning_rate after a warm start, else 10 times that, at most 1e-3.", gt=0, le=10
     )
     layer_decay: float = param(
         1.0, "Learning rate of each layer, as a share of the layer above.", gt=0, le=1, search=Range(0.7, 1.0)
@@ -133,12 +130,14 @@ class Train(Params):
     )
     gradient_clip: float | None = param(1.0, "Largest norm of the gradient; none: no limit.", gt=0)
     gradient_noise: float = param(
-        0.0, "Standard deviation of noise added to the gradient at the first step; it decays as (1 + step)^-0.55.", ge=0
+        0.0, "Standard deviation of noise added to the gradient at the first step; its variance decays as (1 + step)^-0.55.", ge=0
     )
     ema: float | None = param(
         None, "Decay of an average of the weights, which is then evaluated and saved; none: no average.", gt=0, lt=1
     )
-    freeze_embeddings: bool = param(False, "Leave the token embeddings as pretrained: faster, smaller optimizer state.")
+    freeze_embeddings: bool = param(
+        True, "Leave the token embeddings as pretrained: quicker steps and less memory, most of all with large vocabularies."
+    )
     warm_start: bool = param(True, "Fit the head on frozen features before the base model moves.")
     warm_start_rows: int = param(4000, "Most training rows that the warm start reads.", ge=16)
     evaluate_every: Interval = param(
@@ -208,14 +207,12 @@ def resolve(
     Raises:
         UsageError: listing every unknown name and illegal value with the place it came from.
     """
-    variables = os.environ if environment is None else environment
-    from_file = _read_yaml(Path(file)) if file else {}
-    from_flags = {_long(name): Given(text, f"--{name}", text=True) for name, text in (flags or {}).items()}
-    from_keywords = {path: Given(value, f"argument {path}") for path, value in _flatten(keywords or {}).items()}
-    named = _named_in(variables)
-    group = _choose_class({**from_file, **named, **from_flags, **from_keywords})
-    merged = {**from_file, **_read_variables(group, variables), **named, **from_flags, **from_keywords}
-    return _build(group, merged)
+    merged = {
+        **(given.in_file(Path(file)) if file else {}),
+        **given.in_variables(os.environ if environment is None else environment),
+        **given.in_call(flags or {}, keywords or {}),
+    }
+    return _build(_choose_class(merged), merged)
 
 
 def from_call(
@@ -226,12 +223,16 @@ def from_call(
         return resolve(flags=flags, keywords=keywords)
     if str(source).endswith((".yaml", ".yml")):
         return resolve(source, flags, keywords)
-    return resolve(None, flags, {"data.train": str(source), **_flatten(keywords or {})})
+    named = given.in_call(flags or {}, keywords or {})
+    if "data.train" in named:
+        hint = f"leave it out, or leave out '{source}'"
+        raise UsageError("the training data is given twice", where=named["data.train"].origin, hint=hint)
+    return resolve(None, flags, {**(keywords or {}), "data.train": str(source)})
 
 
-def chosen_class(names: Mapping[str, str]) -> type[Config]:
-    """The config class of the plugins named by ``task`` and ``adapter``; the defaults where they are not."""
-    return _choose_class({_long(section): Given(name, f"--{section}") for section, name in names.items()})
+def chosen_class(flags: Mapping[str, str]) -> type[Config]:
+    """The config class of the plugins that flags name by ``task`` and ``adapter``; the defaults where they do not."""
+    return _choose_class(given.in_call(flags, {}))
 
 
 @functools.cache
@@ -239,9 +240,9 @@ def class_for(task: str, adapter: str) -> type[Config]:
     """The config class whose plugin sections are those of a task and an adapter."""
     chosen = plugins.module("tasks", task)
     sections: dict[str, type[Params]] = {
-        "task": _with_name(chosen.Params, task),
+        "task": _with_name(chosen.Params, "task", task),
         "columns": chosen.Columns,
-        "adapter": _with_name(plugins.module("adapters", adapter).Params, adapter),
+        "adapter": _with_name(plugins.module("adapters", adapter).Params, "adapter", adapter),
         "request": chosen.Request,
     }
     fields: dict[str, Any] = {name: (section, section()) for name, section in sections.items()}
@@ -250,7 +251,7 @@ def class_for(task: str, adapter: str) -> type[Config]:
 
 def to_yaml(config: Config) -> str:
     """The config, completely filled, as the YAML that repeats the run."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+    return yaml.safe_dump(config.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True, width=120)
 
 
 def fill(config: Config, **sections: Mapping[str, Any]) -> Config:
@@ -259,116 +260,48 @@ def fill(config: Config, **sections: Mapping[str, Any]) -> Config:
     return config.model_copy(update=changed)
 
 
-@dataclass(frozen=True)
-class Given:
-    """A value that somebody gave and the place where they did; ``text`` is still to be read as its type."""
-
-    value: Any
-    origin: str
-    text: bool = False
-
-
 def _build(group: type[Config], merged: Mapping[str, Given]) -> Config:
     annotations = {leaf.path: leaf.annotation for leaf in params.leaves(group)}
     values: dict[str, Any] = {}
-    for path, given in merged.items():
-        value = params.from_text(given.value, annotations.get(path, str)) if given.text else given.value
-        section, _, name = path.rpartition(".")
-        if section:
-            values.setdefault(section, {})[name] = value
-        else:
-            values[name] = value
-    return params.check(group, values, {path: given.origin for path, given in merged.items()})
+    for path, one in merged.items():
+        section, _, name = path.partition(".")
+        if name and isinstance(inside := values.setdefault(section, {}), dict):
+            inside[name] = _value(one, annotations.get(path, str))
+        elif not name and not (one.value is None and _is_section(section)):
+            values[section] = _value(one, annotations.get(path, str))
+    return params.check(group, values, {path: one.origin for path, one in merged.items()})
+
+
+def _value(one: Given, annotation: Any) -> Any:
+    """Text as its type. Text from YAML or Python, such as ``10m`` or ``none``, stays as it is where any text is legal."""
+    is_text = one.text or (isinstance(one.value, str) and str not in kinds.alternatives(annotation))
+    return kinds.from_text(one.value, annotation) if is_text else one.value
+
+
+def _is_section(name: str) -> bool:
+    return name in Config.model_fields and params.section_class(Config.model_fields[name].annotation) is not None
 
 
 def _choose_class(merged: Mapping[str, Given]) -> type[Config]:
     """The task's and the adapter's names decide what else is legal."""
-    names = {
-        section: str(merged[f"{section}.name"].value) if f"{section}.name" in merged else default
-        for section, default in PLUGIN_SECTIONS.items()
-    }
-    problems = [
-        Problem(
-            f"unknown {section} '{name}'",
-            merged[f"{section}.name"].origin,
-            did_you_mean(name, plugins.names(f"{section}s")),
-        )
-        for section, name in names.items()
-        if name not in plugins.names(f"{section}s")
-    ]
+    chosen: dict[str, str] = {}
+    problems = []
+    for section, default in PLUGIN_SECTIONS.items():
+        one = merged.get(f"{section}.name", Given(default, ""))
+        known = plugins.names(f"{section}s")
+        chosen[section] = str(one.value)
+        if one.value not in known:
+            problems.append(
+                Problem(f"unknown {section} '{one.value}'", one.origin, did_you_mean(str(one.value), known))
+            )
     if problems:
         raise UsageError("the config cannot be read further", problems=problems)
-    return class_for(names["task"], names["adapter"])
+    return class_for(chosen["task"], chosen["adapter"])
 
 
-def _with_name(group: type[Params], name: str) -> type[Params]:
+def _with_name(group: type[Params], section: str, name: str) -> type[Params]:
     """A plugin's parameters with its own name first: ``task: {name: ..., loss: ...}``."""
-    fields: dict[str, Any] = {"name": (Literal[name], param(name, "Which plugin this section belongs to."))}
+    help = f"Which {section} it is; --{section} for short. It decides which parameters this section has."
+    fields: dict[str, Any] = {"name": (Literal[name], param(name, help, plugin=f"{section}s"))}
     first = create_model("Named", __base__=Params, **fields)
     return type(group.__name__, (group, first), {"__module__": group.__module__, "__doc__": group.__doc__})
-
-
-def _long(name: str) -> str:
-    """``task`` stands for ``task.name``."""
-    return f"{name}.name" if name in PLUGIN_SECTIONS else name
-
-
-def _flatten(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested to dotted names; sections are one level deep, what lies deeper is a value."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= {f"{name}.{key}": inner for key, inner in value.items()}
-        else:
-            flat[_long(str(name))] = value
-    return flat
-
-
-def _named_in(variables: Mapping[str, str]) -> dict[str, Given]:
-    short = {f"{section}.name": f"{params.ENVIRONMENT_PREFIX}{section.upper()}" for section in PLUGIN_SECTIONS}
-    return {path: Given(variables[name], name, text=True) for path, name in short.items() if name in variables}
-
-
-def _read_variables(group: type[Config], variables: Mapping[str, str]) -> dict[str, Given]:
-    """``TUNESMITH_TRAIN_EPOCHS`` and its like; an unknown one is kept under its own name, for the check to refuse."""
-    skipped = {f"{params.ENVIRONMENT_PREFIX}{section.upper()}" for section in PLUGIN_SECTIONS} | RESERVED_VARIABLES
-    paths = {leaf.environment: leaf.path for leaf in params.leaves(group)}
-    ours = [name for name in variables if name.startswith(params.ENVIRONMENT_PREFIX) and name not in skipped]
-    return {paths.get(name, name): Given(variables[name], f"environment variable {name}", text=True) for name in ours}
-
-
-def _read_yaml(path: Path) -> dict[str, Given]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except OSError as error:
-        raise UsageError(f"cannot read the config: {error.strerror}", where=str(path)) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise UsageError(f"not valid YAML: {getattr(error, 'problem', error)}", where=where) from None
-    if not isinstance(values, dict):
-        raise UsageError("a config is a mapping of names to values", where=str(path))
-    lines = _lines(root, str(path))
-    return {name: Given(value, f"{path}:{lines.get(name, 1)}") for name, value in _flatten(values).items()}
-
-
-def _lines(root: Any, file: str) -> dict[str, int]:
-    """Line of every key; a key given twice is an error, since YAML would silently take the last."""
-    lines: dict[str, int] = {}
-    repeated: list[Problem] = []
-    for key, value in root.value:
-        pairs = (
-            [(key, "")]
-            if not isinstance(value, yaml.MappingNode)
-            else [(inner, f"{key.value}.") for inner, _ in value.value]
-        )
-        for node, prefix in pairs:
-            name = _long(f"{prefix}{node.value}")
-            if name in lines:
-                repeated.append(Problem(f"'{name}' is given twice", f"{file}:{node.start_mark.line + 1}"))
-            lines[name] = node.start_mark.line + 1
-    if repeated:
-        raise UsageError("the config contradicts itself", problems=repeated)
-    return lines

@@ -94,7 +94,7 @@ class TrainingError(TunesmithError):
     http_status = 500
 
 
-class Interrupted(TunesmithError):
+class Interrupted(TunesmithError):  # noqa: N818
     """The user stopped the work; what was done is kept."""
 
     code = "interrupted"
@@ -107,7 +107,11 @@ def did_you_mean(name: str, known: Sequence[str]) -> str | None:
     >>> did_you_mean("lerning_rate", ["learning_rate", "epochs"])
     "did you mean 'learning_rate'?"
     """
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean '{near[0]}'?"
+    if near := nearest(name, known):
+        return f"did you mean '{near}'?"
     return f"known: {', '.join(known)}" if 0 < len(known) <= 30 else None
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the one of ``known`` names that is spelt most like ``name``, if any is like it at all."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)

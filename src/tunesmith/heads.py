@@ -12,6 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+# The slope of doubt ** gamma is infinite at 0 where gamma < 1, and a row without doubt has no loss anyway.
+_LEAST_DOUBT = 1e-12
+
 RowLoss = Callable[[Tensor, Tensor], Tensor]
 """(outputs (B, O), targets (B,) or (B, O)) -> losses (B,)"""
 
@@ -90,7 +93,7 @@ def focal(weights: Tensor | None = None, *, gamma: float = 2.0) -> RowLoss:
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         log_p = outputs.log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1)
-        rows = -((1 - log_p.exp()) ** gamma) * log_p
+        rows = -((-log_p.expm1()).clamp_min(_LEAST_DOUBT) ** gamma) * log_p
         return rows if weights is None else rows * weights.to(rows)[targets]
 
     return loss
@@ -105,8 +108,8 @@ def binary(weights: Tensor | None = None, *, gamma: float = 0.0, label_smoothing
             outputs, smooth, reduction="none", pos_weight=None if weights is None else weights.to(outputs)
         )
         if gamma:
-            p = outputs.sigmoid()
-            cells = cells * (targets * (1 - p) + (1 - targets) * p) ** gamma
+            doubt = targets * (-outputs).sigmoid() + (1 - targets) * outputs.sigmoid()
+            cells = cells * doubt.clamp_min(_LEAST_DOUBT) ** gamma
         return cells.sum(1)
 
     return loss
@@ -125,7 +128,7 @@ def fit_linear(
     Features are standardised while fitting, so that one ``l2`` suits every base model, and the scaling is folded
     back into the weights afterwards. The start is zero: the result depends on nothing random.
     """
-    mean, deviation = features.mean(0), features.std(0).clamp_min(1e-6)
+    mean, deviation = features.mean(0), features.std(0, correction=0).clamp_min(1e-6)
     scaled = (features - mean) / deviation
     weight = torch.zeros_like(head.linear.weight, requires_grad=True)
     bias = torch.zeros_like(head.linear.bias, requires_grad=True)

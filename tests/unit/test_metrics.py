@@ -125,7 +125,8 @@ def test_undefined_scores_are_left_out_and_warn_nobody():
 @pytest.mark.parametrize("make", [multi_class, multi_label, regression])
 def test_a_bootstrap_draw_is_the_score_of_the_resampled_rows(make):
     """The weighted formulas must give what repeating the rows gives, ties and all."""
-    from tunesmith.metrics.formulas import METRICS, Sample
+    from tunesmith.metrics.formulas import METRICS
+    from tunesmith.metrics.sample import Sample
 
     p = make(rows=120)
     chosen = np.random.default_rng(3).integers(0, 120, 120)

@@ -1,6 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+
 import tiny
 from tunesmith import text
 from tunesmith.errors import UsageError
@@ -108,7 +109,7 @@ def test_windows_read_every_token_and_overlap(tokenizers, tmp_path):
 
 
 def test_windows_that_would_not_move_on(tokenizers, tmp_path):
-    with pytest.raises(UsageError, match="model.window_overlap = 20"):
+    with pytest.raises(UsageError, match=r"model\.window_overlap = 20"):
         text.encode(
             table("a"), tokenizers["bert"], tmp_path / "a.arrow", max_length=22, long_text="windows", window_overlap=20
         )
@@ -126,7 +127,8 @@ def test_offsets_lead_back_to_the_characters(tokenizers, tmp_path, long_text):
         table(LONG), tokenizer, tmp_path / "a.arrow", max_length=30, long_text=long_text, window_overlap=4, offsets=True
     )
     seen = 0
-    for tokens, starts, ends, part in zip(*(ids(encoded, name) for name in ("input_ids", "starts", "ends", "part"))):
+    columns = [ids(encoded, name) for name in ("input_ids", "starts", "ends", "part")]
+    for tokens, starts, ends, part in zip(*columns, strict=True):
         for token, start, end, number in zip(tokens, starts, ends, part, strict=True):
             if number < 0:
                 assert (start, end) == (-1, -1)

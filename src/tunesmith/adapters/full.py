@@ -1,4 +1,4 @@
-"""Every weight of the base model trains."""
+"""Every weight of the base model trains, the token embeddings only if asked (``train.freeze_embeddings false``)."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def _other_base(table: pa.Table) -> str:
 
 
 def _plain(texts: Iterable[str | None]) -> bytes:
-    joined = "\x1f".join(text or "" for text in texts)
+    joined = "\0".join(text or "" for text in texts)
     form = joined if joined.isascii() else unicodedata.normalize("NFKC", joined)
     return " ".join(form.casefold().split()).encode()
 

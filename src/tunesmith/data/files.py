@@ -106,8 +106,8 @@ class Lines(Iterator[str]):
         self._decode = codecs.getdecoder(source.encoding)
 
     def __next__(self) -> str:
-        self.number += 1
         line = self._pushed.pop() if self._pushed else self._decoded(next(self._raw))
+        self.number += 1
         self.record.append(line)
         return line
 
@@ -129,7 +129,7 @@ class Lines(Iterator[str]):
 
     def _decoded(self, raw: bytes | str) -> str:
         line = raw if isinstance(raw, str) else self._try(raw)
-        if self.number == 1:
+        if self.number == 0:
             line = line.removeprefix("\ufeff")
         if "\0" in line:
             self._note(f"NUL byte at character {line.index(chr(0)) + 1}", "remove it: tr -d '\\0' < old > new")
@@ -144,7 +144,7 @@ class Lines(Iterator[str]):
             return raw.decode(self._source.encoding, errors="replace")
 
     def _note(self, message: str, hint: str) -> None:
-        self.problems.append(Problem(message, self._source.where(self.number), hint))
+        self.problems.append(Problem(message, self._source.where(self.number + 1), hint))
 
 
 def guess_encoding(raw: bytes) -> str:

@@ -10,12 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from tunesmith.data import store
-from tunesmith.data.finding import MOST_EXAMPLES, Finding, Severity
+from tunesmith.data.finding import MOST_EXAMPLES, Finding
 from tunesmith.data.split import Strata
 
 RARE_ROWS = 5
 _IMBALANCE = 10
 _MOST_NAMED = 10
+_MOSTLY = 0.9
+_MANY_VALUES = 12
 
 StrataOf = Callable[[pa.Table], Sequence[Sequence[str]]]
 
@@ -160,23 +162,23 @@ def number_findings(values: np.ndarray, table: pa.Table) -> Iterator[Finding]:
 
 
 def almost_numbers(labels: Labels, tables: Mapping[str, pa.Table], kind: str) -> Iterator[Finding]:
-    """Label columns that hold numbers but for a few cells."""
+    """Label columns of a regression, or of what looks like one, that hold other things than numbers.
+
+    Args:
+        labels: of all splits.
+        tables: the rows of those splits.
+        kind: what the user says the labels are: ``regression``, ``auto`` (nothing said), or names.
+    """
     numeric = np.array([_is_number(name) for name in labels.names], dtype=bool)
     counts = labels.counts("train")
     share = counts[numeric].sum() / max(1, counts.sum())
     others = np.flatnonzero(~numeric & (counts > 0))
-    if len(others) and (kind == "regression" or (share > 0.9 and numeric.sum() > RARE_ROWS * 2)):
+    looks = kind == "auto" and share > _MOSTLY and numeric.sum() > _MANY_VALUES
+    if len(others) and (kind == "regression" or looks):
         examples = tuple(_first(labels, tables, "train", int(label)) for label in others[:MOST_EXAMPLES])
-        severity: Severity = "error" if kind == "regression" else "warning"
-        hint = "correct them, or say what the column is with --task.kind"
-        yield Finding(
-            severity,
-            "not_a_number",
-            f"{share:.1%} of the labels are numbers, these are not",
-            len(others),
-            examples,
-            hint,
-        )
+        message = f"{share:.1%} of the labels are numbers, these are not"
+        hint = "correct them, or say that the labels are names: --task.kind multi-class"
+        yield Finding("error", "not_a_number", message, len(others), examples, hint)
 
 
 def _variant_findings(labels: Labels, tables: Mapping[str, pa.Table]) -> Iterator[Finding]:

@@ -127,9 +127,9 @@ def _read(config: Config, task: Task, folder: Path) -> _Whole:
         tables = {name: merge(table, renamed, folder / f"merged-{name}.arrow") for name, table in tables.items()}
         labels = _number(task, tables)
     findings = [*bad.findings(), *almost_numbers(labels, tables, getattr(task.options, "kind", "auto"))]
-    unclear = any(finding.code == "not_a_number" and finding.severity == "error" for finding in findings)
+    unclear = any(finding.code == "not_a_number" for finding in findings)
     target = None if unclear else task.learn(tables["train"])
-    strata = labels.splits["train"]
+    strata = labels.splits["train"] if target else Strata.one_each(np.zeros(len(tables["train"]), np.int64))
     if target is not None and target.kind == "regression":
         strata = Strata.of_numbers(_values(task, tables["train"], target))
     digests = {name: check.digests(table) for name, table in tables.items()}

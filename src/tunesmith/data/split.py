@@ -97,10 +97,14 @@ def split(
         ("train", "validation", "test"), shares, (found.train, found.validation, found.test), strict=True
     ):
         if share and not len(rows):
-            unit = "rows" if groups is None else "groups"
-            hint = f"give more rows, or a {name} file: --data.{name}" if name != "train" else None
-            raise DataError(f"too few {unit} to split off a {name} set", hint=hint)
+            raise DataError(f"too few rows, or groups of rows, to split off a {name} set", hint=_advice(labels, name))
     return found
+
+
+def _advice(labels: Strata, side: str) -> str:
+    if len(labels) > 2 and len(np.unique(labels.ids)) > len(labels) / 2:
+        return "most labels have a single row: is it the right label column? for numbers: --task.kind regression"
+    return f"give more rows, or a {side} file: --data.{side}"
 
 
 def sample(labels: Strata, count: int, seed: int) -> np.ndarray:

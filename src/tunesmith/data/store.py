@@ -47,16 +47,18 @@ def open_table(path: Path) -> pa.Table:
 @contextmanager
 def writing(path: Path, schema: pa.Schema) -> Iterator[pa.ipc.RecordBatchFileWriter]:
     """Write an Arrow file that replaces ``path`` only when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    beside = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
         with os.fdopen(handle, "wb") as file, pa.ipc.new_file(file, schema) as writer:
             yield writer
         os.replace(beside, path)
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror or error}", where=str(path)) from None
     finally:
-        Path(beside).unlink(missing_ok=True)
+        if beside:
+            Path(beside).unlink(missing_ok=True)
 
 
 def rewrite(table: pa.Table, change: Callable[[pa.RecordBatch], pa.RecordBatch], path: Path) -> pa.Table:

@@ -9,64 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from tunesmith.metrics.predictions import Array, Predictions
+from tunesmith.metrics.sample import Sample, sums
 
 CALIBRATION_BINS = 15
-
-
-class Sample:
-    """Predictions seen through weights.
-
-    Args:
-        rows: the predictions.
-        weights: ``(draws, n)``, how often each row counts in each draw.
-    """
-
-    def __init__(self, rows: Predictions, weights: Array) -> None:
-        self.rows = rows
-        self.weights = weights
-
-    @cached_property
-    def total(self) -> Array:
-        """``(draws,)`` sum of weights."""
-        return np.asarray(self.weights.sum(axis=1))
-
-    @cached_property
-    def actual(self) -> Array:
-        """``(draws, labels)`` rows that have the label."""
-        return self._tally(self.rows.targets)
-
-    @cached_property
-    def predicted(self) -> Array:
-        """``(draws, labels)`` rows predicted to have the label."""
-        return self._tally(self.rows.predicted)
-
-    @cached_property
-    def hits(self) -> Array:
-        """``(draws, labels)`` rows that have the label and are predicted to."""
-        if self.rows.kind == "multi-label":
-            return self._tally(self.rows.targets * self.rows.predicted)
-        return _sums(self.rows.targets, self.weights * self.rows.correct, len(self.rows.labels))
-
-    @property
-    def counted(self) -> NDArray[np.bool_]:
-        """``(draws, labels)`` labels in a macro mean: all, but for those that only this draw happened to miss."""
-        return np.asarray((self.actual + self.predicted > 0) | ~self.rows.seen)
-
-    def mean(self, values: Array) -> Array:
-        """``(draws,)`` weighted mean of one value a row."""
-        return np.asarray(self.weights @ values / self.total)
-
-    def _tally(self, marks: NDArray[np.int64]) -> Array:
-        if self.rows.kind == "multi-label":
-            return np.asarray(self.weights @ marks.astype(np.float64))
-        return _sums(marks, self.weights, len(self.rows.labels))
 
 
 Formula = Callable[[Sample], Array]
@@ -187,7 +138,7 @@ def expected_calibration_error(sample: Sample) -> Array:
     """Mean distance of confidence from accuracy over 15 equal bins of confidence (Guo et al. 2017)."""
     confidence = np.take_along_axis(sample.rows.scores, sample.rows.predicted[:, None], axis=1)[:, 0]
     bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1)
-    gaps = _sums(bins, sample.weights * (confidence - sample.rows.correct), CALIBRATION_BINS)
+    gaps = sums(bins, sample.weights * (confidence - sample.rows.correct), CALIBRATION_BINS)
     return np.asarray(np.abs(gaps).sum(axis=1) / sample.total)
 
 
@@ -282,11 +233,6 @@ def r2(sample: Sample) -> Array:
 def _ratio(above: Array, below: Array, empty: float = 0.0) -> Array:
     """``above / below``, and ``empty`` where nothing was counted."""
     return np.asarray(np.divide(above, below, out=np.full(np.shape(above), empty), where=np.asarray(below) > 0))
-
-
-def _sums(groups: NDArray[np.int64], weights: Array, count: int) -> Array:
-    """``(draws, count)`` sum of each draw's weights in each group."""
-    return np.stack([np.bincount(groups, row, minlength=count) for row in weights])
 
 
 def _f1(sample: Sample) -> Array:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tunesmith.errors import UsageError, did_you_mean
-from tunesmith.metrics.formulas import METRICS, Formula, Sample
+from tunesmith.metrics.formulas import METRICS, Formula
 from tunesmith.metrics.predictions import Array, Kind, Predictions
+from tunesmith.metrics.sample import Sample
 
 RANK_RESAMPLES = 200
 _CELLS_AT_ONCE = 2_000_000  # weights held in memory: 16 MB, which also keeps them in cache

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunesmith.metrics.predictions import Predictions
+from tunesmith.metrics.sample import Sample
 from tunesmith.metrics.scores import score
 
 
@@ -65,8 +66,6 @@ def label_table(predictions: Predictions, thresholds: np.ndarray | None = None) 
     """
     if predictions.kind == "regression":
         return ()
-    from tunesmith.metrics.formulas import Sample
-
     sample = Sample(predictions, np.ones((1, len(predictions))))
     rows = zip(predictions.labels, sample.hits[0], sample.predicted[0], sample.actual[0], strict=True)
     return tuple(

@@ -45,14 +45,20 @@ def build(
 
     Args:
         predictions: of the rows that are scored.
+        task: name of the task.
+        base: the base model.
+        adapter: which weights trained.
         headline: name of the metric to put first.
         rows: number of rows of each split.
         split: which split is scored.
         thresholds: probability from which each label is given, for multi-label.
         log: entries of the run's log: ``{"event": "step", ...}`` and ``{"event": "evaluation", ...}``.
+        findings: what the check of the data said.
+        command: what repeats the run.
+        timing: what the run cost.
         config: nested or dotted parameters of the run.
+        license: SPDX name of the base model's licence.
         seed: of the bootstrap.
-        task, base, adapter, findings, command, timing, license: as in ``Report``.
     """
     scores = metrics.score(predictions)
     intervals = metrics.intervals(predictions, _resampled(predictions, scores, headline), seed=seed)
@@ -77,7 +83,7 @@ def build(
         command=command,
         timing=timing or Timing(),
         environment=environment(),
-        config=_flat(config or {}),
+        config=flat(config or {}),
         license=license,
         fingerprint=metrics.fingerprint(predictions),
     )
@@ -129,15 +135,15 @@ def _resampled(predictions: Predictions, scores: Mapping[str, float], headline: 
 def _errors(predictions: Predictions) -> np.ndarray:
     """``(n,)`` how bad each answer is; 0 where it is right."""
     if predictions.kind == "regression":
-        return np.abs(predictions.predicted - predictions.targets)
+        return np.asarray(np.abs(predictions.predicted - predictions.targets))
     if predictions.kind == "multi-class":
-        return _confidence(predictions) * ~predictions.correct
+        return np.asarray(_confidence(predictions) * ~predictions.correct)
     wrong = predictions.targets != predictions.predicted
     return np.asarray((wrong * np.abs(predictions.targets - predictions.scores)).sum(axis=1))
 
 
 def _confidence(predictions: Predictions) -> np.ndarray:
-    return np.take_along_axis(predictions.scores, predictions.predicted[:, None], axis=1)[:, 0]
+    return np.asarray(np.take_along_axis(predictions.scores, predictions.predicted[:, None], axis=1)[:, 0])
 
 
 def _mistake(predictions: Predictions, row: int, error: float) -> Mistake:
@@ -186,12 +192,17 @@ def _mean(points: list[Trained]) -> Trained:
     return Trained(points[-1].step, points[-1].seconds, loss, rate)
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested parameters by dotted name.
+
+    >>> flat({"train": {"epochs": 3}, "out": None})
+    {'train.epochs': 3, 'out': None}
+    """
+    found: dict[str, Any] = {}
     for name, value in values.items():
         path = f"{prefix}{name}"
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{path}.")
+            found |= flat(value, f"{path}.")
         else:
-            flat[path] = list(value) if isinstance(value, tuple) else value
-    return flat
+            found[path] = list(value) if isinstance(value, tuple) else value
+    return found

@@ -21,9 +21,12 @@ def html(report: Report, predictions: Predictions) -> str:
         report: what to tell.
         predictions: what the report was built from; the pictures are drawn of them.
     """
+    drawn = list(pictures(report, predictions))
+    halves = sum(not picture.wide for picture in drawn) + bool(report.confusions)
     return _template().render(
         report=report,
-        pictures=list(pictures(report, predictions)),
+        pictures=drawn,
+        scores_are_alone=halves % 2 == 0,
         costs=costs(report),
         higher_is_better=higher_is_better,
         folded=len(report.per_label) > _LONG_REPORT_LABELS,

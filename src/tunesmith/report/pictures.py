@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,7 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from tunesmith.metrics import Predictions, calibration_bins, confusion_matrix
+from tunesmith.metrics import Predictions, calibration_bins, confusion_matrix, higher_is_better
 from tunesmith.report.drawing import ACCENT, GRID, INK, MUTED, SERIES, WARM, as_svg, clipped, style
 from tunesmith.report.model import Report, Slice
 
@@ -69,7 +70,7 @@ def learning_curves(report: Report, predictions: Predictions) -> Figure | None:
         loss.plot(steps, _moving_mean(losses), color=ACCENT)
         rate.plot(steps, [point.learning_rate for point in training], color=ACCENT)
     _validation(score, report)
-    rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    rate.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("e-0", "e-"))
     for axes, title in ((loss, "Training loss"), (score, f"Validation {_chosen(report)}"), (rate, "Learning rate")):
         axes.set(title=title, xlabel="step")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -85,7 +86,7 @@ def confusions(report: Report, predictions: Predictions) -> Figure:
     matrix = confusion_matrix(predictions)
     count = len(matrix)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    strength = share if count <= _MOST_COUNTED else np.sqrt(share)
+    strength = share if count <= _MOST_COUNTED else np.where(share > 0, 0.2 + 0.8 * np.sqrt(share), 0)
     colours = np.dstack([np.broadcast_to(_WRONG, (count, count, 3)), strength])
     colours[np.arange(count), np.arange(count), :3] = _RIGHT
     named = count <= _MOST_NAMED
@@ -98,7 +99,8 @@ def confusions(report: Report, predictions: Predictions) -> Figure:
     if named:
         names = [clipped(label, 22) for label in report.labels]
         axes.set_yticks(range(count), names)
-        axes.set_xticks(range(count), names, rotation=0 if count <= 3 else 45, ha="center" if count <= 3 else "right")
+        turned: dict[str, Any] = {} if count <= 3 else {"rotation": 45, "ha": "right", "va": "top", "rotation_mode": "anchor"}
+        axes.set_xticks(range(count), names, **turned)
         axes.set_yticks(np.arange(count - 1) + 0.5, minor=True)
         axes.set_xticks(np.arange(count - 1) + 0.5, minor=True)
         axes.grid(which="minor", color=GRID)
@@ -186,7 +188,8 @@ def score_by_length(report: Report, predictions: Predictions) -> Figure | None:
     reach = np.abs(bounds.T - values)
     axes.errorbar(places, values, yerr=reach, color=ACCENT, marker="o", markersize=5, capsize=0, elinewidth=5, ecolor=_faint())
     axes.set_xticks(places, [f"{_span(part)}\n{part.rows:,} rows" for part in report.slices], fontsize=7.5)
-    axes.set(xlabel="tokens", ylabel=report.slices[0].metric)
+    name = report.slices[0].metric
+    axes.set(xlabel="tokens", ylabel=name if higher_is_better(name) else f"{name} (lower is better)")
     axes.margins(x=0.08, y=0.15)
     return figure
 
@@ -202,9 +205,9 @@ def f1_of_labels(report: Report, predictions: Predictions) -> Figure:
     axes = figure.subplots()
     places = range(len(rows))
     axes.barh(places, [row.f1 for row in rows], height=0.68, color=ACCENT, alpha=0.75, label="F1")
-    marked = [(row.threshold, place) for place, row in zip(places, rows, strict=True) if row.threshold is not None]
-    if marked:
-        axes.scatter(*zip(*marked, strict=True), marker="|", s=90, linewidth=2.2, color=WARM, label="threshold", zorder=3)
+    thresholds = [row.threshold for row in rows if row.threshold is not None]
+    if len(thresholds) == len(rows):
+        axes.scatter(thresholds, places, marker="|", s=90, linewidth=2.2, color=WARM, label="threshold", zorder=3)
         axes.legend(loc="lower right", ncols=2, bbox_to_anchor=(1, 1))
     for place, row in zip(places, rows, strict=True):
         axes.text(1.005, place, f"{row.support:,}", color=MUTED, va="center", fontsize=8)

@@ -15,6 +15,7 @@ def show(report: Report, console: Console | None = None) -> None:
     """Print the report; the classification report is printed to the letter, however narrow the terminal.
 
     Args:
+        report: what to tell.
         console: where to; None: the standard output.
     """
     console = console or Console()

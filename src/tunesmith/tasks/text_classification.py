@@ -10,9 +10,12 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
 
 from tunesmith import params
+from tunesmith.errors import Problem, UsageError, did_you_mean
 from tunesmith.params import Choices, Range, param
 from tunesmith.tasks import base
 from tunesmith.tasks.base import RowError, Target
@@ -52,8 +55,9 @@ class Params(params.Params):
         "cross-entropy", "Loss of labels; focal turns to the hard rows.", search=Choices(("cross-entropy", "focal"))
     )
     focal_gamma: float = param(2.0, "How strongly the focal loss turns to the hard rows.", ge=0, search=Range(0.5, 5))
-    class_weights: Literal["none", "balanced"] | dict[str, float] = param(
-        "none", "Weight of each label in the loss; balanced: inverse to its count."
+    class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(ge=0)]] = param(
+        "none",
+        "Weight of each label in the loss; balanced: inverse to its count; {label: weight}, 1 where none is given.",
     )
     resample: Literal["none", "balanced"] = param(
         "none", "Draw rows so that all labels come equally often in an epoch."
@@ -91,11 +95,8 @@ class Task(base.Task):
 
     def read_row(self, row: Mapping[str, Any], *, label_separator: str | None = None) -> dict[str, Any]:
         return {
-            "text": _text(row, "text"),
-            "text_pair": _text(row, "text_pair") if "text_pair" in row else None,
-            "label": _labels(
-                row.get("label"), label_separator, many=self._says_many(row.get("label"), label_separator)
-            ),
+            **_texts(row),
+            "label": self._label(row.get("label"), label_separator),
             "group": None if row.get("group") is None else str(row["group"]),
         }
 
@@ -103,7 +104,7 @@ class Task(base.Task):
         for name in given:
             if name not in ("text", "text_pair"):
                 raise RowError(name, "is not an input; inputs are text and text_pair")
-        return {**self.read_row({**given, "label": ["-"]}), "label": []}
+        return {**_texts(given), "label": [], "group": None}
 
     def learn(self, rows: pa.Table) -> Target:
         cells = rows["label"]
@@ -112,9 +113,11 @@ class Task(base.Task):
         if kind == "regression":
             import numpy as np
 
+            self._check(kind, ())
             values = np.array([float(label) for label, count in counts.items() for _ in range(count)])
             return Target(kind, ("value",), scale=(float(values.mean()), float(values.std()) or 1.0))
         labels = sorted(counts, key=_natural)
+        self._check(kind, labels)
         return Target(kind, tuple(labels), tuple(counts[label] for label in labels))
 
     def targets(self, rows: pa.Table, target: Target) -> np.ndarray:
@@ -146,6 +149,9 @@ class Task(base.Task):
         from tunesmith import heads
 
         gamma = self.options.focal_gamma if self.options.loss == "focal" else 0.0
+        if label_smoothing and (target.kind == "regression" or (gamma and target.kind == "multi-class")):
+            what = "a regression" if target.kind == "regression" else "the focal loss of one label"
+            raise UsageError(f"{what} has no label smoothing", where="train.label_smoothing", hint="legal here: 0")
         if target.kind == "regression":
             return _scaled(heads.squared(), target)
         weights = self._weights(target)
@@ -208,8 +214,32 @@ class Task(base.Task):
         chances = 1.0 / counts[targets]
         return np.random.default_rng(seed).choice(len(targets), size=len(targets), p=chances / chances.sum())
 
-    def _says_many(self, cell: Any, separator: str | None) -> bool:
-        return self.options.kind == "multi-label" or separator is not None or isinstance(cell, (list, tuple))
+    def _label(self, cell: Any, separator: str | None) -> list[str]:
+        """One cell as label names: none or several only where that may be."""
+        single = self.options.kind in ("multi-class", "regression")
+        many = self.options.kind == "multi-label" or separator is not None or isinstance(cell, (list, tuple))
+        names = _labels(cell, separator)
+        if not names and (single or not many):
+            raise RowError("label", "is missing")
+        if single and len(names) > 1:
+            raise RowError("label", f"holds several labels, and task.kind is {self.options.kind}")
+        if self.options.kind == "regression" and _number(names[0]) is None:
+            raise RowError("label", "is not a number, and task.kind is regression")
+        return names
+
+    def _check(self, kind: str, labels: Sequence[str]) -> None:
+        """Refuse options that would have no effect on this kind of target."""
+        weights, problems = self.options.class_weights, []
+        idle = {"loss": "cross-entropy", "class_weights": "none", "resample": "none"} if kind == "regression" else {}
+        for name, default in (idle or ({"resample": "none"} if kind == "multi-label" else {})).items():
+            if getattr(self.options, name) != default:
+                message = f"{getattr(self.options, name)!r} has no effect on a {kind} target"
+                problems.append(Problem(message, f"task.{name}", f"legal here: {default}"))
+        for name in weights if isinstance(weights, dict) and kind != "regression" else ():
+            if name not in labels:
+                problems.append(Problem(f"no label '{name}'", "task.class_weights", did_you_mean(name, labels)))
+        if problems:
+            raise UsageError("the task's options do not fit the data", problems=problems)
 
     def _weights(self, target: Target) -> Tensor | None:
         import torch
@@ -220,6 +250,10 @@ class Task(base.Task):
             counts = torch.tensor(target.counts, dtype=torch.float32)
             return counts.sum() / (len(counts) * counts.clamp_min(1))
         return torch.tensor([self.options.class_weights.get(label, 1.0) for label in target.labels])
+
+
+def _texts(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"text": _text(row, "text"), "text_pair": _text(row, "text_pair") if "text_pair" in row else None}
 
 
 def _text(row: Mapping[str, Any], column: str) -> str:
@@ -234,18 +268,15 @@ def _text(row: Mapping[str, Any], column: str) -> str:
     return text
 
 
-def _labels(cell: Any, separator: str | None, *, many: bool) -> list[str]:
-    """One cell as a list of label names; a multi-label row may have none."""
+def _labels(cell: Any, separator: str | None) -> list[str]:
+    """The label names in one cell, each once; empty where there are none."""
     if isinstance(cell, (list, tuple)):
         parts = [_name(part) for part in cell]
     elif cell is None or (isinstance(cell, float) and math.isnan(cell)):
         parts = []
     else:
         parts = [part.strip() for part in str(cell).split(separator)] if separator else [_name(cell)]
-    parts = [part for part in parts if part.strip()]
-    if not parts and not many:
-        raise RowError("label", "is missing")
-    return list(dict.fromkeys(parts))
+    return list(dict.fromkeys(part for part in parts if part.strip()))
 
 
 def _name(value: Any) -> str:

@@ -53,10 +53,14 @@ class Learner:
         assert self.config.train.metric is not None
         return self.config.train.metric
 
+    @property
+    def engine(self) -> Engine:
+        """The engine that serves, on the network as it is now."""
+        return Engine(self.network, self.machine)
+
     def validate(self) -> Predictions:
         """What the network gives for the validation rows now, by the path that answers requests."""
-        engine = Engine(self.network, self.machine)
-        scores = predict.row_scores(engine, self.validation, self.task, self.target)
+        scores = predict.row_scores(self.engine, self.validation, self.task, self.target)
         return predict.in_context(
             self.task, self.target, scores, self.splits.tables["validation"], self.validation.text_lengths
         )
@@ -118,7 +122,8 @@ def choose(config: Config, base: str, backbone: Backbone, splits: Splits, runs_o
     """Fill in what the user left open, so that the saved config says what was done."""
     adapter = plugins.load("adapters", config.adapter_name)
     rate = config.train.learning_rate or adapter.learning_rate * min(1.0, _REFERENCE_WIDTH / backbone.width)
-    head_rate = config.train.head_learning_rate or max(rate, min(_LARGEST_HEAD_RATE, _HEAD_RATE * rate))
+    fresh_head_rate = max(rate, min(_LARGEST_HEAD_RATE, _HEAD_RATE * rate))
+    head_rate = config.train.head_learning_rate or (rate if config.train.warm_start else fresh_head_rate)
     pooling = backbone.pooling if config.model.pooling == "auto" else config.model.pooling
     assert splits.target is not None
     task = plugins.load("tasks", config.task_name)(config.task)

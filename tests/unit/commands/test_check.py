@@ -1,8 +1,8 @@
 import json
 
 import pytest
-import tiny
 
+import tiny
 from tunesmith import cli
 
 

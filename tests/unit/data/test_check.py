@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
-import tiny
 
+import tiny
 from tunesmith import text
 from tunesmith.data import check
 

@@ -106,7 +106,7 @@ def test_csv_unclosed_quote_is_told_where_it_opened_and_reading_goes_on(tmp_path
 def test_csv_unclosed_quote_at_the_end(tmp_path):
     found = items(write(tmp_path / "a.csv", 'text,label\none,pos\n"open,neg\ntwo,pos\n'))
     assert "a.csv:3: a quote opens here and is never closed" in problems(found)[0]
-    assert [item["text"] for _, item in found if isinstance(item, dict)] == ["one", "two"]
+    assert [(line, item["text"]) for line, item in found if isinstance(item, dict)] == [(2, "one"), (4, "two")]
 
 
 def test_csv_text_behind_a_closing_quote(tmp_path):
@@ -208,7 +208,7 @@ def test_json(tmp_path, document):
 def test_json_faults(tmp_path):
     with pytest.raises(DataError, match=r"a\.json:2: is not JSON"):
         rows(write(tmp_path / "a.json", "[\nnope]"))
-    with pytest.raises(DataError, match="name it .jsonl"):
+    with pytest.raises(DataError, match=r"name it \.jsonl"):
         rows(write(tmp_path / "b.json", '{"a": 1}\n{"a": 2}'))
     with pytest.raises(DataError, match="holds no list of rows"):
         rows(write(tmp_path / "c.json", '{"a": 1}'))
@@ -275,7 +275,7 @@ def database(tmp_path):
 
 @pytest.mark.parametrize("part", ["reviews", None, "select text, label from reviews order by text"])
 def test_sql(database, part):
-    assert list(formats.sql(Source(database, "sql", part=part)))[0] == (1, {"text": "one", "label": "pos"})
+    assert next(formats.sql(Source(database, "sql", part=part))) == (1, {"text": "one", "label": "pos"})
 
 
 def test_sql_faults(database):

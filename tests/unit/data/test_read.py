@@ -57,7 +57,9 @@ def test_a_folder_without_splits(tmp_path):
 
 def test_missing_file_names_its_neighbour(tmp_path):
     write(tmp_path / "reviews.csv.gz")
-    with pytest.raises(DataError, match=r"revews\.csv: no such file or folder(.|\n)*did you mean '.*/reviews\.csv\.gz'"):
+    with pytest.raises(
+        DataError, match=r"revews\.csv: no such file or folder(.|\n)*did you mean '.*/reviews\.csv\.gz'"
+    ):
         read.find(str(tmp_path / "revews.csv"))
 
 

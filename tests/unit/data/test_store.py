@@ -41,5 +41,9 @@ def test_an_interrupted_write_leaves_nothing(tmp_path):
 def test_batches_of_some_rows(tmp_path):
     table = store.store(rows(25_000), SCHEMA, tmp_path / "a.arrow", ["x", "y"])
     wanted = np.array([0, 9_999, 10_000, 24_999])
-    found = [(number, text) for numbers, batch in store.batches(table, wanted) for number, text in zip(numbers, batch["text"].to_pylist(), strict=True)]
+    found = [
+        (number, text)
+        for numbers, batch in store.batches(table, wanted)
+        for number, text in zip(numbers, batch["text"].to_pylist(), strict=True)
+    ]
     assert found == [(n, f"t{n}") for n in wanted]

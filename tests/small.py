@@ -1,0 +1,126 @@
+"""Small labelled files that a tiny random model can learn, and short ways to train on them."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+FILLERS = "the a film plot card day it was very and then with one more thing they saw here today".split()
+MOODS = {"positive": ["fine", "loved", "great"], "negative": ["bad", "dull", "awful"]}
+TOPICS = {
+    "sport": ["goal", "team", "match"],
+    "food": ["soup", "bread", "salt"],
+    "money": ["bank", "coin", "debt"],
+    "weather": ["rain", "wind", "snow"],
+}
+TEXTS = [" ".join([*FILLERS, *(word for words in (MOODS | TOPICS).values() for word in words)]), "not"]
+"""Every word that occurs, for the tokenizers of tiny models."""
+
+Row = dict[str, str]
+QUICK: dict[str, Any] = {
+    "train.threads": 1,
+    "train.epochs": 3,
+    "train.batch_size": 16,
+    "train.learning_rate": 3e-3,
+    "train.evaluate_every": "1 epochs",
+    "model.pooling": "mean",
+    "model.max_length": 32,
+}
+"""Parameters with which a tiny model learns a small file within a second or two."""
+
+
+def rows(kind: str, count: int, seed: int = 0) -> list[Row]:
+    """Rows of a kind: ``binary``, ``multi-class``, ``multi-label``, ``regression``, ``pairs``, ``similarity``."""
+    maker, chance = _MAKERS[kind], random.Random(seed)
+    return [maker(chance) for _ in range(count)]
+
+
+def write(file: Path, kind: str, count: int = 160, seed: int = 0) -> Path:
+    """Write such rows as a CSV file."""
+    found = rows(kind, count, seed)
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, fieldnames=list(found[0]))
+        writer.writeheader()
+        writer.writerows(found)
+    return file
+
+
+def options(kind: str) -> dict[str, Any]:
+    """What the config must say beside the file for a kind of rows."""
+    return {
+        "multi-label": {"data.label_separator": ";"},
+        "regression": {"task.kind": "regression"},
+        "pairs": {"columns.text_pair": "text_pair"},
+        "similarity": {"task.kind": "regression", "task.pairs": "separate", "columns.text_pair": "text_pair"},
+    }.get(kind, {})
+
+
+def _sentence(chance: random.Random, *words: str) -> str:
+    """The words among fillers, in any order; lengths differ."""
+    drawn = [*words, *chance.choices(FILLERS, k=chance.randint(2, 9))]
+    chance.shuffle(drawn)
+    return " ".join(drawn)
+
+
+def _binary(chance: random.Random) -> Row:
+    label = chance.choice(list(MOODS))
+    return {"text": _sentence(chance, chance.choice(MOODS[label])), "label": label}
+
+
+def _multi_class(chance: random.Random) -> Row:
+    label = chance.choice(list(TOPICS))
+    return {"text": _sentence(chance, chance.choice(TOPICS[label])), "label": label}
+
+
+def _multi_label(chance: random.Random) -> Row:
+    labels = sorted(chance.sample(list(TOPICS), k=chance.choice([1, 1, 2])))
+    return {"text": _sentence(chance, *(chance.choice(TOPICS[label]) for label in labels)), "label": ";".join(labels)}
+
+
+def _regression(chance: random.Random) -> Row:
+    good, bad = chance.randint(0, 3), chance.randint(0, 3)
+    words = [*chance.choices(MOODS["positive"], k=good), *chance.choices(MOODS["negative"], k=bad)]
+    return {"text": _sentence(chance, *words), "label": f"{good - bad + chance.uniform(-0.2, 0.2):.3f}"}
+
+
+def _pairs(chance: random.Random) -> Row:
+    denied = chance.random() < 0.5
+    word = chance.choice(TOPICS["food"])
+    second = _sentence(chance, word, *(["not", "not"] if denied else []))
+    return {"text": _sentence(chance, word), "text_pair": second, "label": "denied" if denied else "said"}
+
+
+def _similarity(chance: random.Random) -> Row:
+    first, second = chance.choices(list(TOPICS), k=2)
+    value = (1.0 if first == second else 0.0) + chance.uniform(0, 0.1)
+    texts = (_sentence(chance, *chance.choices(TOPICS[topic], k=4)) for topic in (first, second))
+    return {"text": next(texts), "text_pair": next(texts), "label": f"{value:.3f}"}
+
+
+_MAKERS: dict[str, Callable[[random.Random], Row]] = {
+    "binary": _binary,
+    "multi-class": _multi_class,
+    "multi-label": _multi_label,
+    "regression": _regression,
+    "pairs": _pairs,
+    "similarity": _similarity,
+}
+KINDS = tuple(_MAKERS)
+
+
+def log_of(folder: Path, event: str | None = None) -> Iterator[dict[str, Any]]:
+    """Entries of a run's log, without the seconds, which differ from run to run."""
+    from tunesmith.train import journal
+
+    for entry in journal.read(folder / "log.jsonl"):
+        if event in (None, entry["event"]):
+            yield {name: value for name, value in entry.items() if name != "seconds"}
+
+
+def weights_of(folder: Path) -> dict[str, bytes]:
+    """Contents of all weight files of a bundle."""
+    files = sorted(file for file in folder.rglob("*.safetensors") if ".work" not in file.parts)
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
