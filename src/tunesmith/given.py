@@ -56,9 +56,9 @@ def long(name: str) -> str:
 
 
 def flatten(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Nested to dotted names; sections are one level deep, what lies deeper is a value."""
+    """Nested to dotted names; sections are one level deep, a mapping that lies deeper is a value."""
     for name, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and "." not in str(name):
             yield from ((f"{name}.{key}", inner) for key, inner in value.items())
         elif value is not None or name not in PLUGIN_SECTIONS:
             yield long(str(name)), value

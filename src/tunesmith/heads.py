@@ -28,6 +28,7 @@ class Pooling(nn.Module):
         self.query = nn.Linear(width, 1) if mode == "attention" else None
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Padding, where ``mask`` is 0, stands after each row's tokens and counts for nothing."""
         hidden = hidden.float()
         if self.mode == "cls":
             return hidden[:, 0]
@@ -70,6 +71,7 @@ class Head(nn.Module):
         return torch.cat([(first - second).abs(), first * second, cosine], dim=1)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Token vectors to outputs (B, O)."""
         return self.classify(self.features(hidden, mask))
 
     def classify(self, features: Tensor) -> Tensor:
@@ -125,10 +127,12 @@ def fit_linear(
 ) -> None:
     """Fit the head's linear layer to frozen features (N, F) with L-BFGS on the task's own loss.
 
-    Features are standardised while fitting, so that one ``l2`` suits every base model, and the scaling is folded
-    back into the weights afterwards. The start is zero: the result depends on nothing random.
+    Features are centred and scaled while fitting, so that one ``l2`` suits every base model, and that is folded back
+    into the weights afterwards. One scale serves all features: a scale of each one's own would give a feature that
+    hardly varies a huge weight, which the first change of the base model then multiplies. The start is zero: the
+    result depends on nothing random.
     """
-    mean, deviation = features.mean(0), features.std(0, correction=0).clamp_min(1e-6)
+    mean, deviation = features.mean(0), features.std(0, correction=0).mean().clamp_min(1e-6)
     scaled = (features - mean) / deviation
     weight = torch.zeros_like(head.linear.weight, requires_grad=True)
     bias = torch.zeros_like(head.linear.bias, requires_grad=True)

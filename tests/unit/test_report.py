@@ -67,7 +67,7 @@ def built(predictions: Predictions, **changes) -> Report:
         "command": "tunesmith train runs/x/config.yaml",
         "timing": Timing(83.0, 100.0, 83_000, 1_500_000_000),
         "config": {"train": {"epochs": 3.0, "learning_rate": None}, "out": "runs/x"},
-        "license": "apache-2.0",
+        "license": "Apache-2.0",
         **changes,
     }
     return report.build(predictions, **values)

@@ -1,0 +1,1 @@
+"""Which weights of the base model train; a file here is an adapter."""

@@ -53,10 +53,11 @@ def _answer_file(model: Model, arguments: Arguments, request: dict[str, Any]) ->
     import sys
     from pathlib import Path
 
+    from tunesmith.appending import whole_lines
     from tunesmith.data.labelled import read_inputs
 
     output = Path(arguments.output) if arguments.output else None
-    done = _whole_lines(output) if output and output.exists() else 0
+    done = whole_lines(output) if output else 0
     rows = itertools.islice(read_inputs(arguments.input or ""), done, None)
     total = done
     with output.open("a", encoding="utf-8") if output else nullcontext(sys.stdout) as file:
@@ -92,12 +93,3 @@ def _answered(model: Model, rows: list[dict[str, Any]], request: dict[str, Any])
         json.dumps({**row, **answer}, ensure_ascii=False, default=str) + "\n"
         for row, answer in zip(rows, answers, strict=True)
     )
-
-
-def _whole_lines(file: Path) -> int:
-    """Cut a half-written last line off and count the rest."""
-    content = file.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        file.write_bytes(whole)
-    return whole.count(b"\n")

@@ -1,0 +1,1 @@
+"""What computes a bundle's outputs; a file here is an engine."""

@@ -31,7 +31,7 @@ def card(report: Report) -> str:
 
 def _front_matter(report: Report) -> str:
     values: dict[str, Any] = {
-        "license": report.license,
+        "license": report.license and report.license.lower(),  # hubs write SPDX names small
         "base_model": _hub_name(report.base),
         "library_name": "transformers",
         "pipeline_tag": report.task,

@@ -1,0 +1,1 @@
+"""What a model learns; a file here is a task."""

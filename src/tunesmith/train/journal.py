@@ -16,6 +16,8 @@ from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from tunesmith.appending import whole_lines
+
 _LINE_EVERY_S = 15.0
 
 
@@ -31,10 +33,13 @@ class Journal:
     def __init__(self, file: Path, accelerator: Accelerator | None = None, *, quiet: bool = False) -> None:
         self._file = file
         self._accelerator = accelerator
-        self._console = Console(stderr=True, quiet=quiet)
+        self._writes = accelerator is None or accelerator.is_main_process
+        self._console = Console(stderr=True, quiet=quiet or not self._writes)
         self._bar: Progress | None = None
         self._shown = 0.0
         self._score = ""
+        if self._writes:
+            whole_lines(file)
 
     def note(self, message: str) -> None:
         """Say something that happened once."""
@@ -81,13 +86,10 @@ class Journal:
         self._say(f"epoch {epoch:.2f}  step {step}  validation {self._score}{'  (best)' if best else ''}")
 
     def forget_after(self, step: int) -> None:
-        """Drop the log's lines after a step, because training goes on from there."""
-        if not self._file.exists():
+        """Drop the steps and evaluations after a step, because training goes on from there; -1 drops them all."""
+        if not (self._writes and self._file.exists()):
             return
-        entries = [
-            json.loads(line) for line in self._file.read_text(encoding="utf-8").splitlines() if line.endswith("}")
-        ]
-        kept = [entry for entry in entries if entry.get("step", 0) <= step]
+        kept = [entry for entry in read(self._file) if entry.get("step", -1) <= step]
         unfinished = self._file.with_name(f".{self._file.name}")
         unfinished.write_text("".join(_line(entry) for entry in kept), encoding="utf-8")
         unfinished.replace(self._file)
@@ -120,7 +122,7 @@ class Journal:
             self._bar = None
 
     def _write(self, entry: dict[str, Any]) -> None:
-        if self._accelerator is None or self._accelerator.is_main_process:
+        if self._writes:
             with self._file.open("a", encoding="utf-8") as file:
                 file.write(_line(entry))
 

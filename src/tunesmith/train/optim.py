@@ -58,14 +58,17 @@ def set_rates(optimizer: Optimizer, share_of_peak: float) -> None:
 def shape_gradients(network: nn.Module, train: Train, step: int) -> None:
     """Add what regularises through the gradient: the L1 norm's slope, and decaying noise.
 
-    The noise has variance ``gradient_noise`` squared / (1 + step)^0.55 (Neelakantan et al. 2015).
+    The noise has variance ``gradient_noise`` squared / (1 + step)^0.55 (Neelakantan et al. 2015). It follows from the
+    seed and the step alone, so that all processes of a run add the same.
     """
     deviation = train.gradient_noise / (1 + step) ** 0.275
+    random = torch.Generator().manual_seed(train.seed * 1_000_003 + step)
     for weight in trainable(network):
         if weight.grad is not None and train.l1:
             weight.grad.add_(weight.detach().sign(), alpha=train.l1)
         if weight.grad is not None and deviation:
-            weight.grad.add_(torch.randn_like(weight), alpha=deviation)
+            noise = torch.randn(weight.shape, generator=random).to(weight)
+            weight.grad.add_(noise, alpha=deviation)
 
 
 def trainable(network: nn.Module) -> Iterator[nn.Parameter]:

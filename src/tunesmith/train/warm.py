@@ -16,10 +16,11 @@ from tunesmith.data import batch
 from tunesmith.data.examples import Examples
 from tunesmith.engines.pytorch import Engine
 from tunesmith.errors import TrainingError
-from tunesmith.heads import RowLoss
+from tunesmith.heads import Head, RowLoss
 from tunesmith.machine import Machine
 from tunesmith.network import Network
 
+_CANDIDATE_L2 = (3e-4, 3e-3, 3e-2, 3e-1)
 _CANDIDATE_MICRO_TOKENS = (2048, 4096, 8192, 16384)
 
 
@@ -59,9 +60,21 @@ def start_head(
     """Fit the head to the frozen base model on some of the training rows, so that training starts where a linear probe ends."""
     chosen = np.sort(np.random.default_rng(seed).permutation(len(examples))[:most_rows])
     found = features(network, examples, chosen, runs_on)
+    targets = examples.targets_of(chosen)
     network.head.cpu()
-    heads.fit_linear(network.head, found, examples.targets_of(chosen), loss)
+    heads.fit_linear(network.head, found, targets, loss, l2=_best_l2(network.head, found, targets, loss))
     network.head.to(runs_on.device)
+
+
+def _best_l2(head: Head, found: Tensor, targets: Tensor, loss: RowLoss) -> float:
+    """The weight decay of the head that loses least on every fifth row, which the fit is not shown."""
+    held_out = torch.arange(len(found)) % 5 == 4
+    losses = {}
+    for l2 in _CANDIDATE_L2:
+        heads.fit_linear(head, found[~held_out], targets[~held_out], loss, l2=l2)
+        with torch.no_grad():
+            losses[l2] = float(loss(head.linear(found[held_out]), targets[held_out]).mean())
+    return min(losses, key=lambda l2: losses[l2])
 
 
 def measure_micro_tokens(network: Network, examples: Examples, loss: RowLoss, batch_rows: int, runs_on: Machine) -> int:
