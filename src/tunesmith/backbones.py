@@ -48,33 +48,8 @@ def load(
     except TunesmithError:
         raise
     except Exception as error:  # transformers, safetensors and torch each have their own ways to fail on a bad folder
-        raise SourceError(f"no base model can be read in {path}: {_first_line(error)}") from error
+        raise SourceError(f"no base model can be read in {path}: {quiet.first_line(error)}") from error
     return Backbone(model, path).eval()
-
-
-def load_tokenizer(path: str | Path) -> Any:
-    """The fast tokenizer in a folder; one without a padding token (most decoders) pads with its end token.
-
-    Raises:
-        SourceError: there is none, it is not a fast one, or it has neither padding nor end token.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        with quiet.transformers():
-            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # each kind of tokenizer fails in its own way
-        raise SourceError(
-            f"no tokenizer can be read in {path}: {_first_line(error)}", hint="it should hold a tokenizer.json"
-        ) from error
-    if not tokenizer.is_fast:
-        raise SourceError(f"the tokenizer in {path} has no fast form", hint="save the model with a tokenizer.json")
-    if tokenizer.pad_token is None:
-        if tokenizer.eos_token is None:
-            hint = "set pad_token in its tokenizer_config.json"
-            raise SourceError(f"the tokenizer in {path} has neither a padding nor an end token", hint=hint)
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
 
 
 class Backbone(nn.Module):
@@ -297,7 +272,3 @@ def _forwards(modules: Iterable[nn.Module], forward: Callable[..., Any]) -> Iter
                 del module.forward
             else:
                 module.forward = own  # one that a library had put there
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

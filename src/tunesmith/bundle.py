@@ -72,9 +72,9 @@ class Bundle:
 
     def tokenizer(self) -> Any:
         """The tokenizer."""
-        from tunesmith import backbones
+        from tunesmith import text
 
-        return backbones.load_tokenizer(self.folder)
+        return text.load_tokenizer(self.folder)
 
     def _adapter(self) -> Adapter:
         adapter: Adapter = plugins.load("adapters", self.config.adapter_name)(self.config.adapter)

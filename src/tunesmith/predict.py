@@ -166,7 +166,13 @@ def in_context(task: Task, target: Target, scores: np.ndarray, rows: pa.Table, l
     located = store.SOURCE in rows.column_names
     places = [store.where(rows, row) for row in range(len(rows))] if located else ()
     truth = task.targets(rows, target)
-    return task.predictions(scores, truth, target, texts=rows["text"].to_pylist(), lengths=lengths, sources=places)
+    return task.predictions(scores, truth, target, texts=_shown(rows), lengths=lengths, sources=places)
+
+
+def _shown(rows: pa.Table) -> list[str]:
+    """Each row's text, or both of a pair."""
+    pairs = zip(rows["text"].to_pylist(), rows["text_pair"].to_pylist(), strict=True)
+    return [text if other is None else f"{text} ⟷ {other}" for text, other in pairs]
 
 
 def _columns(given: Input) -> dict[str, Any]:

@@ -20,3 +20,8 @@ def transformers() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+def first_line(error: Exception) -> str:
+    """What an exception says, shortened to its first line."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tunesmith import quiet
 from tunesmith.data import store
-from tunesmith.errors import UsageError
+from tunesmith.errors import SourceError, UsageError
 from tunesmith.sequence import Cutter, LongText, Template
 
 DEFAULT_MAX_LENGTH = 256
@@ -158,37 +159,54 @@ def encode(
     return Encoded(store.open_table(path), text_lengths, cut_texts, cut_tokens, unknown_tokens, max_length)
 
 
-def choose_max_length(lengths: Sequence[int] | np.ndarray, model_limit: int, asked: int | None = None) -> int:
-    """The tokens to read of a text: as asked, else 256, or less where the model or all texts are shorter.
+def choose_max_length(model_limit: int | None, asked: int | None = None) -> int:
+    """The tokens to read of a text: as asked, else 256, or less where the model reads less.
 
     Args:
-        lengths: tokens of each text, special ones included; empty: not known.
-        model_limit: tokens that the model can read.
+        model_limit: tokens that the model can read; None: no limit.
         asked: tokens that the user wants.
 
     Raises:
         UsageError: more was asked than the model can read.
 
-    >>> choose_max_length(np.array([7, 90]), 512), choose_max_length(np.array([7, 900]), 512)
-    (90, 256)
+    >>> choose_max_length(512), choose_max_length(128), choose_max_length(None, 1024)
+    (256, 128, 1024)
     """
-    if asked is not None and asked > model_limit:
-        raise UsageError(
-            f"model.max_length = {asked}: the base model reads {model_limit} tokens", hint=f"legal: 4 to {model_limit}"
-        )
-    return asked or max(4, min(DEFAULT_MAX_LENGTH, model_limit, int(np.max(lengths, initial=0)) or DEFAULT_MAX_LENGTH))
+    if asked is not None and model_limit is not None and asked > model_limit:
+        hint = f"legal: 4 to {model_limit}"
+        raise UsageError(f"model.max_length = {asked}: the base model reads {model_limit} tokens", hint=hint)
+    return asked or min(DEFAULT_MAX_LENGTH, model_limit or DEFAULT_MAX_LENGTH)
 
 
-def length_limit(tokenizer: Any) -> int:
-    """Tokens that a tokenizer says its model can read at once; a million where it knows no limit."""
-    return min(int(tokenizer.model_max_length), _NO_LIMIT)
+def length_limit(tokenizer: Any) -> int | None:
+    """Tokens that a tokenizer says its model reads at once, special ones included; None: no limit."""
+    limit = int(tokenizer.model_max_length)
+    return limit if limit < _NO_LIMIT else None
 
 
-def load_tokenizer(folder: str | Path) -> Any:
-    """The tokenizer of a model folder; code that a model brings along is never run."""
+def load_tokenizer(path: str | Path) -> Any:
+    """The fast tokenizer in a folder; one without a padding token (most decoders) pads with its end token.
+
+    Raises:
+        SourceError: there is none, it is not a fast one, or it has neither padding nor end token.
+    """
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+    try:
+        with quiet.transformers():
+            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # each kind of tokenizer fails in its own way
+        raise SourceError(
+            f"no tokenizer can be read in {path}: {quiet.first_line(error)}", hint="it should hold a tokenizer.json"
+        ) from error
+    if not tokenizer.is_fast:
+        raise SourceError(f"the tokenizer in {path} has no fast form", hint="save the model with a tokenizer.json")
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            hint = "set pad_token in its tokenizer_config.json"
+            raise SourceError(f"the tokenizer in {path} has neither a padding nor an end token", hint=hint)
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tiny import Family, write_tiny
-from tunesmith import backbones, quiet
+from tunesmith import backbones, quiet, text
 from tunesmith.errors import SourceError, UsageError
 
 FAMILIES: dict[Family, str] = {
@@ -30,7 +30,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def batch_for(folder: Path) -> dict[str, torch.Tensor]:
-    return dict(backbones.load_tokenizer(folder)(TEXTS, return_tensors="pt", padding=True))
+    return dict(text.load_tokenizer(folder)(TEXTS, return_tensors="pt", padding=True))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -60,7 +60,7 @@ def test_longest_text_fits(folders: dict[str, Path], family: Family) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_padding_changes_nothing(folders: dict[str, Path], family: Family) -> None:
     backbone = backbones.load(folders[family])
-    tokenizer = backbones.load_tokenizer(folders[family])
+    tokenizer = text.load_tokenizer(folders[family])
     alone, padded = backbone(**tokenizer(TEXTS[:1], return_tensors="pt")), backbone(**batch_for(folders[family]))
     torch.testing.assert_close(padded[:1, : alone.shape[1]], alone, atol=1e-5, rtol=1e-5)
 
@@ -224,21 +224,21 @@ def test_code_in_a_model_folder_is_not_run(tmp_path: Path) -> None:
 
 
 def test_decoder_pads_with_its_end_token(folders: dict[str, Path]) -> None:
-    tokenizer = backbones.load_tokenizer(folders["gpt2"])
+    tokenizer = text.load_tokenizer(folders["gpt2"])
     assert tokenizer.pad_token == "<|endoftext|>"
     assert tokenizer.is_fast
 
 
 def test_tokenizers_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no tokenizer can be read"):
-        backbones.load_tokenizer(tmp_path)
+        text.load_tokenizer(tmp_path)
     folder = write_tiny(tmp_path / "gpt2", "gpt2")
     config = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(
         json.dumps({name: value for name, value in config.items() if name != "eos_token"})
     )
     with pytest.raises(SourceError, match="neither a padding nor an end token"):
-        backbones.load_tokenizer(folder)
+        text.load_tokenizer(folder)
 
 
 def test_tiny_models_are_the_same_every_time(tmp_path: Path) -> None:

@@ -493,11 +493,11 @@ def test_encoder_alias() -> None:
 @pytest.mark.network
 @pytest.mark.slow
 def test_decoder_alias() -> None:
-    from tunesmith import backbones
+    from tunesmith import backbones, text
 
     alias = sources.aliases()[1]
     source = sources.resolve(alias.name)
     assert sources.is_cached(alias)
     backbone = backbones.load(source.path)
     assert sum(weight.numel() for weight in backbone.parameters()) == alias.parameters
-    assert backbones.load_tokenizer(source.path).chat_template
+    assert text.load_tokenizer(source.path).chat_template

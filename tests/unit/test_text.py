@@ -177,11 +177,11 @@ def test_no_row_is_over_the_budget_and_every_token_is_kept_or_counted(long_text,
 
 
 def test_choose_max_length():
-    assert text.choose_max_length(np.array([10, 90]), 512) == 90
-    assert text.choose_max_length([], 128) == 128
-    assert text.choose_max_length([9000], 8192, asked=1024) == 1024
+    assert text.choose_max_length(512) == 256
+    assert text.choose_max_length(128) == 128
+    assert text.choose_max_length(None, asked=1024) == 1024
     with pytest.raises(UsageError, match="the base model reads 512 tokens"):
-        text.choose_max_length([9000], 512, asked=1024)
+        text.choose_max_length(512, asked=1024)
 
 
 def test_length_limit(tokenizers):

@@ -66,7 +66,7 @@ def _tokenizer(config: Config) -> tuple[Any, list[Finding]]:
 def _encoded(config: Config, splits: Splits, tokenizer: Any, folder: Path) -> dict[str, Encoded]:
     from tunesmith import text
 
-    length = text.choose_max_length([], text.length_limit(tokenizer), config.model.max_length)
+    length = text.choose_max_length(text.length_limit(tokenizer), config.model.max_length)
     options: dict[str, Any] = {
         "max_length": length,
         "long_text": config.model.long_text,

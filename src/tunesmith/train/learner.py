@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith import backbones, machine, metrics, plugins, predict, sources
+from tunesmith import backbones, machine, metrics, plugins, predict, sources, text
 from tunesmith import config as configs
 from tunesmith.adapters.base import Adapter
 from tunesmith.backbones import Backbone
@@ -21,14 +21,12 @@ from tunesmith.machine import Machine
 from tunesmith.metrics import Predictions
 from tunesmith.network import Network
 from tunesmith.tasks.base import Target, Task
-from tunesmith.text import choose_max_length
 from tunesmith.train import warm
 from tunesmith.train.journal import Journal
 
 _REFERENCE_WIDTH = 384
 _HEAD_RATE = 10.0
 _LARGEST_HEAD_RATE = 1e-3
-_NO_LIMIT = 10**6
 
 
 @dataclass(frozen=True)
@@ -59,8 +57,14 @@ class Learner:
         return Engine(self.network, self.machine)
 
     def validate(self) -> Predictions:
-        """What the network gives for the validation rows now, by the path that answers requests."""
+        """What the network gives for the validation rows now, by the path that answers requests.
+
+        Raises:
+            FloatingPointError: answers are not finite numbers.
+        """
         scores = predict.row_scores(self.engine, self.validation, self.task, self.target)
+        if not np.isfinite(scores).all():
+            raise FloatingPointError("answers to validation rows were not finite")
         return predict.in_context(
             self.task, self.target, scores, self.splits.tables["validation"], self.validation.text_lengths
         )
@@ -93,11 +97,11 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
     backbone = backbones.load(
         source.path, hidden_dropout=config.model.hidden_dropout, attention_dropout=config.model.attention_dropout
     )
-    tokenizer = backbones.load_tokenizer(source.path)
+    tokenizer = text.load_tokenizer(source.path)
     config = choose(config, base, backbone, splits, runs_on)
     task: Task = plugins.load("tasks", config.task_name)(config.task)
     adapter: Adapter = plugins.load("adapters", config.adapter_name)(config.adapter)
-    network = _network(config, task, splits.target, backbone, adapter)
+    network = _network(config, task, splits.target, backbone, adapter, journal)
     loss = task.loss(splits.target, label_smoothing=config.train.label_smoothing)
     training, validation = (
         predict.encode_rows(rows, tokenizer, config, folder / name, task.targets(rows, splits.target))
@@ -135,7 +139,7 @@ def choose(config: Config, base: str, backbone: Backbone, splits: Splits, runs_o
         ),
         model={
             "base": base,
-            "max_length": choose_max_length(np.array([]), backbone.max_length or _NO_LIMIT, config.model.max_length),
+            "max_length": text.choose_max_length(backbone.max_length, config.model.max_length),
             "pooling": pooling,
         },
         train={
@@ -148,9 +152,12 @@ def choose(config: Config, base: str, backbone: Backbone, splits: Splits, runs_o
     )
 
 
-def _network(config: Config, task: Task, target: Target, backbone: Backbone, adapter: Adapter) -> Network:
+def _network(
+    config: Config, task: Task, target: Target, backbone: Backbone, adapter: Adapter, journal: Journal
+) -> Network:
     import torch
 
+    torch.manual_seed(config.train.seed)
     adapter.apply(backbone)
     if config.train.freeze_embeddings:
         backbone.embeddings.requires_grad_(False)
@@ -161,6 +168,7 @@ def _network(config: Config, task: Task, target: Target, backbone: Backbone, ada
     depth = adapter.frozen_depth(backbone)
     if depth and depth < backbone.depth and not backbone.can_split:
         depth = 0
+        journal.note("the states of the frozen layers cannot be kept for this kind of model, so they are computed anew")
     torch.manual_seed(config.train.seed)
     head = task.head(backbone.width, target, pooling=config.model.pooling, dropout=config.model.dropout)
     return Network(backbone, head, depth=depth)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from tunesmith.heads import RowLoss
 from tunesmith.metrics import higher_is_better
 from tunesmith.network import Network
 from tunesmith.params import steps_in
-from tunesmith.train import optim, regularise, state
+from tunesmith.train import optim, processes, regularise, state
 from tunesmith.train.budget import Budget
 from tunesmith.train.journal import Journal
 
@@ -92,9 +92,10 @@ def fit(job: Job, *, resume: bool = False) -> Course:
             loop.step()
             if loop.evaluation_is_due():
                 loop.evaluate()
-            if loop.checkpoint_is_due() or stopped():
+            stop = loop.anywhere(stopped())
+            if stop or loop.checkpoint_is_due():
                 loop.save()
-            if stopped():
+            if stop:
                 raise Interrupted("stopped by Ctrl-C; the run can go on", hint=f"tunesmith resume {job.folder.parent}")
     return loop.finish()
 
@@ -136,6 +137,7 @@ class _Loop:
         """Go on from the last checkpoint."""
         found = state.steps(self.job.folder)
         if not found:
+            self.job.journal.forget_after(-1)
             return self.begin()
         self._load(found[-1])
         self.job.journal.forget_after(self.course.step)
@@ -144,7 +146,7 @@ class _Loop:
         """Whether the steps are done, the time is over or the score stopped improving."""
         patience = self.train.early_stopping
         stale = patience is not None and self.course.stale >= patience
-        return self.course.step >= self.total_steps or stale or self.job.budget.is_over
+        return self.course.step >= self.total_steps or stale or self._is_late()
 
     def finish(self) -> Course:
         """Evaluate once more if the last steps were not, and put the best weights back."""
@@ -170,16 +172,15 @@ class _Loop:
                 loss, norm = self._gradients(indices)
                 break
             except Exception as error:
-                if not machine.is_out_of_memory(error) or self.micro_tokens <= _LEAST_MICRO_TOKENS:
-                    raise
+                self._can_shrink(error)
             self.micro_tokens //= 2
             self.optimizer.zero_grad()
             state.set_random_state(random)
             self.job.journal.note(
                 f"out of memory: micro-batches are cut to {self.micro_tokens} tokens, the step stays the same"
             )
-        if not math.isfinite(loss):
-            return self._roll_back(loss)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            return self._roll_back(f"the loss was {loss:g} and the norm of its gradient {norm:g}")
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.average:
@@ -190,22 +191,33 @@ class _Loop:
         self.course.seconds += time.monotonic() - began
         self._record(loss, norm)
 
+    def _can_shrink(self, error: Exception) -> None:
+        """Raise the error on unless a step in smaller pieces may avoid it."""
+        if not machine.is_out_of_memory(error):
+            raise error
+        if self.micro_tokens <= _LEAST_MICRO_TOKENS or self.accelerator.num_processes > 1:
+            hint = f"set train.micro_tokens below {self.micro_tokens}, lower model.max_length, or take a smaller base"
+            raise TrainingError(f"out of memory with micro-batches of {self.micro_tokens} tokens", hint=hint) from None
+
     def _gradients(self, indices: np.ndarray) -> tuple[float, float]:
         """Accumulate the gradient of one step; returns its mean loss and the gradient's norm before clipping."""
         total = 0.0
         mine = indices[self.accelerator.process_index :: self.accelerator.num_processes]
+        # Processes average their gradients, so each must take part; one that has no rows of a short batch adds nothing.
+        share = self.accelerator.num_processes / len(indices) if len(mine) else 0.0
+        mine = mine if len(mine) else indices[:1]
         pieces = batch.micro_batches(self.job.examples.lengths[mine], mine, self.micro_tokens)
         for number, piece in enumerate(pieces, 1):
             with regularise.no_sync_until(self.accelerator, self.network, last=number == len(pieces)):
                 losses = self._losses(piece)
-                loss = losses.sum() * (self.accelerator.num_processes / len(indices))
+                loss = losses.sum() * share
                 self.accelerator.backward(loss)
             total += float(loss.detach())
         optim.shape_gradients(self.job.network, self.train, self.course.step)
         weights = list(optim.trainable(self.job.network))
         limit = self.train.gradient_clip or math.inf
         norm = self.accelerator.clip_grad_norm_(weights, limit)
-        return total, float(norm)
+        return processes.total(self.accelerator, total) / self.accelerator.num_processes, float(norm)
 
     def _losses(self, piece: np.ndarray) -> Tensor:
         """Loss of each row of a micro-batch (B,); with R-Drop, of two passes and their divergence."""
@@ -236,7 +248,7 @@ class _Loop:
 
     def _rate(self) -> float:
         """Share of the peak learning rate; a run that must end in time anneals by the clock."""
-        done = max((self.course.step + 1) / (self.total_steps + 1), self.job.budget.share_used)
+        done = max((self.course.step + 1) / (self.total_steps + 1), self._time_used())
         return optim.factor(done, self.train) * self.course.rate
 
     def _record(self, loss: float, norm: float) -> None:
@@ -246,6 +258,19 @@ class _Loop:
         self.job.journal.step(
             self.course.step, self.total_steps, epoch, values, self.course.tokens, self.course.seconds
         )
+
+    # what all processes must decide alike
+
+    def anywhere(self, here: bool) -> bool:
+        """Whether something holds in any process."""
+        return bool(processes.largest(self.accelerator, here))
+
+    def _is_late(self) -> bool:
+        return self.train.max_time is not None and self.anywhere(self.job.budget.is_over)
+
+    def _time_used(self) -> float:
+        limited = self.train.max_time is not None
+        return processes.largest(self.accelerator, self.job.budget.share_used) if limited else 0.0
 
     # evaluation
 
@@ -259,7 +284,10 @@ class _Loop:
         swap = self.average.swapped() if self.average else regularise.nothing()
         with swap:
             began = time.monotonic()
-            scores = self.job.evaluate()
+            try:
+                scores = self.job.evaluate()
+            except FloatingPointError as error:
+                return self._roll_back(str(error))
             self.job.budget.evaluated(time.monotonic() - began)
             score = scores[self.job.metric] * (1 if higher_is_better(self.job.metric) else -1)
             better = self.course.best_score is None or score > self.course.best_score + self.train.early_stopping_delta
@@ -285,17 +313,20 @@ class _Loop:
 
     def checkpoint_is_due(self) -> bool:
         """By the clock; when a checkpoint is written changes no result."""
-        return time.monotonic() - self.saved_at >= self.train.checkpoint_every
+        return self.anywhere(time.monotonic() - self.saved_at >= self.train.checkpoint_every)
 
     def save(self) -> None:
-        """Write a checkpoint of everything that the next step depends on."""
+        """Write a checkpoint of everything that the next step depends on; weights that are not finite are none."""
+        if not all(bool(weight.isfinite().all()) for weight in self._weights().values()):
+            return self._roll_back("weights were not finite")
+        random = processes.of_all(self.accelerator, state.random_state())
         if self.accelerator.is_main_process:
             value = {
                 "course": asdict(self.course),
                 "weights": self._weights(),
                 "optimizer": self.optimizer.state_dict(),
                 "average": self.average.weights if self.average else {},
-                "random": state.random_state(),
+                "random": random,
                 "micro_tokens": self.micro_tokens,
             }
             state.save(value, self.job.folder, self.course.step)
@@ -309,21 +340,29 @@ class _Loop:
         self.optimizer.load_state_dict(value["optimizer"])
         if self.average:
             self.average.weights = value["average"]
-        state.set_random_state(value["random"])
+        state.set_random_state(value["random"][self.accelerator.process_index % len(value["random"])])
         self.micro_tokens = value["micro_tokens"]
 
-    def _roll_back(self, loss: float) -> None:
-        """Return to the last checkpoint with half the learning rate."""
-        at, rollbacks, rate = self.course.step, self.course.rollbacks + 1, self.course.rate / 2
+    def _roll_back(self, why: str) -> None:
+        """Return to the last checkpoint with half the learning rate; the best weights stay the best."""
+        before, found = self.course, state.steps(self.job.folder)
         self.optimizer.zero_grad()
-        if rollbacks > _MOST_ROLLBACKS:
+        if before.rollbacks == _MOST_ROLLBACKS or not found:
             hint = "lower train.learning_rate, set train.precision fp32, or look at the rows of that step"
-            raise TrainingError(f"the loss was {loss} at step {at} for the {rollbacks}th time", hint=hint)
-        self._load(state.steps(self.job.folder)[-1])
-        self.course.rollbacks, self.course.rate = rollbacks, rate
+            often = f", after {before.rollbacks} returns to an earlier step" if before.rollbacks else ""
+            raise TrainingError(f"{why} in step {before.step + 1}{often}", hint=hint)
+        self._load(found[-1])
+        self.course = replace(
+            self.course,
+            rollbacks=before.rollbacks + 1,
+            rate=before.rate / 2,
+            best_score=before.best_score,
+            best_step=before.best_step,
+            scores=before.scores,
+        )
         self.job.journal.forget_after(self.course.step)
         self.job.journal.note(
-            f"the loss was {loss} at step {at}: back to step {self.course.step} with half the learning rate"
+            f"{why} in step {before.step + 1}: back to step {self.course.step} with half the learning rate"
         )
         self.save()
 

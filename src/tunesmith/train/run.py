@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 
 from tunesmith import bundle, plugins, predict, report
 from tunesmith import config as configs
@@ -20,7 +20,7 @@ from tunesmith.config import Config
 from tunesmith.data.prepare import prepare
 from tunesmith.errors import UsageError
 from tunesmith.report import Report
-from tunesmith.train import learner, loop, track
+from tunesmith.train import learner, loop, processes, track
 from tunesmith.train.budget import Budget
 from tunesmith.train.describe import describe
 from tunesmith.train.journal import Journal
@@ -45,7 +45,9 @@ class Run:
         return predict.load(self.folder)
 
     def show(self, *, as_json: bool = False) -> None:
-        """Print the report."""
+        """Print the report, once if several processes made it."""
+        if not PartialState().is_main_process:
+            return
         if as_json:
             print(json.dumps(report.to_json(self.report), ensure_ascii=False))
         else:
@@ -58,8 +60,7 @@ def train(config: Config, *, quiet: bool = False) -> Run:
     Raises:
         TunesmithError: anything that a user can mend; what was done until then is kept and can be resumed.
     """
-    folder = claim(config)
-    bundle.write_text(folder / "config.yaml", configs.to_yaml(config))
+    folder = processes.by_main(lambda: _begin(config))
     return _carry_out(config, folder, resumed=False, quiet=quiet)
 
 
@@ -72,31 +73,44 @@ def resume(folder: Path, *, quiet: bool = False) -> Run:
     if not (folder / "config.yaml").exists():
         raise UsageError("no run to resume", where=str(folder), hint="a run folder holds a config.yaml")
     if (folder / "report.json").exists():
+        shutil.rmtree(folder / WORK, ignore_errors=True)
         raise UsageError(
             "the run is finished", where=str(folder), hint=f"tunesmith train {folder / 'config.yaml'} repeats it"
         )
     return _carry_out(configs.resolve(folder / "config.yaml", environment={}), folder, resumed=True, quiet=quiet)
 
 
+def _begin(config: Config) -> Path:
+    folder = claim(config)
+    bundle.write_text(folder / "config.yaml", configs.to_yaml(config))
+    return folder
+
+
 def _carry_out(config: Config, folder: Path, *, resumed: bool, quiet: bool) -> Run:
     began = time.monotonic()
     accelerator = track.start(config, folder)
     journal = Journal(folder / "log.jsonl", accelerator, quiet=quiet)
-    splits = prepare(config, plugins.load("tasks", config.task_name)(config.task), folder / WORK / "data")
+    own = folder / WORK / f"process-{accelerator.process_index}"
+    splits = prepare(config, plugins.load("tasks", config.task_name)(config.task), own / "data")
     splits.stop_on_errors()
-    learned = learner.build(
-        config, splits, folder / WORK / "rows", journal, started=resumed and loop.has_started(folder / WORK)
-    )
-    bundle.write_text(folder / "config.yaml", configs.to_yaml(learned.config))
+    learned = learner.build(config, splits, own, journal, started=resumed and loop.has_started(folder / WORK))
+    processes.by_main(lambda: bundle.write_text(folder / "config.yaml", configs.to_yaml(learned.config)))
     course = _learn(learned, folder, journal, accelerator, began, resumed)
+    written = processes.by_main(lambda: _finish(learned, course, folder, began))
+    track.finish(accelerator, dict(written.metrics))
+    return Run(folder, written)
+
+
+def _finish(learned: Learner, course: Course, folder: Path, began: float) -> Report:
+    """Save the model, score it as it will be loaded, and write the report, which makes the run a finished one."""
     saved = _save(learned, folder)
-    split = "test" if "test" in splits.tables else "validation"
-    predictions = predict.load(folder).predictions(splits.tables[split])
+    tables = learned.splits.tables
+    split = "test" if "test" in tables else "validation"
+    predictions = predict.load(folder).predictions(tables[split])
     written = describe(learned, saved.target, predictions, split, course, folder, seconds=time.monotonic() - began)
     report.write(written, predictions, folder)
-    track.finish(accelerator, dict(written.metrics))
     shutil.rmtree(folder / WORK)
-    return Run(folder, written)
+    return written
 
 
 def _learn(

@@ -1,5 +1,9 @@
 import time
-import pytest, small
+
+import pytest
+
+import small
+
 
 @pytest.mark.parametrize("kind", small.KINDS)
 def test_trains(run, kind):
