@@ -433,7 +433,7 @@ def test_a_call_names_data_or_a_config(tmp_path: Path, monkeypatch: pytest.Monke
     assert config.from_call(file).data.train == "a.csv"
     assert config.from_call(file, flags={"data.train": "b.csv"}).data.train == "b.csv"
     assert config.from_call("c.csv", keywords={"train": {"epochs": 2}}).data.train == "c.csv"
-    assert config.from_call(Path("c.csv"), flags={"train.epochs": "2"}).train.epochs == 2
+    assert config.from_call(Path("c.csv"), flags={"train.epochs": "5"}).train.epochs == 5
     assert config.from_call(None).data.train is None
 
 

@@ -18,7 +18,7 @@ from tunesmith import config as configs
 from tunesmith.bundle import Bundle
 from tunesmith.config import Config
 from tunesmith.data.prepare import prepare
-from tunesmith.errors import UsageError
+from tunesmith.errors import TunesmithError, UsageError
 from tunesmith.report import Report
 from tunesmith.train import learner, loop, processes, track
 from tunesmith.train.budget import Budget
@@ -61,7 +61,12 @@ def train(config: Config, *, quiet: bool = False) -> Run:
         TunesmithError: anything that a user can mend; what was done until then is kept and can be resumed.
     """
     folder = processes.by_main(lambda: _begin(config))
-    return _carry_out(config, folder, resumed=False, quiet=quiet)
+    try:
+        return _carry_out(config, folder, resumed=False, quiet=quiet)
+    except (TunesmithError, KeyboardInterrupt):
+        if not loop.has_started(folder / WORK):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def resume(folder: Path, *, quiet: bool = False) -> Run:

