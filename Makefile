@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # An exact version lets pip take a CPU build that lies at hand; a range makes it fetch several GB of GPU libraries.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test lint types docs bench check clean
+.PHONY: demo test lint types docs docs-check bench check clean
 
 demo: $(VENV)/user
 	$(BIN)/python -m examples.demo
@@ -24,11 +24,13 @@ types: $(VENV)/dev
 docs: $(VENV)/dev
 	$(BIN)/python -m docs.generate
 
+docs-check: $(VENV)/dev
+	$(BIN)/python -m docs.generate --check
+
 bench: $(VENV)/dev
 	$(BIN)/python -m benchmarks.train
 
-check: lint types test
-	$(BIN)/python -m docs.generate --check
+check: lint types docs-check test
 
 $(VENV)/user: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

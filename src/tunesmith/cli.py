@@ -82,13 +82,31 @@ def overview() -> str:
 
 def help_for(verb: str, command: ModuleType, flags: dict[str, str]) -> str:
     """What ``tunesmith VERB --help`` prints; with ``--task`` and ``--adapter`` it shows their parameters."""
-    own = list(params.leaves(command.Arguments))
-    line = " ".join(leaf.path.upper() if leaf.required else f"[{leaf.path.upper()}]" for leaf in own if leaf.positional)
-    rows = [f"usage: tunesmith {verb} {line} [--name value ...]", "", (command.__doc__ or "").strip(), ""]
-    rows += _table(leaf for leaf in own)
+    rows = [own_help(verb, command)]
     for title, group in _more(command, flags).items():
         rows += ["", f"{title}:", *_table(params.leaves(group))]
     return "\n".join(rows)
+
+
+def own_help(verb: str, command: ModuleType) -> str:
+    """The part of it on what the verb itself takes."""
+    own = list(params.leaves(command.Arguments))
+    words = [leaf.path.upper() if leaf.required else f"[{leaf.path.upper()}]" for leaf in own if leaf.positional]
+    line = " ".join(["usage: tunesmith", verb, *words, "[--name value ...]"])
+    return "\n".join([line, "", (command.__doc__ or "").strip(), "", *_table(own)])
+
+
+def shown(value: Any) -> str:
+    """A default as a user would write it.
+
+    >>> shown(None), shown(True), shown(("a", "b"))
+    ('none', 'true', 'a, b')
+    """
+    if value is None or value == ():
+        return "none"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _call(command: ModuleType, positional: list[str], flags: dict[str, str]) -> Any:
@@ -183,7 +201,7 @@ def _more(command: ModuleType, flags: dict[str, str]) -> dict[str, type[Params]]
 def _table(leaves: Iterable[Leaf]) -> list[str]:
     rows = []
     for leaf in leaves:
-        default = "" if leaf.required else "none" if leaf.default is None else leaf.default
-        shown = "" if leaf.positional and leaf.required else f"  [{default}; {leaf.legal}]"
-        rows.append(f"  {leaf.path if leaf.positional else leaf.flag:<32} {leaf.help}{shown}")
+        default = "required" if leaf.required else shown(leaf.default)
+        rest = "" if leaf.positional and leaf.required else f"  [{default}; {leaf.legal}]"
+        rows.append(f"  {leaf.path if leaf.positional else leaf.flag:<32} {leaf.help}{rest}")
     return rows

@@ -21,20 +21,21 @@ class Legal:
 def from_text(text: str, annotation: Any) -> Any:
     """Read a flag's or variable's text as the declared type would have it in YAML.
 
-    Lists may be written ``a,b,c``; ``none`` unsets an optional parameter. Everything else stays text for the check.
+    Lists may be written ``a,b,c``; ``none`` unsets an optional parameter and empties a list. Everything else stays text for the check.
 
     >>> from_text("a, b", tuple[str, ...]), from_text("none", float | None), from_text("3e-5", float)
     (['a', 'b'], None, '3e-5')
     """
     kinds = alternatives(annotation)
-    if text.strip().lower() in ("none", "null") and type(None) in kinds:
-        return None
-    if text.strip()[:1] in ("[", "{") and any(_is_list(kind) or _is_mapping(kind) for kind in kinds):
+    is_list = any(_is_list(kind) for kind in kinds)
+    if text.strip().lower() in ("none", "null") and (is_list or type(None) in kinds):
+        return None if type(None) in kinds else []
+    if text.strip()[:1] in ("[", "{") and (is_list or any(_is_mapping(kind) for kind in kinds)):
         try:
             return yaml.safe_load(text)
         except yaml.YAMLError:
             return text
-    if any(_is_list(kind) for kind in kinds):
+    if is_list:
         return [part.strip() for part in text.split(",") if part.strip()]
     return text
 

@@ -66,7 +66,9 @@ class Model:
         """Request parameters: the bundle's defaults with what is given."""
         defaults = dict(self.bundle.config.request)
         origins = {name: f"request parameter {name}" for name in given}
-        return params.check(plugins.module("tasks", self.bundle.config.task_name).Request, {**defaults, **given}, origins)
+        return params.check(
+            plugins.module("tasks", self.bundle.config.task_name).Request, {**defaults, **given}, origins
+        )
 
     def scores(self, rows: pa.Table, request: Any = None) -> np.ndarray:
         """Probabilities or values of canonical rows, one row each."""
@@ -101,11 +103,22 @@ class Model:
             )
         return difference
 
+    def _row(self, given: dict[str, Any]) -> dict[str, Any]:
+        """A canonical row; a model of pairs takes pairs, one of single texts takes single texts."""
+        row = self.task.read_input(given)
+        paired = dict(self.bundle.config.columns).get("text_pair") is not None
+        if paired != (row["text_pair"] is not None):
+            raise RowError(
+                "text_pair",
+                "is missing: the model compares two texts" if paired else "is given, and the model reads one text",
+            )
+        return row
+
     def _table(self, inputs: Sequence[Input]) -> pa.Table:
         rows, problems = [], []
         for number, given in enumerate(inputs):
             try:
-                rows.append(self.task.read_input(_columns(given)))
+                rows.append(self._row(_columns(given)))
             except RowError as error:
                 problems.append(Problem(f"{error.column} {error}", f"input {number}"))
         if problems:

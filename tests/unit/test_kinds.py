@@ -20,6 +20,7 @@ from tunesmith import kinds
         (" NULL ", int | None, None),
         ("a, b,", tuple[str, ...], ["a", "b"]),
         ("", tuple[str, ...], []),
+        ("none", tuple[str, ...], []),
         ("[a, 'b, c']", tuple[str, ...], ["a", "b, c"]),
         ("[a", tuple[str, ...], "[a"),
         ("balanced", Literal["balanced"] | dict[str, float], "balanced"),

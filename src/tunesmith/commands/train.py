@@ -19,6 +19,9 @@ class Arguments(Params):
 def main(arguments: Arguments, flags: Mapping[str, str]) -> None:
     """Train and print the report."""
     from tunesmith import config
+
+    asked = config.from_call(arguments.source, flags=flags)
+    # Loading torch takes seconds: mistakes in the call are told before.
     from tunesmith.train import run
 
-    run.train(config.from_call(arguments.source, flags=flags)).show(as_json=arguments.as_json)
+    run.train(asked).show(as_json=arguments.as_json)

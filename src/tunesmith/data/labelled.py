@@ -34,11 +34,15 @@ def read_labelled(reference: str, config: Config, target: Target, folder: Path) 
     found = read.find(reference, split="test", encoding=config.data.encoding)
     sources = found["test"] if "test" in found else next(iter(found.values()))
     header = read.header(read.sample(sources))
-    kept = {role: name if name in header else None for role, name in dict(config.columns).items()}
+    trained_on = dict(config.columns)
+    kept = {role: name if name in header else None for role, name in trained_on.items()}
     config = configs.fill(config, columns=kept)
     task: Task = plugins.load("tasks", config.task_name)(config.task)
     bad = BadRows(drop=config.data.bad_rows == "drop")
-    rows = read_rows(config, task, sources, map_columns(config, sources), bad, folder / "labelled.arrow")
+    mapping = map_columns(
+        config, sources, optional=frozenset({"group", *(role for role, name in trained_on.items() if name is None)})
+    )
+    rows = read_rows(config, task, sources, mapping, bad, folder / "labelled.arrow")
     stop_on_errors(bad.findings())
     _check_labels(rows, task, target)
     return rows
