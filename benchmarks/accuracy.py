@@ -43,7 +43,16 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 out = Path(folder) / "run"
                 flags = [word for flag, value in {**given, **base}.items() for word in (f"--{flag}", value)]
-                command = [sys.executable, "-m", "tunesmith", "train", str(options.data / name), *flags, "--out", str(out)]
+                command = [
+                    sys.executable,
+                    "-m",
+                    "tunesmith",
+                    "train",
+                    str(options.data / name),
+                    *flags,
+                    "--out",
+                    str(out),
+                ]
                 subprocess.run(command, check=True)
                 print(json.dumps(record(name, out)))
 

@@ -126,11 +126,19 @@ def in_own_process(race: Race, side: str, seed: int, options: argparse.Namespace
         raise SystemExit(f"{side} failed on {race.name}:\n{done.stderr[-3000:]}")
     result = Result(**json.loads(lines[0].removeprefix("RESULT ")))
     machine = {"python": platform.python_version(), "torch": version("torch"), "transformers": version("transformers")}
-    entry = {"benchmark": "train", "at": datetime.now(UTC).isoformat(timespec="seconds"), "limit_s": options.limit_s, **machine}
+    entry = {
+        "benchmark": "train",
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "limit_s": options.limit_s,
+        **machine,
+    }
     with RESULTS.open("a", encoding="utf-8") as file:
         file.write(json.dumps({**entry, **asdict(result)}) + "\n")
     best = max(score for _, score in result.curve)
-    print(f"{race.name} seed {seed} {side}: best F1 {best:.4f}, {result.tokens_per_s:,.0f} tokens/s, {result.train_s:.0f} s", flush=True)
+    print(
+        f"{race.name} seed {seed} {side}: best F1 {best:.4f}, {result.tokens_per_s:,.0f} tokens/s, {result.train_s:.0f} s",
+        flush=True,
+    )
     return result
 
 
@@ -160,7 +168,9 @@ class Rows:
         from tunesmith.data import read
 
         found = read.find(str(folder))
-        train, test = ([(row["text"], row["label"]) for _, _, row in read.read(found[name])] for name in ("train", "test"))
+        train, test = (
+            [(row["text"], row["label"]) for _, _, row in read.read(found[name])] for name in ("train", "test")
+        )
         names = sorted({label for _, label in train})
         chosen = [train[i] for i in np.random.default_rng(seed).permutation(len(train))[: race.rows]]
         tested = [test[i] for i in np.random.default_rng(0).permutation(len(test))[: race.test_rows]]
@@ -199,7 +209,13 @@ def stock_f1(model: Any, tokenizer: Any, race: Race, rows: Rows, max_length: int
     with torch.inference_mode():
         for start in range(0, len(order), 32):
             chosen = order[start : start + 32]
-            batch = tokenizer([rows.test_texts[i] for i in chosen], truncation=True, max_length=max_length, padding=True, return_tensors="pt")
+            batch = tokenizer(
+                [rows.test_texts[i] for i in chosen],
+                truncation=True,
+                max_length=max_length,
+                padding=True,
+                return_tensors="pt",
+            )
             predicted[chosen] = model(**batch).logits.argmax(1).numpy()
     model.train()
     return rows.f1(predicted, race.average)
@@ -243,7 +259,9 @@ def trainer(race: Race, rows: Rows, result: Result, options: argparse.Namespace)
     clock = Clock()
     model, tokenizer = stock_model(options, rows.names)
     data = Dataset.from_dict({"text": rows.texts, "labels": rows.labels}).map(
-        lambda batch: tokenizer(batch["text"], truncation=True, max_length=race.max_length), batched=True, remove_columns=["text"]
+        lambda batch: tokenizer(batch["text"], truncation=True, max_length=race.max_length),
+        batched=True,
+        remove_columns=["text"],
     )
     lengths = [len(ids) for ids in data["input_ids"]]
     steps_per_epoch = -(-len(lengths) // 8)
@@ -261,8 +279,12 @@ def trainer(race: Race, rows: Rows, result: Result, options: argparse.Namespace)
             control.should_training_stop = result.train_s > options.limit_s
 
     with tempfile.TemporaryDirectory() as folder:
-        args = TrainingArguments(folder, seed=options.seed, report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True)
-        Trainer(model, args, train_dataset=data, data_collator=DataCollatorWithPadding(tokenizer), callbacks=[Watch()]).train()
+        args = TrainingArguments(
+            folder, seed=options.seed, report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True
+        )
+        Trainer(
+            model, args, train_dataset=data, data_collator=DataCollatorWithPadding(tokenizer), callbacks=[Watch()]
+        ).train()
 
 
 def tunesmith(race: Race, rows: Rows, result: Result, options: argparse.Namespace) -> None:
@@ -275,7 +297,12 @@ def tunesmith(race: Race, rows: Rows, result: Result, options: argparse.Namespac
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with (folder / "train.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("text", "label"), *((text, rows.names[label]) for text, label in zip(rows.texts, rows.labels, strict=True))])
+            csv.writer(file).writerows(
+                [
+                    ("text", "label"),
+                    *((text, rows.names[label]) for text, label in zip(rows.texts, rows.labels, strict=True)),
+                ]
+            )
         clock = Clock()
 
         def scored(learned: learner.Learner) -> float:
@@ -304,21 +331,34 @@ def tunesmith(race: Race, rows: Rows, result: Result, options: argparse.Namespac
             return course
 
         loop.fit = timed
-        keywords = {"data.train": str(folder / "train.csv"), "data.test_share": 0, "model.base": options.base, "model.max_length": race.max_length}
-        keywords |= {"train.seed": options.seed, "train.evaluate_every": f"{1 / EVALUATIONS_PER_EPOCH} epochs", "out": str(folder / "run")}
+        keywords = {
+            "data.train": str(folder / "train.csv"),
+            "data.test_share": 0,
+            "model.base": options.base,
+            "model.max_length": race.max_length,
+        }
+        keywords |= {
+            "train.seed": options.seed,
+            "train.evaluate_every": f"{1 / EVALUATIONS_PER_EPOCH} epochs",
+            "out": str(folder / "run"),
+        }
         run.train(config.resolve(keywords=keywords), quiet=True)
 
 
 def table(results: Sequence[Result]) -> str:
     """Medians over the seeds: best F1, and seconds until Trainer's best F1 was reached."""
-    lines = [f"{'race':8} {'side':10} {'best F1':>8} {'s to Trainer best':>18} {'times faster':>13} {'tokens/s':>9} {'MB':>6}"]
+    lines = [
+        f"{'race':8} {'side':10} {'best F1':>8} {'s to Trainer best':>18} {'times faster':>13} {'tokens/s':>9} {'MB':>6}"
+    ]
     for race in dict.fromkeys(result.race for result in results):
         reference = {r.seed: r for r in results if r.race == race and r.side == "trainer"}
         for side in dict.fromkeys(result.side for result in results):
             mine = [r for r in results if r.race == race and r.side == side]
             goal = {r.seed: max(s for _, s in reference[r.seed].curve) if r.seed in reference else 1.0 for r in mine}
             reached = [reach(r, goal[r.seed]) for r in mine]
-            ratios = [reach(reference[r.seed], goal[r.seed]) / reach(r, goal[r.seed]) for r in mine if r.seed in reference]
+            ratios = [
+                reach(reference[r.seed], goal[r.seed]) / reach(r, goal[r.seed]) for r in mine if r.seed in reference
+            ]
             best = statistics.median(max(s for _, s in r.curve) for r in mine)
             lines.append(
                 f"{race:8} {side:10} {best:8.4f} {statistics.median(reached):18.1f} {statistics.median(ratios or [0]):13.1f} "

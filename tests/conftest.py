@@ -78,10 +78,11 @@ def run(config: Callable[..., Config], tmp_path: Path) -> Callable[..., Run]:
 @pytest.fixture
 def job(config: Callable[..., Config], tmp_path: Path) -> Callable[..., Job]:
     """Gives a training loop's job, ready to fit: a run without its bundle and report."""
-    from tunesmith.train import budget, journal, learner, loop, track
-    from tunesmith.data.prepare import prepare
-    from tunesmith import plugins
     import time
+
+    from tunesmith import plugins
+    from tunesmith.data.prepare import prepare
+    from tunesmith.train import budget, journal, learner, loop, track
 
     def of(*args: Any, out: str = "job", **more: Any) -> Job:
         folder = tmp_path / out

@@ -100,7 +100,10 @@ class Train(Params):
         search=Range(1e-6, 1e-3, log=True),
     )
     head_learning_rate: float | None = param(
-        None, "Peak learning rate of the head; none: learning_rate after a warm start, else 10 times that, at most 1e-3.", gt=0, le=10
+        None,
+        "Peak learning rate of the head; none: learning_rate after a warm start, else 10 times that, at most 1e-3.",
+        gt=0,
+        le=10,
     )
     layer_decay: float = param(
         1.0, "Learning rate of each layer, as a share of the layer above.", gt=0, le=1, search=Range(0.7, 1.0)
@@ -130,13 +133,16 @@ class Train(Params):
     )
     gradient_clip: float | None = param(1.0, "Largest norm of the gradient; none: no limit.", gt=0)
     gradient_noise: float = param(
-        0.0, "Standard deviation of noise added to the gradient at the first step; its variance decays as (1 + step)^-0.55.", ge=0
+        0.0,
+        "Standard deviation of noise added to the gradient at the first step; its variance decays as (1 + step)^-0.55.",
+        ge=0,
     )
     ema: float | None = param(
         None, "Decay of an average of the weights, which is then evaluated and saved; none: no average.", gt=0, lt=1
     )
     freeze_embeddings: bool = param(
-        True, "Leave the token embeddings as pretrained: quicker steps and less memory, most of all with large vocabularies."
+        True,
+        "Leave the token embeddings as pretrained: quicker steps and less memory, most of all with large vocabularies.",
     )
     warm_start: bool = param(True, "Fit the head on frozen features before the base model moves.")
     warm_start_rows: int = param(4000, "Most training rows that the warm start reads.", ge=16)

@@ -54,13 +54,23 @@ class Model:
             inputs: texts, pairs of texts, or mappings with the task's columns.
             request: the task's request parameters; those not given are the bundle's defaults.
 
+        Returns:
+            One mapping an input, as the task makes it; ``cut_tokens`` says how much of a long text was not read.
+
         Raises:
             UsageError: an unknown or illegal parameter, or inputs that cannot be read, all named at once.
         """
         asked = self.request(**request)
         if isinstance(inputs, str):
             raise UsageError("answers() takes a list of inputs", hint=f"write answers([{inputs[:30]!r}])")
-        return self.task.answers(self.scores(self._table(inputs), asked), self.target, asked) if len(inputs) else []
+        if not len(inputs):
+            return []
+        scores, examples = self._scored(self._table(inputs), asked)
+        answers = self.task.answers(scores, self.target, asked)
+        return [
+            {**answer, "cut_tokens": int(cut)} if cut else answer
+            for answer, cut in zip(answers, examples.left_out, strict=True)
+        ]
 
     def request(self, **given: Any) -> Any:
         """Request parameters: the bundle's defaults with what is given."""
@@ -72,18 +82,18 @@ class Model:
 
     def scores(self, rows: pa.Table, request: Any = None) -> np.ndarray:
         """Probabilities or values of canonical rows, one row each."""
-        return self._scores_and_lengths(rows, request or self.request())[0]
+        return self._scored(rows, request or self.request())[0]
 
     def predictions(self, rows: pa.Table) -> Predictions:
         """Scores beside the truth of canonical rows with labels."""
-        scores, lengths = self._scores_and_lengths(rows, self.request())
-        return in_context(self.task, self.target, scores, rows, lengths)
+        scores, examples = self._scored(rows, self.request())
+        return in_context(self.task, self.target, scores, rows, examples.text_lengths)
 
-    def _scores_and_lengths(self, rows: pa.Table, request: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _scored(self, rows: pa.Table, request: Any) -> tuple[np.ndarray, Examples]:
         with tempfile.TemporaryDirectory() as folder:
             examples = encode_rows(rows, self._tokenizer, self.bundle.config, Path(folder))
             how = getattr(request, "windows", "mean")
-            return row_scores(self._engine, examples, self.task, self.target, how=how), examples.text_lengths
+            return row_scores(self._engine, examples, self.task, self.target, how=how), examples
 
     def replay(self) -> float:
         """Largest difference between the golden answers and what this model gives now.
@@ -155,6 +165,10 @@ def row_scores(engine: Engine, examples: Examples, task: Task, target: Target, *
     """Scores of each row: batched by length, and the windows of a long text taken together.
 
     Args:
+        engine: computes the outputs.
+        examples: the encoded rows.
+        task: turns outputs into scores.
+        target: what is predicted.
         how: ``mean`` averages the windows' scores, ``vote`` counts which label each window gives.
     """
     plan = batch.SortedBatches.of(examples.lengths, micro_tokens=engine.batch_tokens)

@@ -24,7 +24,7 @@ from tunesmith import config as configs
 from tunesmith import plugins
 from tunesmith.bundle import Bundle
 from tunesmith.data.prepare import prepare
-from tunesmith.errors import BundleError
+from tunesmith.errors import BundleError, UsageError
 from tunesmith.network import Network
 from tunesmith.train import learner, optim
 from tunesmith.train.journal import Journal, read
@@ -55,8 +55,16 @@ class Trained:
 def build(parameters: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Build:
     """Gives a learner about to train, and notes of its making in ``log.jsonl``."""
 
-    def of(adapter: str, family: str = "bert", kind: str = "binary", folder: Path | None = None, **more: Any) -> Learner:
-        own = {"adapter": adapter, "train.precision": "fp32", "train.warm_start": False, **OPTIONS.get(adapter, {}), **more}
+    def of(
+        adapter: str, family: str = "bert", kind: str = "binary", folder: Path | None = None, **more: Any
+    ) -> Learner:
+        own = {
+            "adapter": adapter,
+            "train.precision": "fp32",
+            "train.warm_start": False,
+            **OPTIONS.get(adapter, {}),
+            **more,
+        }
         chosen = configs.resolve(keywords=parameters(kind, family, 80, **own), environment={})
         folder = folder or tmp_path_factory.mktemp(adapter)
         splits = prepare(chosen, plugins.load("tasks", chosen.task_name)(chosen.task), folder / "data")
@@ -146,7 +154,9 @@ def test_a_bundle_opens_as_it_was(trained: Callable[..., Trained], adapter: str,
     network = opened.network()
     assert not network.training
     torch.testing.assert_close(outputs(network, made.learner), made.outputs, **CLOSE)
-    assert opened.tokenizer()("the film was fine")["input_ids"] == made.learner.tokenizer("the film was fine")["input_ids"]
+    assert (
+        opened.tokenizer()("the film was fine")["input_ids"] == made.learner.tokenizer("the film was fine")["input_ids"]
+    )
 
 
 @every_family
@@ -218,7 +228,10 @@ def test_kept_states_change_nothing(build: Build, adapter: str, pooling: str, fa
 
 @pytest.mark.parametrize("adapter", ["freeze", "head"])
 def test_kept_states_of_pairs_and_windows(build: Build, adapter: str) -> None:
-    for kind, more in (("similarity", {}), ("binary", {"model.max_length": 8, "model.long_text": "windows", "model.window_overlap": 2})):
+    for kind, more in (
+        ("similarity", {}),
+        ("binary", {"model.max_length": 8, "model.long_text": "windows", "model.window_overlap": 2}),
+    ):
         learned = build(adapter, kind=kind, **more)
         kept, fresh = (give(SOME) for give in (learned.validation.collate, learned.validation.tokens))
         assert "input_ids" not in kept
@@ -236,3 +249,11 @@ def test_where_states_cannot_be_kept_the_run_says_so(build: Build, tmp_path: Pat
 def test_the_saved_config_names_the_labels(trained: Callable[..., Trained]) -> None:
     config = json.loads((trained("full", "bert").bundle.folder / "config.json").read_text())
     assert config["id2label"] == {"0": "negative", "1": "positive"}
+
+
+def test_lora_names_layers_that_are_not_there(build: Build) -> None:
+    learned = build("lora", **{"adapter.targets": ["query", "output.dense"]})
+    wrapped = {name for name, _ in learned.network.backbone.named_parameters() if "lora_A" in name}
+    assert {name.split(".lora_A")[0].rpartition(".")[2] for name in wrapped} == {"query", "dense"}
+    with pytest.raises(UsageError, match=r"no linear layer is named 'qeury'\n    did you mean 'query'"):
+        build("lora", **{"adapter.targets": ["qeury", "value"]})

@@ -47,10 +47,14 @@ def made(kind: str = "multi-class", labels: tuple[str, ...] = ENGLISH, rows: int
 
 
 def log(metric: str, steps: int = 40) -> list[dict]:
-    step = [{"event": "step", "step": s, "seconds": s / 2, "loss": 2 / s, "learning_rate": 1e-4 / s} for s in range(1, steps + 1)]
+    step = [
+        {"event": "step", "step": s, "seconds": s / 2, "loss": 2 / s, "learning_rate": 1e-4 / s}
+        for s in range(1, steps + 1)
+    ]
     scores = [{metric: 0.5}, {metric: 0.7}, {metric: 0.6}]
     evaluations = [
-        {"event": "evaluation", "step": 10 * n + 10, "seconds": n, "scores": s, "best": n < 2} for n, s in enumerate(scores)
+        {"event": "evaluation", "step": 10 * n + 10, "seconds": n, "scores": s, "best": n < 2}
+        for n, s in enumerate(scores)
     ]
     return [{"event": "note", "message": "started"}, *step, *evaluations]
 
@@ -288,7 +292,13 @@ def test_validation_scores_are_told_from_test_scores():
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "not a finished run"), ("{", "cannot be read"), ("[]", "not a report"), ('{"format": 99}', "newer version"), ('{"format": 1}', "damaged")],
+    [
+        (None, "not a finished run"),
+        ("{", "cannot be read"),
+        ("[]", "not a report"),
+        ('{"format": 99}', "newer version"),
+        ('{"format": 1}', "damaged"),
+    ],
 )
 def test_unusable_reports_are_explained(tmp_path, content, message):
     if content is not None:

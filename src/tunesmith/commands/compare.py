@@ -44,7 +44,9 @@ def main(arguments: Arguments) -> None:
     test, reason = _test(folders, a, b, name)
     if arguments.as_json:
         tested = asdict(test) if test else None
-        print(json.dumps({"config": differences, "scores": scores, "test": tested, "why_not": reason}, ensure_ascii=False))
+        print(
+            json.dumps({"config": differences, "scores": scores, "test": tested, "why_not": reason}, ensure_ascii=False)
+        )
     else:
         _print(arguments, differences, scores, test, reason)
 
@@ -97,7 +99,9 @@ def _test(folders: tuple[Path, Path], a: Report, b: Report, name: str) -> tuple[
         return None, f"the runs have different labels{': ' + alone if alone else ', in another order'}"
     if a.fingerprint != b.fingerprint:
         return None, f"the runs were scored on different rows ({a.rows.get(a.split)} and {b.rows.get(b.split)})"
-    return metrics.paired_test(report.load_predictions(folders[0], a), report.load_predictions(folders[1], b), name), None
+    return metrics.paired_test(
+        report.load_predictions(folders[0], a), report.load_predictions(folders[1], b), name
+    ), None
 
 
 def _config(folder: Path) -> dict[str, Any]:

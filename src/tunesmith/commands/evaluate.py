@@ -25,6 +25,7 @@ def main(arguments: Arguments) -> None:
     from tunesmith.evaluate import evaluate
 
     model = predict.load(arguments.bundle, arguments.engine)
+    model.replay()
     with tempfile.TemporaryDirectory() as folder:
         rows = read_labelled(arguments.data, model.bundle.config, model.target, Path(folder))
         result = evaluate(model, rows)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.params import Params, param
 
 if TYPE_CHECKING:
-    from pathlib import Path
 
     from tunesmith.predict import Model
 

@@ -128,7 +128,10 @@ def _print(rows: list[dict[str, Any]]) -> None:
         table.add_row(*map(Text, cells))
     console.print(table)
     if len({(row["task"], row["test"]) for row in rows}) > 1:
-        console.print("\nscores compare only between runs with the same letters under 'test': they had the same test rows", soft_wrap=True)
+        console.print(
+            "\nscores compare only between runs with the same letters under 'test': they had the same test rows",
+            soft_wrap=True,
+        )
 
 
 def _score(row: dict[str, Any]) -> str:

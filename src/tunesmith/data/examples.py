@@ -23,10 +23,12 @@ class Examples:
         lengths: tokens that each sequence costs, int (sequences,).
         rows: text row of each sequence, int (sequences,).
         text_lengths: tokens of each text row before any cut, int (rows,).
+        left_out: tokens of each text row that are not read, int (rows,).
         targets: what to learn, one a *row*; None when only answers are wanted.
     """
 
     def __init__(self, encoded: Sequence[Encoded], pad_id: int, targets: np.ndarray | None = None) -> None:
+        self.encoded = tuple(encoded)
         self._ids = [part.lists() for part in encoded]
         self._types = [part.lists("token_type_ids") for part in encoded if "token_type_ids" in part.table.column_names]
         self._pad_id = pad_id
@@ -36,6 +38,8 @@ class Examples:
         self.lengths: np.ndarray = self._counts.max(0).astype(np.int64) * len(encoded)
         self.rows: np.ndarray = encoded[0].rows
         self.text_lengths: np.ndarray = np.sum([part.text_lengths for part in encoded], axis=0)
+        over = [np.maximum(part.text_lengths - part.max_length, 0) * bool(part.cut_texts) for part in encoded]
+        self.left_out: np.ndarray = np.sum(over, axis=0)
         self.targets = targets
 
     def __len__(self) -> int:

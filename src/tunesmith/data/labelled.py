@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from tunesmith import plugins
 from tunesmith import config as configs
+from tunesmith import plugins
 from tunesmith.config import Config
 from tunesmith.data import read, store
 from tunesmith.data.finding import MOST_EXAMPLES, BadRows, stop_on_errors

@@ -95,7 +95,7 @@ def format_of(path: str) -> str:
     >>> format_of("reviews.csv.gz"), format_of("train.ndjson")
     ('csv', 'jsonl')
     """
-    known = plugins.names("data/formats")
+    known = plugins.names("data.formats")
     suffix = _plain(Path(path)).suffix.lstrip(".").lower()
     name = _ALIASES.get(suffix, suffix)
     if name not in known:
@@ -114,7 +114,7 @@ def _plain(path: Path) -> Path:
 
 def _is_data(path: Path) -> bool:
     suffix = _plain(path).suffix.lstrip(".").lower()
-    return path.is_file() and _ALIASES.get(suffix, suffix) in plugins.names("data/formats")
+    return path.is_file() and _ALIASES.get(suffix, suffix) in plugins.names("data.formats")
 
 
 def _folder(folder: Path, split: str, encoding: str) -> dict[str, tuple[Source, ...]]:

@@ -193,4 +193,3 @@ def _choose(predictions: Predictions, wanted: Iterable[str] | None) -> Mapping[s
             hint = did_you_mean(name, list(known))
             raise UsageError(f"'{name}' is not a metric of {predictions.kind} predictions", hint=hint)
     return {name: known[name] for name in chosen}
-

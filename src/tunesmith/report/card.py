@@ -91,17 +91,23 @@ def _limitations(report: Report) -> str:
     """What the report itself gives reason to distrust."""
     points = ["Scores hold for texts like those it was tested on; other sources, styles and languages were not tested."]
     if report.split != "test":
-        points.append(f"Scored on the {report.split} rows, which also chose the weights: expect a little less on new texts.")
+        points.append(
+            f"Scored on the {report.split} rows, which also chose the weights: expect a little less on new texts."
+        )
     if report.rows.get(report.split, 0) < _FEW_ROWS:
         points.append(f"Scored on only {_count(report)}: the intervals are wide.")
     weak = sorted((row for row in report.per_label if row.support), key=lambda row: row.f1)[:3]
     if weak:
-        points.append("Weakest labels: " + ", ".join(f"`{row.label}` (F1 {row.f1:.2f}, {row.support} rows)" for row in weak) + ".")
+        points.append(
+            "Weakest labels: " + ", ".join(f"`{row.label}` (F1 {row.f1:.2f}, {row.support} rows)" for row in weak) + "."
+        )
     if missing := [f"`{row.label}`" for row in report.per_label if not row.support]:
         points.append(f"Not tested, for want of rows: {', '.join(missing)}.")
     if report.confusions:
         first = report.confusions[0]
-        points.append(f"Most frequent confusion: `{first.target}` taken for `{first.predicted}` ({first.share:.0%} of its rows).")
+        points.append(
+            f"Most frequent confusion: `{first.target}` taken for `{first.predicted}` ({first.share:.0%} of its rows)."
+        )
     points.append("It inherits the biases of its base model and of its training data.")
     return "\n".join(f"- {point}" for point in points)
 
@@ -121,7 +127,9 @@ def _training(report: Report) -> str:
         parts.append(f"To repeat this run:\n\n```shell\n{report.command}\n```")
     if report.config:
         rows = "\n".join(f"| `{name}` | {_cell(value)} |" for name, value in report.config.items())
-        parts.append(f"<details><summary>Every parameter</summary>\n\n| parameter | value |\n|---|---|\n{rows}\n\n</details>")
+        parts.append(
+            f"<details><summary>Every parameter</summary>\n\n| parameter | value |\n|---|---|\n{rows}\n\n</details>"
+        )
     return "\n\n".join(part for part in parts if part)
 
 

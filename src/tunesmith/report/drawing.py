@@ -75,7 +75,9 @@ def _embedded(text: str, name: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*">', "<g>", text)
-    text = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img" data-picture="NAME">', text, count=1)
+    text = re.sub(
+        r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img" data-picture="NAME">', text, count=1
+    )
     text = text.replace("NAME", name, 1)
     text = re.sub(r"(font: [^;\"']*?[\d.]+px) '[^;\"]*", r"\1 var(--font)", text)
     for colour, variable in _VARIABLES.items():

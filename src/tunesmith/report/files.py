@@ -118,4 +118,6 @@ def _replace(path: Path, parts: Iterable[str]) -> None:
         os.replace(beside, path)
     except OSError as error:
         Path(beside).unlink(missing_ok=True) if beside else None
-        raise TrainingError(f"cannot be written: {error.strerror}", where=str(path), hint="the run can be resumed") from None
+        raise TrainingError(
+            f"cannot be written: {error.strerror}", where=str(path), hint="the run can be resumed"
+        ) from None

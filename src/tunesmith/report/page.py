@@ -36,4 +36,6 @@ def html(report: Report, predictions: Predictions) -> str:
 @cache
 def _template() -> Template:
     loader = PackageLoader("tunesmith.report", "templates")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).get_template("page.html")
+    return Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).get_template("page.html")

@@ -99,7 +99,9 @@ def confusions(report: Report, predictions: Predictions) -> Figure:
     if named:
         names = [clipped(label, 22) for label in report.labels]
         axes.set_yticks(range(count), names)
-        turned: dict[str, Any] = {} if count <= 3 else {"rotation": 45, "ha": "right", "va": "top", "rotation_mode": "anchor"}
+        turned: dict[str, Any] = (
+            {} if count <= 3 else {"rotation": 45, "ha": "right", "va": "top", "rotation_mode": "anchor"}
+        )
         axes.set_xticks(range(count), names, **turned)
         axes.set_yticks(np.arange(count - 1) + 0.5, minor=True)
         axes.set_xticks(np.arange(count - 1) + 0.5, minor=True)
@@ -186,7 +188,9 @@ def score_by_length(report: Report, predictions: Predictions) -> Figure | None:
     values = np.array([part.value for part in report.slices])
     bounds = np.array([part.interval or (part.value, part.value) for part in report.slices])
     reach = np.abs(bounds.T - values)
-    axes.errorbar(places, values, yerr=reach, color=ACCENT, marker="o", markersize=5, capsize=0, elinewidth=5, ecolor=_faint())
+    axes.errorbar(
+        places, values, yerr=reach, color=ACCENT, marker="o", markersize=5, capsize=0, elinewidth=5, ecolor=_faint()
+    )
     axes.set_xticks(places, [f"{_span(part)}\n{part.rows:,} rows" for part in report.slices], fontsize=7.5)
     name = report.slices[0].metric
     axes.set(xlabel="tokens", ylabel=name if higher_is_better(name) else f"{name} (lower is better)")

@@ -92,7 +92,9 @@ def _scores(report: Report) -> str:
     rows = []
     for name, value in report.metrics.items():
         interval = report.intervals.get(name)
-        rows.append(f"{name:<{width}}  {value:7.4f}" + (f"  [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else ""))
+        rows.append(
+            f"{name:<{width}}  {value:7.4f}" + (f"  [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else "")
+        )
     return _indented(rows)
 
 

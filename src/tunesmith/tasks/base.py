@@ -53,7 +53,9 @@ class Target:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Target:
         """From what ``to_json`` wrote."""
-        plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        plain: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
         return cls(**plain)
 
 

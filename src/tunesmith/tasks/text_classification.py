@@ -138,7 +138,9 @@ class Task(base.Task):
         return cells
 
     def metric(self, target: Target) -> str:
-        return {"multi-class": "f1_macro", "multi-label": "average_precision_macro", "regression": "spearman"}[target.kind]
+        return {"multi-class": "f1_macro", "multi-label": "average_precision_macro", "regression": "spearman"}[
+            target.kind
+        ]
 
     def head(self, width: int, target: Target, *, pooling: str, dropout: float) -> Head:
         from tunesmith.heads import Head

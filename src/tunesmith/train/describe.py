@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from tunesmith import machine, report, sources
+from tunesmith.data.finding import by_severity
 from tunesmith.metrics import Predictions
 from tunesmith.report import Report, Timing
 from tunesmith.tasks.base import Target
@@ -30,7 +31,7 @@ def describe(
         split=split,
         thresholds=target.thresholds,
         log=journal.read(folder / "log.jsonl"),
-        findings=[f"{finding.severity}: {finding.message}" for finding in learned.splits.findings],
+        findings=[f"{finding.severity}: {finding.message}" for finding in by_severity(learned.findings)],
         command=shlex.join(["tunesmith", "train", str(folder / "config.yaml")]),
         timing=Timing(
             train_s=course.seconds,

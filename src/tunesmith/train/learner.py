@@ -13,7 +13,9 @@ from tunesmith import config as configs
 from tunesmith.adapters.base import Adapter
 from tunesmith.backbones import Backbone
 from tunesmith.config import Config
+from tunesmith.data import check
 from tunesmith.data.examples import Examples
+from tunesmith.data.finding import Finding
 from tunesmith.data.prepare import Splits
 from tunesmith.engines.pytorch import Engine
 from tunesmith.heads import RowLoss
@@ -44,6 +46,7 @@ class Learner:
     splits: Splits
     machine: Machine
     loss: RowLoss
+    findings: tuple[Finding, ...] = ()
 
     @property
     def metric(self) -> str:
@@ -87,6 +90,9 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
     """Load the base model, choose what the config leaves open, encode the rows and start the head.
 
     Args:
+        config: of the run.
+        splits: its rows.
+        journal: told what takes long.
         folder: for encoded rows and kept states.
         started: the run is resumed, and its weights come from a checkpoint.
     """
@@ -107,6 +113,12 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
         predict.encode_rows(rows, tokenizer, config, folder / name, task.targets(rows, splits.target))
         for name, rows in ((name, splits.tables[name]) for name in ("train", "validation"))
     )
+    found = [
+        *check.token_findings("training", splits.tables["train"], training.encoded[0]),
+        *check.token_findings("validation", splits.tables["validation"], validation.encoded[0]),
+    ]
+    for finding in found:
+        journal.note(f"{finding.severity}: {finding.message}")
     if network.depth:
         journal.note(f"reading the rows through {network.depth} frozen layers, once")
         for name, examples in (("train", training), ("validation", validation)):
@@ -118,7 +130,18 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
         micro_tokens = warm.measure_micro_tokens(network, training, loss, config.train.batch_size, runs_on)
         config = configs.fill(config, train={"micro_tokens": micro_tokens})
     return Learner(
-        config, task, splits.target, adapter, network, tokenizer, training, validation, splits, runs_on, loss
+        config,
+        task,
+        splits.target,
+        adapter,
+        network,
+        tokenizer,
+        training,
+        validation,
+        splits,
+        runs_on,
+        loss,
+        (*splits.findings, *found),
     )
 
 

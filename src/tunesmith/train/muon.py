@@ -25,13 +25,15 @@ class MuonWithAdamW(Optimizer):
         others = [_part(group, lambda p, g: not (p.ndim == 2 and g.get("inner", True))) for group in self.param_groups]
         self.parts: list[Optimizer] = []
         if any(group["params"] for group in matrices):
-            self.parts.append(Muon(
+            self.parts.append(
+                Muon(
                     [group for group in matrices if group["params"]],
                     lr=1e-3,
                     momentum=train.momentum,
                     nesterov=True,
                     adjust_lr_fn="match_rms_adamw",
-                ))
+                )
+            )
         if any(group["params"] for group in others):
             others = [group for group in others if group["params"]]
             self.parts.append(AdamW(others, betas=(train.beta1, train.beta2), eps=train.epsilon))

@@ -78,7 +78,8 @@ def trainable(network: nn.Module) -> Iterator[nn.Parameter]:
 
 def _parts(network: Network, train: Train) -> Iterator[tuple[list[Tensor], float, bool]]:
     """(weights, peak learning rate, inside the network?) of the head, each block from the top, and the rest."""
-    assert train.learning_rate is not None and train.head_learning_rate is not None
+    assert train.learning_rate is not None
+    assert train.head_learning_rate is not None
     seen: set[int] = set()
 
     def fresh(module: nn.Module) -> list[Tensor]:

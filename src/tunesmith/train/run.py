@@ -111,7 +111,9 @@ def _finish(learned: Learner, course: Course, folder: Path, began: float) -> Rep
     saved = _save(learned, folder)
     tables = learned.splits.tables
     split = "test" if "test" in tables else "validation"
-    predictions = predict.load(folder).predictions(tables[split])
+    model = predict.load(folder)
+    model.replay()
+    predictions = model.predictions(tables[split])
     written = describe(learned, saved.target, predictions, split, course, folder, seconds=time.monotonic() - began)
     report.write(written, predictions, folder)
     shutil.rmtree(folder / WORK)

@@ -12,7 +12,9 @@ from tunesmith.metrics import Predictions
 from tunesmith.report import Timing
 
 
-def write_run(folder, skill: float, kind: str = "multi-class", seed: int = 0, config: str = "train: {epochs: 3}\n") -> None:
+def write_run(
+    folder, skill: float, kind: str = "multi-class", seed: int = 0, config: str = "train: {epochs: 3}\n"
+) -> None:
     random = np.random.default_rng(seed)
     targets = random.integers(0, 3, 200)
     noise = random.normal(size=(200, 3))
@@ -51,7 +53,12 @@ def test_the_best_run_comes_first(tmp_path, capsys):
     assert [row["run"] for row in found] == ["strong", "middle", "weak"]
     first = found[0]
     assert first["interval"][0] <= first["value"] <= first["interval"][1]
-    assert (first["metric"], first["base"], first["adapter"], first["train_s"]) == ("f1_macro", "org/small", "full", 12.0)
+    assert (first["metric"], first["base"], first["adapter"], first["train_s"]) == (
+        "f1_macro",
+        "org/small",
+        "full",
+        12.0,
+    )
 
 
 def test_by_a_metric_where_less_is_better(tmp_path, capsys):

@@ -49,7 +49,7 @@ def csv_text(delimiter=",", table=ROWS):
 
 def test_names_are_the_public_functions():
     assert {"csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx", "sql", "conll", "squad"} == set(
-        plugins.names("data/formats")
+        plugins.names("data.formats")
     )
 
 

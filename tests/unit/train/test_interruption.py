@@ -51,9 +51,7 @@ def whole(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[P
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_it_ends_the_same(
-    whole: tuple[Path, float], words: list[str], tmp_path: Path
-) -> None:
+def test_killed_at_random_moments_it_ends_the_same(whole: tuple[Path, float], words: list[str], tmp_path: Path) -> None:
     untouched, seconds = whole
     expected = result(untouched)
     moments, killed = random.Random(7), 0

@@ -89,7 +89,9 @@ def test_it_learns(job: MakeJob) -> None:
     assert np.mean(found[-4:]) < 0.5 * np.mean(found[:4])
 
 
-@pytest.mark.parametrize("options", [{}, {"train.batch_tokens": 150}, {"adapter.name": "freeze", "adapter.train_layers": 1}])
+@pytest.mark.parametrize(
+    "options", [{}, {"train.batch_tokens": 150}, {"adapter.name": "freeze", "adapter.train_layers": 1}]
+)
 def test_micro_batches_change_nothing_but_rounding(job: MakeJob, options: dict[str, Any]) -> None:
     whole, cut = (job(out=f"{size}", **STILL, **options, **{"train.micro_tokens": size}) for size in (4096, 40))
     passes = {id(item): count_passes(item) for item in (whole, cut)}
@@ -141,14 +143,19 @@ def killed_in_evaluation(job: Job, number: int) -> None:
     ids=["adamw", "muon", "adafactor", "lora", "freeze", "head"],
 )
 def test_resumed_is_the_same_to_the_bit(job: MakeJob, options: dict[str, Any]) -> None:
-    options = {"train.evaluate_every": "5 steps", "train.checkpoint_every": 0.001, "train.gradient_noise": 0.01, **options}
+    options = {
+        "train.evaluate_every": "5 steps",
+        "train.checkpoint_every": 0.001,
+        "train.gradient_noise": 0.01,
+        **options,
+    }
     expected = trained(job(out="whole", **options))
     killed_in_evaluation(job(out="killed", **options), 3)
     again = job(out="killed", **options)
     assert loop.has_started(again.folder)
     assert trained(again, resume=True) == expected or same(weights(again), expected[0])
     assert losses(again) == expected[1]
-    whole = [entry for entry in small.log_of(again.folder.parent / "whole", "evaluation")]
+    whole = list(small.log_of(again.folder.parent / "whole", "evaluation"))
     assert list(small.log_of(again.folder, "evaluation")) == whole
 
 
@@ -440,7 +447,9 @@ def test_the_average_is_what_is_evaluated_and_kept(job: MakeJob) -> None:
 
 def test_lower_layers_learn_less(job: MakeJob) -> None:
     few = {"train.max_steps": 1, "train.evaluate_every": "100 steps", "train.warmup": 0.0, "train.schedule": "constant"}
-    given = job(**few, **STILL, **{"train.layer_decay": 0.1, "train.weight_decay": 0.0, "train.freeze_embeddings": False})
+    given = job(
+        **few, **STILL, **{"train.layer_decay": 0.1, "train.weight_decay": 0.0, "train.freeze_embeddings": False}
+    )
     before = weights(given)
     loop.fit(replace(given, evaluate=scripted(0.1, 0.2)))
     moved = {name: float((weight - before[name]).abs().max()) for name, weight in weights(given).items()}

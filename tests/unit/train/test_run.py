@@ -7,6 +7,6 @@ import small
 
 @pytest.mark.parametrize("kind", small.KINDS)
 def test_trains(run, kind):
-    t=time.time()
+    t = time.time()
     r = run(kind)
-    print(kind, time.time()-t, r.report.headline, r.report.timing)
+    print(kind, time.time() - t, r.report.headline, r.report.timing)
