@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from tunesmith import config as configs
 from tunesmith import plugins, quiet, sources
 from tunesmith.config import Config
-from tunesmith.errors import BundleError
+from tunesmith.errors import BundleError, TrainingError
 from tunesmith.tasks.base import Target, Task
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tunesmith.network import Network
 
 FORMAT = 1
+_HASHED = (".safetensors", ".json", ".txt", ".model")
+_RESUMABLE = "the run can be resumed when there is room"
 _LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "accelerate")
 
 
@@ -128,23 +130,39 @@ def open_bundle(folder: str | Path) -> Bundle:
 
 
 def write(folder: Path, network: Network, tokenizer: Any, config: Config, target: Target, adapter: Adapter) -> Bundle:
-    """Save a trained network as a bundle; ``bundle.json``, which makes it one, is written last."""
+    """Save a trained network as a bundle; ``bundle.json``, which makes it one, is written last.
+
+    Raises:
+        TrainingError: the folder cannot be written or is full.
+    """
+    from safetensors import SafetensorError
+
     names = dict(enumerate(target.labels))
     network.backbone.model.config.id2label = names
     network.backbone.model.config.label2id = {label: number for number, label in names.items()}
-    with quiet.transformers():
-        adapter.save(network.backbone, folder)
-        tokenizer.save_pretrained(str(folder))
-    _write_head(folder, network)
-    write_text(folder / "config.yaml", configs.to_yaml(config))
     fingerprint = None
     if adapter.needs_base:
         assert config.model.base is not None
         fingerprint = sources.fingerprint(sources.resolve(config.model.base).path)
-    weights = sorted(
-        path for path in folder.glob("**/*.safetensors") if not path.relative_to(folder).parts[0].startswith(".")
-    )
-    described = {
+    try:
+        with quiet.transformers():
+            adapter.save(network.backbone, folder)
+            tokenizer.save_pretrained(str(folder))
+        _write_head(folder, network)
+        write_text(folder / "config.yaml", configs.to_yaml(config))
+        described = _description(folder, config, target, fingerprint)
+        write_text(folder / "bundle.json", json.dumps(described, indent=1, ensure_ascii=False))
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or quiet.first_line(error)
+        raise TrainingError(f"the model cannot be written: {why}", where=str(folder), hint=_RESUMABLE) from None
+    return Bundle(folder, config, target, fingerprint)
+
+
+def _description(folder: Path, config: Config, target: Target, fingerprint: str | None) -> dict[str, Any]:
+    """What ``bundle.json`` says; it covers by their hashes all files that answers depend on, but ``config.yaml``."""
+    needed = (path for place in (".", "head", "1_Pooling") for path in sorted((folder / place).glob("*")))
+    hashed = [path for path in needed if path.suffix in _HASHED and path.name not in ("bundle.json", "report.json")]
+    return {
         "format": FORMAT,
         "task": config.task_name,
         "target": target.to_json(),
@@ -154,10 +172,8 @@ def write(folder: Path, network: Network, tokenizer: Any, config: Config, target
             "python": platform.python_version(),
             **{name: version(name) for name in _LIBRARIES},
         },
-        "files": {str(path.relative_to(folder)): _digest(path) for path in weights},
+        "files": {path.relative_to(folder).as_posix(): _digest(path) for path in hashed},
     }
-    write_text(folder / "bundle.json", json.dumps(described, indent=1, ensure_ascii=False))
-    return Bundle(folder, config, target, fingerprint)
 
 
 def write_text(file: Path, text: str) -> None:
@@ -209,6 +225,8 @@ def _describe(folder: Path) -> dict[str, Any]:
         described: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except ValueError:
         raise BundleError("damaged: bundle.json is not JSON", where=str(folder)) from None
+    if not isinstance(described, dict) or not {"format", "target", "versions", "files"} <= described.keys():
+        raise BundleError("damaged: bundle.json does not describe a bundle", where=str(folder))
     return described
 
 

@@ -78,7 +78,12 @@ class Train(Params):
     """Optimization, regularisation, evaluation and limits of the training run."""
 
     seed: int = param(0, "Seed of everything random in training.", ge=0)
-    epochs: float = param(2, "Passes over the training rows.", gt=0, search=Range(1, 10))
+    epochs: float | None = param(
+        None,
+        "Passes over the training rows; none: 2, or 1 where a pass is over a million tokens.",
+        gt=0,
+        search=Range(1, 10),
+    )
     max_steps: int | None = param(None, "Stop after this many optimizer steps.", ge=1)
     max_time: Seconds | None = param(None, "Stop in this time ('90s', '10m', '2h'), report included.")
     batch_size: int = param(32, "Rows in an optimizer step.", ge=1, search=Choices((8, 16, 32, 64)))

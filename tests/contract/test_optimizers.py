@@ -81,21 +81,19 @@ def test_its_saved_state_goes_on_to_the_bit(name: str, tmp_path: Any) -> None:
 
 @every_optimizer
 def test_weight_decay_shrinks_the_groups_that_decay(name: str) -> None:
-    """Beside one that does not decay, from the same weights with the same gradients."""
-    found = []
+    """Against a step without decay, from the same weights with the same gradients."""
+    network, inputs, targets = regression()
+    before = [weight.detach().clone() for weight in network.parameters()]
+    after = []
     for decay in (0.0, 0.5):
-        network, inputs, targets = regression()
-        optimizer = made(name, network, decay=decay)
-        before = [weight.detach().clone() for weight in network.parameters()]
-        learn(network, optimizer, inputs, targets, 1)
-        moved = [weight.detach() - old for weight, old in zip(network.parameters(), before, strict=True)]
-        found.append((list(network.parameters()), before, moved))
-    (free, _, _), (decayed, before, _) = found
-    for one, other, start in zip(free, decayed, before, strict=True):
+        network = regression()[0]
+        learn(network, made(name, network, decay=decay), inputs, targets, 1)
+        after.append([weight.detach() for weight in network.parameters()])
+    for start, free, decayed in zip(before, *after, strict=True):
         if start.ndim == 1:
-            assert torch.equal(one, other)
+            assert torch.equal(free, decayed)
         else:
-            assert float(((other - one) * start).sum()) < 0
+            assert ((decayed - free) * start).sum() < 0
 
 
 @every_optimizer

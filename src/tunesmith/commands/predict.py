@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tunesmith.params import Params, param
 
 if TYPE_CHECKING:
-
     from tunesmith.predict import Model
 
 MORE = "request"
@@ -50,18 +49,18 @@ def _answer_file(model: Model, arguments: Arguments, request: dict[str, Any]) ->
     """Stream rows through the model; whole lines of an earlier, unfinished output are kept and not answered again."""
     import itertools
     import sys
-    from pathlib import Path
 
-    from tunesmith.appending import whole_lines
     from tunesmith.data.labelled import read_inputs
 
-    output = Path(arguments.output) if arguments.output else None
-    done = whole_lines(output) if output else 0
-    rows = itertools.islice(read_inputs(arguments.input or ""), done, None)
+    columns = dict(model.bundle.config.columns)
+    names = {role: columns[role] for role in ("text", "text_pair") if columns.get(role)}
+    rows = read_inputs(arguments.input or "", names.values())
+    done, output = _continued(arguments.output)
     total = done
-    with output.open("a", encoding="utf-8") if output else nullcontext(sys.stdout) as file:
+    with output as file:
+        rows = itertools.islice(rows, done, None)
         while chunk := list(itertools.islice(rows, arguments.chunk)):
-            file.writelines(_answered(model, chunk, request))
+            file.writelines(_answered(model, names, chunk, request))
             file.flush()
             total += len(chunk)
             print(f"{total} rows answered", file=sys.stderr)
@@ -69,14 +68,30 @@ def _answer_file(model: Model, arguments: Arguments, request: dict[str, Any]) ->
         print(f"the first {done} were there already", file=sys.stderr)
 
 
-def _answered(model: Model, rows: list[dict[str, Any]], request: dict[str, Any]) -> Iterator[str]:
+def _continued(output: str | None) -> tuple[int, AbstractContextManager[TextIO]]:
+    """How many rows an output holds already, and where the others go: after them, or to the terminal."""
+    import sys
+    from pathlib import Path
+
+    from tunesmith.appending import whole_lines
+    from tunesmith.errors import UsageError
+
+    if output is None:
+        return 0, nullcontext(sys.stdout)
+    try:
+        return whole_lines(Path(output)), Path(output).open("a", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"the output cannot be written: {error.strerror}", where=output) from None
+
+
+def _answered(
+    model: Model, names: Mapping[str, str], rows: list[dict[str, Any]], request: dict[str, Any]
+) -> Iterator[str]:
     """Each row with its prediction, or with the reason why there is none."""
     import json
 
     from tunesmith.tasks.base import RowError
 
-    columns = dict(model.bundle.config.columns)
-    names = {role: columns[role] for role in ("text", "text_pair") if columns.get(role)}
     answers: list[dict[str, Any]] = []
     inputs = [{role: row.get(name) for role, name in names.items()} for row in rows]
     for given in inputs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from tunesmith import config as configs
 from tunesmith import plugins
 from tunesmith.config import Config
 from tunesmith.data import read, store
+from tunesmith.data.files import Source
 from tunesmith.data.finding import MOST_EXAMPLES, BadRows, stop_on_errors
 from tunesmith.data.prepare import map_columns, read_rows
-from tunesmith.errors import DataError, Problem, did_you_mean
+from tunesmith.errors import DataError, Problem, UsageError, did_you_mean
 from tunesmith.tasks.base import Target, Task
 
 
@@ -48,14 +49,28 @@ def read_labelled(reference: str, config: Config, target: Target, folder: Path) 
     return rows
 
 
-def read_inputs(reference: str) -> Iterator[dict[str, Any]]:
+def read_inputs(reference: str, columns: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Rows of a file just as they are, to be answered.
 
+    Args:
+        reference: as ``data.train`` takes it.
+        columns: those that must be there.
+
     Raises:
+        UsageError: a column is not there.
         DataError: the file cannot be read, or a row of it; the place is named.
     """
-    found = read.find(reference, split="input")
-    for _, _, item in read.read(next(iter(found.values()))):
+    sources = next(iter(read.find(reference, split="input").values()))
+    header = list(read.header(read.sample(sources)))
+    missing = [name for name in columns if name not in header]
+    if missing:
+        problems = [Problem(f"there is no column '{name}'", None, did_you_mean(name, header)) for name in missing]
+        raise UsageError("the rows are not as the model was trained on", where=reference, problems=problems)
+    return _rows(sources)
+
+
+def _rows(sources: Sequence[Source]) -> Iterator[dict[str, Any]]:
+    for _, _, item in read.read(sources):
         if isinstance(item, Problem):
             raise DataError(item.message, where=item.where, hint=item.hint)
         yield item

@@ -27,6 +27,7 @@ from tunesmith.train import warm
 from tunesmith.train.journal import Journal
 
 _REFERENCE_WIDTH = 384
+_MANY_TOKENS = 1_000_000
 _HEAD_RATE = 10.0
 _LARGEST_HEAD_RATE = 1e-3
 
@@ -126,6 +127,8 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
     if config.train.warm_start and not started:
         journal.note(f"fitting the head on the features of {min(len(training), config.train.warm_start_rows)} rows")
         warm.start_head(network, training, loss, config.train.warm_start_rows, config.train.seed, runs_on)
+    if config.train.epochs is None:
+        config = configs.fill(config, train={"epochs": 1 if training.lengths.sum() > _MANY_TOKENS else 2})
     if config.train.micro_tokens is None:
         micro_tokens = warm.measure_micro_tokens(network, training, loss, config.train.batch_size, runs_on)
         config = configs.fill(config, train={"micro_tokens": micro_tokens})

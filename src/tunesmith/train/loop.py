@@ -120,7 +120,7 @@ class _Loop:
         self.epoch = -1
         self.plan: list[np.ndarray] = []
         self.steps_per_epoch = len(self._plan_of(0))
-        asked = math.ceil(job.train.epochs * self.steps_per_epoch)
+        asked = math.ceil((job.train.epochs or 1) * self.steps_per_epoch)
         self.total_steps = min(asked, job.train.max_steps or asked)
         self.evaluate_every = steps_in(job.train.evaluate_every, self.steps_per_epoch)
         self.saved_at = time.monotonic()
