@@ -1,4 +1,4 @@
-"""Writes what the documentation can take from the code itself: the reference, and the annotated trees of files.
+"""Writes what the documentation can take from the code and its records: reference, file trees, figures, demo output.
 
 ``python -m docs.generate`` writes; ``python -m docs.generate --check`` only says what is stale, and fails if anything is.
 """
@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import argparse
 import ast
+import json
+import math
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import tunesmith
 from tunesmith import cli, config, params, plugins
@@ -18,8 +21,9 @@ from tunesmith.params import Leaf, Params, Range
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
-WITH_TREE = ("ARCHITECTURE.md", "README.md", "README.zh-CN.md")
-OPENING, CLOSING = "<!-- tree -->", "<!-- /tree -->"
+MARKED = ("ARCHITECTURE.md", "README.md", "README.zh-CN.md")
+RESULTS = ROOT / "benchmarks" / "results.jsonl"
+DEMO = ROOT / "docs" / "demo.txt"
 KINDS = {
     "tasks": "Tasks",
     "adapters": "Adapters",
@@ -56,11 +60,22 @@ def main() -> int:
 def files() -> dict[Path, str]:
     """Every file that this module looks after, with what it should hold."""
     found = {REFERENCE / name: NOTE + text for name, text in pages().items()}
-    drawn = tree()
-    for path in (ROOT / name for name in WITH_TREE):
-        if path.exists() and OPENING in (text := path.read_text(encoding="utf-8")):
-            found[path] = with_tree(text, drawn)
+    parts = {"tree": tree(), "figures": figures(), "demo": f"```console\n{DEMO.read_text(encoding='utf-8')}```\n"}
+    for path in (ROOT / name for name in MARKED):
+        if path.exists():
+            found[path] = filled(path.read_text(encoding="utf-8"), parts)
     return found
+
+
+def filled(text: str, parts: Mapping[str, str]) -> str:
+    """A document with each part between its marks, ``<!-- tree -->`` and ``<!-- /tree -->``, where it has them."""
+    for name, part in parts.items():
+        opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if opening in text:
+            before, rest = text.split(opening, 1)
+            _, after = rest.split(closing, 1)
+            text = f"{before}{opening}\n{part}{closing}{after}"
+    return text
 
 
 def pages() -> dict[str, str]:
@@ -215,11 +230,40 @@ def _first_line(module: Path) -> str:
     return text.splitlines()[0] if text else ""
 
 
-def with_tree(text: str, drawn: str) -> str:
-    """A document with the tree between its marks."""
-    before, rest = text.split(OPENING, 1)
-    _, after = rest.split(CLOSING, 1)
-    return f"{before}{OPENING}\n{drawn}{CLOSING}{after}"
+# figures
+
+
+def figures() -> str:
+    """What defaults reach, and the race against other loops: the last result of each kind in benchmarks/results.jsonl."""
+    entries = [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+    accuracy = {entry["data"]: entry for entry in entries if entry["benchmark"] == "accuracy"}
+    race = {(entry["race"], entry["seed"], entry["side"]): entry for entry in entries if entry["benchmark"] == "train"}
+    head = ("data", "base model", "training rows", "test rows", "score [95% interval]", "whole run", "peak memory")
+    text = "`benchmarks/accuracy.py`, defaults, on 2 CPU cores:\n\n" + _table(head, map(_accuracy, accuracy.values()))
+    if race:
+        text += "\n`benchmarks/train.py`, same model, data and machine, one after the other:\n\n" + _race(race)
+    return text
+
+
+def _accuracy(entry: dict[str, Any]) -> tuple[str, ...]:
+    rows, timing = entry["rows"], entry["timing"]
+    low, high = entry["interval"]
+    score = f"{entry['metric']} **{entry['value']:.3f}** [{low:.3f}, {high:.3f}]"
+    cost = (f"{timing['total_s'] / 60:.0f} min", f"{timing['peak_memory_bytes'] / 1e9:.1f} GB")
+    return (entry["data"], entry["base"], f"{rows['train']:,}", f"{rows['test']:,}", score, *cost)
+
+
+def _race(race: Mapping[tuple[str, int, str], dict[str, Any]]) -> str:
+    head = ("data", "seed", "side", "best F1", "seconds to it", "seconds to Trainer's best", "tokens/s", "peak memory")
+    return _table(head, (_lap(entry, race.get((name, seed, "trainer"))) for (name, seed, _), entry in race.items()))
+
+
+def _lap(entry: dict[str, Any], trainer: dict[str, Any] | None) -> tuple[str, ...]:
+    best_s, best = max(entry["curve"], key=lambda point: (point[1], -point[0]))
+    goal = max(score for _, score in trainer["curve"]) if trainer else math.inf
+    reached = next((f"{seconds:.0f}" for seconds, score in entry["curve"] if score >= goal), "not reached")
+    speed, memory = f"{entry['tokens_per_s']:,.0f}", f"{entry['peak_memory_mb'] / 1000:.1f} GB"
+    return (entry["race"], str(entry["seed"]), entry["side"], f"{best:.3f}", f"{best_s:.0f}", reached, speed, memory)
 
 
 if __name__ == "__main__":
