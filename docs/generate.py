@@ -60,7 +60,7 @@ def main() -> int:
 def files() -> dict[Path, str]:
     """Every file that this module looks after, with what it should hold."""
     found = {REFERENCE / name: NOTE + text for name, text in pages().items()}
-    parts = {"tree": tree(), "figures": figures(), "demo": f"```console\n{DEMO.read_text(encoding='utf-8')}```\n"}
+    parts = {"tree": tree(), "figures": figures(), "demo": f"```console\n{_recorded(DEMO)}```\n"}
     for path in (ROOT / name for name in MARKED):
         if path.exists():
             found[path] = filled(path.read_text(encoding="utf-8"), parts)
@@ -235,7 +235,7 @@ def _first_line(module: Path) -> str:
 
 def figures() -> str:
     """What defaults reach, and the race against other loops: the last result of each kind in benchmarks/results.jsonl."""
-    entries = [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+    entries = [json.loads(line) for line in _recorded(RESULTS).splitlines()]
     accuracy = {entry["data"]: entry for entry in entries if entry["benchmark"] == "accuracy"}
     race = {(entry["race"], entry["seed"], entry["side"]): entry for entry in entries if entry["benchmark"] == "train"}
     head = ("data", "base model", "training rows", "test rows", "score [95% interval]", "whole run", "peak memory")
@@ -243,6 +243,10 @@ def figures() -> str:
     if race:
         text += "\n`benchmarks/train.py`, same model, data and machine, one after the other:\n\n" + _race(race)
     return text
+
+
+def _recorded(file: Path) -> str:
+    return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
 def _accuracy(entry: dict[str, Any]) -> tuple[str, ...]:

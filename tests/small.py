@@ -8,7 +8,27 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-FILLERS = ["the", "a", "film", "plot", "card", "day", "it", "was", "very", "and", "then", "with", "one", "more", "thing", "they", "saw", "here", "today"]
+FILLERS = [
+    "the",
+    "a",
+    "film",
+    "plot",
+    "card",
+    "day",
+    "it",
+    "was",
+    "very",
+    "and",
+    "then",
+    "with",
+    "one",
+    "more",
+    "thing",
+    "they",
+    "saw",
+    "here",
+    "today",
+]
 MOODS = {"positive": ["fine", "loved", "great"], "negative": ["bad", "dull", "awful"]}
 TOPICS = {
     "sport": ["goal", "team", "match"],

@@ -29,7 +29,9 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one call of the command line; returns its exit code."""
     words = list(sys.argv[1:] if words is None else words)
     try:
-        return _run(words)
+        code = _run(words)
+        sys.stdout.flush()
+        return code
     except TunesmithError as error:
         if "TUNESMITH_DEBUG" in os.environ:
             raise
@@ -38,9 +40,14 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return Interrupted.exit_code
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if "TUNESMITH_DEBUG" in os.environ:
+            raise
+        print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        return 1
 
 
 def _run(words: list[str]) -> int:

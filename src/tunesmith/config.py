@@ -261,8 +261,9 @@ def class_for(task: str, adapter: str) -> type[Config]:
 
 
 def to_yaml(config: Config) -> str:
-    """The config, completely filled, as the YAML that repeats the run."""
-    return yaml.safe_dump(config.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True, width=120)
+    """The config, completely filled, as the YAML that repeats the run; ``out`` is left open, for a folder of its own."""
+    values = {**config.model_dump(mode="json", by_alias=True), "out": None}
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
 
 
 def fill(config: Config, **sections: Mapping[str, Any]) -> Config:

@@ -93,7 +93,10 @@ class Model:
         with tempfile.TemporaryDirectory() as folder:
             examples = encode_rows(rows, self._tokenizer, self.bundle.config, Path(folder))
             how = getattr(request, "windows", "mean")
-            return row_scores(self._engine, examples, self.task, self.target, how=how), examples
+            try:
+                return row_scores(self._engine, examples, self.task, self.target, how=how), examples
+            except FloatingPointError as error:
+                raise BundleError(str(error), where=str(self.bundle.folder), hint="its weights are broken") from None
 
     def replay(self) -> float:
         """Largest difference between the golden answers and what this model gives now.
@@ -170,9 +173,14 @@ def row_scores(engine: Engine, examples: Examples, task: Task, target: Target, *
         task: turns outputs into scores.
         target: what is predicted.
         how: ``mean`` averages the windows' scores, ``vote`` counts which label each window gives.
+
+    Raises:
+        FloatingPointError: outputs are not finite numbers.
     """
     plan = batch.SortedBatches.of(examples.lengths, micro_tokens=engine.batch_tokens)
     outputs = np.concatenate([engine.outputs(examples.collate(indices)) for indices in plan.batches])[plan.inverse]
+    if not np.isfinite(outputs).all():
+        raise FloatingPointError("outputs of the network were not finite")
     scores = task.scores(outputs, target)
     rows = examples.rows
     if len(rows) == rows[-1] + 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +18,15 @@ RATES = {"sgd": 0.02, "adagrad": 0.2, "adadelta": 10.0, "adafactor": 0.2, "lion"
 """Learning rates that suit those which AdamW's would not."""
 
 every_optimizer = pytest.mark.parametrize("name", plugins.names("train.optimizers"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """More than one only cost time with weights this small."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def regression() -> tuple[nn.Sequential, Tensor, Tensor]:

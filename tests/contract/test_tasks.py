@@ -22,7 +22,9 @@ ROWS, WIDTH, TOKENS = 24, 8, 5
 CASES = {"text-classification": small.KINDS}
 """Kinds of rows (see ``small``) that each task is tried on."""
 
-every_kind = pytest.mark.parametrize(("name", "kind"), [(name, kind) for name, kinds in CASES.items() for kind in kinds])
+every_kind = pytest.mark.parametrize(
+    ("name", "kind"), [(name, kind) for name, kinds in CASES.items() for kind in kinds]
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,9 @@ def test_the_head_learns_by_the_loss(learned: Callable[..., Learned], name: str,
     assert means[-1] < means[0]
     with torch.no_grad():
         whole = loss(head(hidden, mask), targets)
-        alone = loss(head(hidden[[3, ROWS + 3] if head.pair else [3]], mask[[3, 4] if head.pair else [3]]), targets[[3]])
+        alone = loss(
+            head(hidden[[3, ROWS + 3] if head.pair else [3]], mask[[3, 4] if head.pair else [3]]), targets[[3]]
+        )
     torch.testing.assert_close(alone[0], whole[3])
 
 
@@ -158,6 +162,8 @@ def test_choices_left_open_are_made(learned: Callable[..., Learned], name: str) 
         made = learned(name, kind)
         options: Any = made.task.options
         for encoder in (False, True):
-            chosen = made.task.choose(made.target, paired="pair" in kind or kind == "similarity", sentence_encoder=encoder)
+            chosen = made.task.choose(
+                made.target, paired="pair" in kind or kind == "similarity", sentence_encoder=encoder
+            )
             filled = options.but(**chosen)
             assert "auto" not in dict(filled).values()

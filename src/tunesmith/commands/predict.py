@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tunesmith.predict import Model
 
 MORE = "request"
+_ANSWER, _REASON = "prediction", "error"
 
 
 class Arguments(Params):
@@ -54,7 +55,7 @@ def _answer_file(model: Model, arguments: Arguments, request: dict[str, Any]) ->
 
     columns = dict(model.bundle.config.columns)
     names = {role: columns[role] for role in ("text", "text_pair") if columns.get(role)}
-    rows = read_inputs(arguments.input or "", names.values())
+    rows = read_inputs(arguments.input or "", names.values(), added=(_ANSWER, _REASON))
     done, output = _continued(arguments.output)
     total = done
     with output as file:
@@ -99,10 +100,10 @@ def _answered(
             model.task.read_input(given)
             answers.append({})
         except RowError as error:
-            answers.append({"error": f"{error.column} {error}"})
+            answers.append({_REASON: f"{error.column} {error}"})
     readable = [index for index, answer in enumerate(answers) if not answer]
     for index, answer in zip(readable, model.answers([inputs[index] for index in readable], **request), strict=True):
-        answers[index] = {"prediction": answer}
+        answers[index] = {_ANSWER: answer}
     return (
         json.dumps({**row, **answer}, ensure_ascii=False, default=str) + "\n"
         for row, answer in zip(rows, answers, strict=True)

@@ -49,15 +49,16 @@ def read_labelled(reference: str, config: Config, target: Target, folder: Path) 
     return rows
 
 
-def read_inputs(reference: str, columns: Iterable[str]) -> Iterator[dict[str, Any]]:
+def read_inputs(reference: str, columns: Iterable[str], added: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
     """Rows of a file just as they are, to be answered.
 
     Args:
         reference: as ``data.train`` takes it.
         columns: those that must be there.
+        added: those that the answers will add, and so must not be there.
 
     Raises:
-        UsageError: a column is not there.
+        UsageError: a column is not there, or would be written over.
         DataError: the file cannot be read, or a row of it; the place is named.
     """
     sources = next(iter(read.find(reference, split="input").values()))
@@ -66,6 +67,9 @@ def read_inputs(reference: str, columns: Iterable[str]) -> Iterator[dict[str, An
     if missing:
         problems = [Problem(f"there is no column '{name}'", None, did_you_mean(name, header)) for name in missing]
         raise UsageError("the rows are not as the model was trained on", where=reference, problems=problems)
+    if taken := [name for name in added if name in header]:
+        hint = "rename it in the file: the answers are written under that name"
+        raise UsageError(f"there is a column '{taken[0]}' already", where=reference, hint=hint)
     return _rows(sources)
 
 

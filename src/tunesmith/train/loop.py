@@ -22,7 +22,7 @@ from tunesmith import machine
 from tunesmith.config import Train
 from tunesmith.data import batch
 from tunesmith.data.examples import Examples
-from tunesmith.errors import Interrupted, TrainingError
+from tunesmith.errors import Interrupted, TrainingError, UsageError, did_you_mean
 from tunesmith.heads import RowLoss
 from tunesmith.metrics import higher_is_better
 from tunesmith.network import Network
@@ -180,7 +180,9 @@ class _Loop:
                 f"out of memory: micro-batches are cut to {self.micro_tokens} tokens, the step stays the same"
             )
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            return self._roll_back(f"the loss was {loss:g} and the norm of its gradient {norm:g}")
+            return self._roll_back(
+                f"the loss was {loss:g} and the norm of its gradient {norm:g} in step {self.course.step + 1}"
+            )
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.average:
@@ -287,8 +289,9 @@ class _Loop:
             try:
                 scores = self.job.evaluate()
             except FloatingPointError as error:
-                return self._roll_back(str(error))
+                return self._roll_back(f"{error} after step {self.course.step}")
             self.job.budget.evaluated(time.monotonic() - began)
+            self._check_metric(scores)
             score = scores[self.job.metric] * (1 if higher_is_better(self.job.metric) else -1)
             better = self.course.best_score is None or score > self.course.best_score + self.train.early_stopping_delta
             if better:
@@ -309,6 +312,11 @@ class _Loop:
             self.course.seconds,
         )
 
+    def _check_metric(self, scores: dict[str, float]) -> None:
+        if self.job.metric not in scores:
+            hint = did_you_mean(self.job.metric, list(scores))
+            raise UsageError(f"no metric '{self.job.metric}' of these labels", where="train.metric", hint=hint)
+
     # checkpoints
 
     def checkpoint_is_due(self) -> bool:
@@ -318,7 +326,7 @@ class _Loop:
     def save(self) -> None:
         """Write a checkpoint of everything that the next step depends on; weights that are not finite are none."""
         if not all(bool(weight.isfinite().all()) for weight in self._weights().values()):
-            return self._roll_back("weights were not finite")
+            return self._roll_back(f"weights were not finite after step {self.course.step}")
         random = processes.of_all(self.accelerator, state.random_state())
         if self.accelerator.is_main_process:
             value = {
@@ -350,7 +358,7 @@ class _Loop:
         if before.rollbacks == _MOST_ROLLBACKS or not found:
             hint = "lower train.learning_rate, set train.precision fp32, or look at the rows of that step"
             often = f", after {before.rollbacks} returns to an earlier step" if before.rollbacks else ""
-            raise TrainingError(f"{why} in step {before.step + 1}{often}", hint=hint)
+            raise TrainingError(f"{why}{often}", hint=hint)
         self._load(found[-1])
         self.course = replace(
             self.course,
@@ -361,9 +369,7 @@ class _Loop:
             scores=before.scores,
         )
         self.job.journal.forget_after(self.course.step)
-        self.job.journal.note(
-            f"{why} in step {before.step + 1}: back to step {self.course.step} with half the learning rate"
-        )
+        self.job.journal.note(f"{why}: back to step {self.course.step} with half the learning rate")
         self.save()
 
     def _save_best(self) -> None:

@@ -34,14 +34,15 @@ class _Mixout(nn.Module):
 
 def mixout(module: nn.Module, chance: float) -> list[nn.Module]:
     """Put mixout on every trainable linear layer of a module; returns the layers, for ``remove_mixout``."""
-    layers = (
-        [part for part in module.modules() if isinstance(part, nn.Linear) and part.weight.requires_grad]
-        if chance
-        else []
-    )
+    layers = [part for part in module.modules() if _is_linear(part) and part.weight.requires_grad] if chance else []
     for layer in layers:
-        parametrize.register_parametrization(layer, "weight", _Mixout(layer.weight, chance))
+        parametrize.register_parametrization(layer, "weight", _Mixout(layer.get_parameter("weight"), chance))
     return list(layers)
+
+
+def _is_linear(part: nn.Module) -> bool:
+    """Whether a layer multiplies by a matrix: GPT-2 and its kin have a class of their own for that, ``Conv1D``."""
+    return isinstance(part, nn.Linear) or type(part).__name__ == "Conv1D"
 
 
 def remove_mixout(layers: list[nn.Module]) -> None:

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from tunesmith.errors import TrainingError
 
 _KEPT = 2
 
@@ -26,14 +29,18 @@ def save(value: Any, folder: Path, step: int) -> Path:
 
 def replace(target: Path, value: Any) -> None:
     """Write a value to a folder, which appears, or changes, all at once."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     unfinished, old = target.with_name(f".new-{target.name}"), target.with_name(f".old-{target.name}")
-    for leftover in (unfinished, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    write(value, unfinished)
-    if target.exists():
-        target.rename(old)
-    unfinished.rename(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in (unfinished, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        write(value, unfinished)
+        if target.exists():
+            target.rename(old)
+        unfinished.rename(target)
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise TrainingError(f"cannot be written: {why}", where=str(target), hint="the run can be resumed") from None
     shutil.rmtree(old, ignore_errors=True)
 
 
