@@ -14,20 +14,25 @@ from tunesmith.errors import TunesmithError
 T = TypeVar("T")
 
 
+def here() -> PartialState:
+    """This process among those of the run, which talk to one another from now on; without a GPU they do on the CPU."""
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
 def largest(accelerator: Accelerator, value: float) -> float:
     """The largest of all processes' values; a truth value that holds in one of them comes out as 1.0."""
     if accelerator.num_processes == 1:
         return float(value)
-    here = torch.tensor([float(value)], dtype=torch.float64, device=accelerator.device)
-    return float(accelerator.gather(here).max())
+    own = torch.tensor([float(value)], dtype=torch.float64, device=accelerator.device)
+    return float(accelerator.gather(own).max())
 
 
 def total(accelerator: Accelerator, value: float) -> float:
     """The sum of all processes' values."""
     if accelerator.num_processes == 1:
         return value
-    here = torch.tensor([value], dtype=torch.float64, device=accelerator.device)
-    return float(accelerator.gather(here).sum())
+    own = torch.tensor([value], dtype=torch.float64, device=accelerator.device)
+    return float(accelerator.gather(own).sum())
 
 
 def of_all(accelerator: Accelerator, value: T) -> list[T]:
@@ -41,7 +46,7 @@ def by_main(action: Callable[[], T]) -> T:
     Raises:
         TunesmithError: as the action did.
     """
-    state = PartialState()
+    state = here()
     told: list[Any] = [None]
     if state.is_main_process:
         try:

@@ -80,7 +80,8 @@ def divergence(kind: str, first: Tensor, second: Tensor) -> Tensor:
     if kind == "regression":
         return (first - second).square().sum(1)
     if kind == "multi-label":
-        first, second = torch.stack([first, -first], -1), torch.stack([second, -second], -1)
+        none = torch.zeros_like(first)  # log-softmax over an output and 0 is the log of its yes and of its no
+        first, second = torch.stack([first, none], -1), torch.stack([second, none], -1)
     p, q = first.log_softmax(-1), second.log_softmax(-1)
     both = F.kl_div(p, q, log_target=True, reduction="none") + F.kl_div(q, p, log_target=True, reduction="none")
     return both.flatten(1).sum(1) / 2

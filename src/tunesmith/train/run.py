@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 
 from tunesmith import bundle, plugins, predict, report
 from tunesmith import config as configs
@@ -46,7 +46,7 @@ class Run:
 
     def show(self, *, as_json: bool = False) -> None:
         """Print the report, once if several processes made it."""
-        if not PartialState().is_main_process:
+        if not processes.here().is_main_process:
             return
         if as_json:
             print(json.dumps(report.to_json(self.report), ensure_ascii=False))

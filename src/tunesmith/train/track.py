@@ -22,9 +22,10 @@ def start(config: Config, folder: Path) -> Accelerator:
     _check(config.track.to)
     # Its state is global: a second run in one process, in another number format, needs a fresh one.
     AcceleratorState._reset_state(reset_partial_state=False)
-    precision = machine.prepare(config.train.precision, config.train.threads).precision
+    runs_on = machine.prepare(config.train.precision, config.train.threads)
     accelerator = Accelerator(
-        mixed_precision="bf16" if precision == "bf16" else "no",
+        cpu=runs_on.device == "cpu",
+        mixed_precision="bf16" if runs_on.precision == "bf16" else "no",
         log_with=list(config.track.to) or None,
         project_dir=str(folder),
         step_scheduler_with_optimizer=False,
