@@ -42,6 +42,7 @@ TEXTS = [" ".join([*FILLERS, *(word for words in (MOODS | TOPICS).values() for w
 Row = dict[str, str]
 QUICK: dict[str, Any] = {
     "train.threads": 1,
+    "train.precision": "fp32",
     "train.epochs": 3,
     "train.batch_size": 16,
     "train.learning_rate": 3e-3,

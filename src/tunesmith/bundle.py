@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from tunesmith import config as configs
 from tunesmith import plugins, quiet, sources
 from tunesmith.config import Config
-from tunesmith.errors import BundleError, TrainingError
+from tunesmith.errors import BundleError, TrainingError, UsageError
 from tunesmith.tasks.base import Target, Task
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _HASHED = (".safetensors", ".json", ".txt", ".model")
+_READABLE = 0o644  # safetensors writes files that only their owner may read, and another user may serve them
 _RESUMABLE = "the run can be resumed when there is room"
 _LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "accelerate")
 
@@ -67,10 +68,10 @@ class Bundle:
 
         from tunesmith.network import Network
 
-        adapter = self._adapter()
-        network = Network(self._backbone(adapter), new_head(self))
-        network.head.load_state_dict(load_file(self.folder / "head" / "model.safetensors"))
-        return network.eval()
+        backbone = self._backbone(self._adapter())
+        head = self.task.head(backbone.width, self.target, pooling=self.config.model.pooling, dropout=0.0)
+        head.load_state_dict(load_file(self.folder / "head" / "model.safetensors"))
+        return Network(backbone, head).eval()
 
     def tokenizer(self) -> Any:
         """The tokenizer."""
@@ -101,14 +102,6 @@ class Bundle:
         return backbone
 
 
-def new_head(bundle: Bundle, width: int | None = None) -> Any:
-    """A head of the bundle's form, with fresh weights."""
-    described = json.loads((bundle.folder / "head" / "config.json").read_text(encoding="utf-8"))
-    return bundle.task.head(
-        width or described["width"], bundle.target, pooling=bundle.config.model.pooling, dropout=0.0
-    )
-
-
 def open_bundle(folder: str | Path) -> Bundle:
     """Open a saved model and check that it is whole.
 
@@ -125,7 +118,11 @@ def open_bundle(folder: str | Path) -> Bundle:
         raise BundleError(
             f"damaged: {', '.join(damaged)} changed or missing since the bundle was made", where=str(folder)
         )
-    config = configs.resolve(folder / "config.yaml", environment={})
+    try:
+        config = configs.resolve(folder / "config.yaml", environment={})
+    except UsageError as error:
+        problems = error.problems or (error.headline,)
+        raise BundleError("damaged: its config cannot be read", where=str(folder), problems=problems) from None
     return Bundle(folder, config, Target.from_json(described["target"]), described["base_fingerprint"])
 
 
@@ -162,6 +159,8 @@ def _description(folder: Path, config: Config, target: Target, fingerprint: str 
     """What ``bundle.json`` says; it covers by their hashes all files that answers depend on, but ``config.yaml``."""
     needed = (path for place in (".", "head", "1_Pooling") for path in sorted((folder / place).glob("*")))
     hashed = [path for path in needed if path.suffix in _HASHED and path.name not in ("bundle.json", "report.json")]
+    for path in hashed:
+        path.chmod(_READABLE)
     return {
         "format": FORMAT,
         "task": config.task_name,
@@ -192,11 +191,13 @@ def _write_head(folder: Path, network: Network) -> None:
     save_file(
         {name: weight.contiguous() for name, weight in head.state_dict().items()}, folder / "head" / "model.safetensors"
     )
-    dense = {"in_features": head.linear.in_features, "out_features": head.linear.out_features, "bias": True}
-    write_text(
-        folder / "head" / "config.json",
-        json.dumps({**dense, "activation_function": "torch.nn.modules.linear.Identity", "width": width}),
-    )
+    dense = {
+        "in_features": head.linear.in_features,
+        "out_features": head.linear.out_features,
+        "bias": True,
+        "activation_function": "torch.nn.modules.linear.Identity",
+    }
+    write_text(folder / "head" / "config.json", json.dumps(dense))
     modes = {"cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens", "last": "lasttoken"}
     if head.pair or head.pooling.mode not in modes:
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import resource
@@ -11,10 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-
-_M_MMAP_THRESHOLD = -3
-_M_TRIM_THRESHOLD = -1
-_LARGEST_INT = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -32,9 +27,8 @@ class Machine:
 
 
 def prepare(precision: str = "auto", threads: int | None = None) -> Machine:
-    """Choose the device and the number format, and set up threads and the allocator."""
+    """Choose the device and the number format, and set up threads."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    keep_memory()
     chosen = threads or cores()
     if torch.get_num_threads() != chosen:
         torch.set_num_threads(chosen)
@@ -55,17 +49,6 @@ def native_precision(device: str) -> str:
     except OSError:
         return "fp32"
     return "bf16" if "avx512_bf16" in flags or "amx_bf16" in flags else "fp32"
-
-
-def keep_memory() -> None:
-    """Have the C library keep freed memory instead of giving it back after every batch.
-
-    Batches of changing length otherwise cost a page fault per page in every step. Only glibc understands the call.
-    """
-    if platform.libc_ver()[0] == "glibc" and "MALLOC_ARENA_MAX" not in os.environ:
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-        libc.mallopt(_M_TRIM_THRESHOLD, _LARGEST_INT)
 
 
 def peak_memory_bytes() -> int:

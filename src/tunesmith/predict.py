@@ -102,19 +102,28 @@ class Model:
         """Largest difference between the golden answers and what this model gives now.
 
         Raises:
-            BundleError: they differ by more than 0.02 (of a probability, or of a regression's standard deviation).
+            BundleError: they differ by more than 0.02 (of a probability, or of a regression's standard deviation),
+                or the golden answers are missing.
         """
-        golden = [
-            json.loads(line) for line in (self.bundle.folder / "golden.jsonl").read_text(encoding="utf-8").splitlines()
-        ]
-        now = self.scores(self._table([row["input"] for row in golden]))
-        difference = float(np.abs(now - np.array([row["scores"] for row in golden])).max()) / self.target.scale[1]
+        inputs, then = self._golden()
+        difference = float(np.abs(self.scores(self._table(inputs)) - then).max()) / self.target.scale[1]
         if difference > _GOLDEN_TOLERANCE:
             hint = "the weights, a library or the number format changed; retrain, or use the versions in bundle.json"
             raise BundleError(
                 f"answers drifted by {difference:.3f} from those at training", where=str(self.bundle.folder), hint=hint
             )
         return difference
+
+    def _golden(self) -> tuple[list[Input], np.ndarray]:
+        """The golden inputs and their scores at training."""
+        file = self.bundle.folder / "golden.jsonl"
+        try:
+            golden = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+            return [row["input"] for row in golden], np.array([row["scores"] for row in golden])
+        except OSError as error:
+            raise BundleError(f"the golden answers cannot be read: {error.strerror}", where=str(file)) from None
+        except (ValueError, KeyError, TypeError):
+            raise BundleError("the golden answers are damaged", where=str(file)) from None
 
     def _row(self, given: dict[str, Any]) -> dict[str, Any]:
         """A canonical row; a model of pairs takes pairs, one of single texts takes single texts."""

@@ -37,7 +37,7 @@ class Budget:
     def share_used(self) -> float:
         """Share of the training time that is over, 0 to 1; 0 without a limit."""
         span = self._deadline - self._started
-        return 0.0 if math.isinf(span) else min(1.0, (time.monotonic() - self._started) / max(span, 1e-9))
+        return min(1.0, (time.monotonic() - self._started) / span) if span > 0 else 1.0
 
     @property
     def _deadline(self) -> float:

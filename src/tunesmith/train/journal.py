@@ -96,7 +96,10 @@ class Journal:
 
     @contextmanager
     def until_interrupted(self) -> Iterator[Callable[[], bool]]:
-        """Inside, the first Ctrl-C only makes the yielded function say so; a second one stops at once."""
+        """Inside, the first Ctrl-C only makes the yielded function say so; a second one stops at once.
+
+        Where Ctrl-C is ignored, as in a job that a script runs in the background, it stays so.
+        """
         asked = threading.Event()
 
         def remember(number: int, frame: Any) -> None:
@@ -105,7 +108,7 @@ class Journal:
             self._say("stopping after this step; Ctrl-C again to stop at once")
 
         before = signal.getsignal(signal.SIGINT)
-        listening = threading.current_thread() is threading.main_thread()
+        listening = threading.current_thread() is threading.main_thread() and before is not signal.SIG_IGN
         if listening:
             signal.signal(signal.SIGINT, remember)
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 
 import pytest
@@ -20,7 +19,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_without_a_limit_it_never_ends(clock: list[float]) -> None:
     found = Budget(None, 0.0, 1.0)
-    clock[0] = math.inf
+    clock[0] = 1e12
     assert not found.is_over
     assert found.share_used == 0.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ def test_everything_is_written_as_json_lines(file: Path) -> None:
     assert [entry["event"] for entry in entries] == ["note", "step", "step", "step", "evaluation"]
     assert entries[0]["message"] == "größe [bold]"
     assert entries[2] == {
-        **{"event": "step", "step": 2, "epoch": 0.6667, "loss": 0.5, "learning_rate": 1e-3},
-        **{"tokens": 200, "seconds": 1.0},
+        "event": "step", "step": 2, "epoch": 0.6667, "loss": 0.5, "learning_rate": 1e-3,
+        "tokens": 200, "seconds": 1.0,
     }
     assert entries[4]["scores"] == {"f1": 0.5}
     assert entries[4]["best"] is True
@@ -92,15 +93,31 @@ def test_time_left(seconds: float, shown: str) -> None:
     assert journal._clock(seconds) == shown
 
 
+@pytest.fixture
+def handler() -> Iterator[None]:
+    """Ctrl-C as in a terminal; tests may run where it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("handler")
 def test_the_first_ctrl_c_is_remembered_and_the_second_stops(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), Journal(file).until_interrupted() as stopped:
         assert not stopped()
         os.kill(os.getpid(), signal.SIGINT)
         assert stopped()
         os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert "Ctrl-C again" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("handler")
+def test_ctrl_c_that_is_ignored_stays_so(file: Path) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Journal(file, quiet=True).until_interrupted() as stopped:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert not stopped()
 
 
 def test_in_another_thread_signals_are_left_alone(file: Path) -> None:
