@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tunesmith.train.run import Run
 
 os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models gain nothing from threads, and tests run side by side
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,10 @@ def prepare(precision: str = "auto", threads: int | None = None) -> Machine:
 
 
 def cores() -> int:
-    """CPU cores that this process may use."""
+    """CPU cores that this process may use: as ``OMP_NUM_THREADS`` says, where it is set, or as many as there are."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked):
+        return int(asked)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

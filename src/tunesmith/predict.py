@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ Input = str | tuple[str, ...] | list[str] | Mapping[str, Any]
 """A text, a pair of texts, or a mapping with the task's canonical columns."""
 
 _GOLDEN_TOLERANCE = 0.02
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def load(folder: str | Path, engine: str = "pytorch") -> Model:
@@ -128,6 +130,9 @@ class Model:
     def _row(self, given: dict[str, Any]) -> dict[str, Any]:
         """A canonical row; a model of pairs takes pairs, one of single texts takes single texts."""
         row = self.task.read_input(given)
+        for name, value in row.items():
+            if isinstance(value, str) and not value.isascii() and _LONE_SURROGATE.search(value):
+                raise RowError(name, "holds half of a character (a lone surrogate)")
         paired = dict(self.bundle.config.columns).get("text_pair") is not None
         if paired != (row["text_pair"] is not None):
             raise RowError(
@@ -224,4 +229,6 @@ def _columns(given: Input) -> dict[str, Any]:
         return {"text": given}
     if isinstance(given, Mapping):
         return dict(given)
-    return dict(zip(("text", "text_pair"), given, strict=True))
+    if isinstance(given, (tuple, list)) and 1 <= len(given) <= 2:
+        return dict(zip(("text", "text_pair"), given, strict=False))
+    raise RowError("input", "is no text, no pair of texts and no mapping with columns")
