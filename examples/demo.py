@@ -27,7 +27,7 @@ CLEAR = 0.5
 
 SENTENCES = (
     "A film of rare warmth.",
-    "Two hours that I will never get back.",
+    "A dull and lifeless two hours.",
     "The plot limps, yet the cast is a joy to watch.",
 )
 
