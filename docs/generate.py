@@ -241,7 +241,9 @@ def figures() -> str:
     head = ("data", "base model", "training rows", "test rows", "score [95% interval]", "whole run", "peak memory")
     text = "`benchmarks/accuracy.py`, defaults, on 2 CPU cores:\n\n" + _table(head, map(_accuracy, accuracy.values()))
     if race:
-        text += "\n`benchmarks/train.py`, same model, data and machine, one after the other:\n\n" + _race(race)
+        limits = " or ".join(sorted({f"{entry['limit_s']:g} s" for entry in race.values()}))
+        how = f"same model, data and machine, one after the other, each stopped after {limits} of training"
+        text += f"\n`benchmarks/train.py`, {how}:\n\n" + _race(race)
     return text
 
 
