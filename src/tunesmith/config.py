@@ -159,7 +159,9 @@ class Train(Params):
         None, "Stop after this many evaluations without a better score; none: train to the end.", ge=1
     )
     early_stopping_delta: float = param(0.0, "How much better a score must be to count.", ge=0)
-    checkpoint_every: Seconds = param(120, "Time between checkpoints; the last two are kept, and a run goes on from the last.")
+    checkpoint_every: Seconds = param(
+        120, "Time between checkpoints; the last two are kept, and a run goes on from the last."
+    )
     precision: Literal["auto", "fp32", "bf16"] = param(
         "auto", "Number format of the forward pass; auto: bf16 where the machine computes it natively."
     )
