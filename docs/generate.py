@@ -239,7 +239,10 @@ def figures() -> str:
     accuracy = {entry["data"]: entry for entry in entries if entry["benchmark"] == "accuracy"}
     race = {(entry["race"], entry["seed"], entry["side"]): entry for entry in entries if entry["benchmark"] == "train"}
     head = ("data", "base model", "training rows", "test rows", "score [95% interval]", "whole run", "peak memory")
-    text = "`benchmarks/accuracy.py`, defaults, on 2 CPU cores:\n\n" + _table(head, map(_accuracy, accuracy.values()))
+    text = (
+        "The runs of `benchmarks/accuracy.py` on 2 CPU cores that other work shared (IMDB: 8,000 rows asked for):\n\n"
+        + _table(head, map(_accuracy, accuracy.values()))
+    )
     if race:
         limits = " or ".join(sorted({f"{entry['limit_s']:g} s" for entry in race.values()}))
         how = f"same model, data and machine, one after the other, each stopped after {limits} of training"
