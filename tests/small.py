@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import random
+import resource
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +147,17 @@ def weights_of(folder: Path) -> dict[str, bytes]:
     """Contents of all weight files of a bundle."""
     files = sorted(file for file in folder.rglob("*.safetensors") if ".work" not in file.parts)
     return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+@contextmanager
+def small_disk(most_bytes: int) -> Iterator[None]:
+    """Inside, the system refuses to write any file beyond a size, as it does when the disk is full.
+
+    The limit holds for the whole process, what pytest prints into a file too: it must end before the test does.
+    """
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

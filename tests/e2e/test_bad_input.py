@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -151,17 +149,6 @@ def test_a_run_folder_that_is_taken(call: Callable[..., tuple[int, str, str]], t
     assert [file.name for file in taken.iterdir()] == ["thesis.txt"]
 
 
-@contextmanager
-def small_disk(most_bytes: int) -> Iterator[None]:
-    """Inside, the system refuses to write any file beyond a size, as it does when the disk is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize("writer", [(state, "save"), (bundle, "write"), (report, "write")], ids=str)
 def test_a_full_disk_leaves_a_run_that_can_go_on(
     writer: tuple[Any, str],
@@ -178,7 +165,7 @@ def test_a_full_disk_leaves_a_run_that_can_go_on(
         seen.append(name)
         if name == "save" and len(seen) == 1:
             return write(*args)
-        with small_disk(1000):
+        with small.small_disk(1000):
             return write(*args)
 
     with monkeypatch.context() as patch:
@@ -201,7 +188,7 @@ def test_a_full_disk_before_anything_was_trained_leaves_nothing(
     prepare = run.prepare
 
     def on_a_full_disk(*args: Any) -> Any:
-        with small_disk(1000):
+        with small.small_disk(1000):
             return prepare(*args)
 
     monkeypatch.setattr(run, "prepare", on_a_full_disk)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+import small
 from tunesmith.errors import TrainingError
 from tunesmith.train import state
 
@@ -102,18 +102,8 @@ def test_random_numbers_go_on_where_they_were() -> None:
     assert torch.equal(torch.rand(5), drawn)
 
 
-@pytest.fixture
-def small_disk() -> Any:
-    """Files may not grow beyond 10 kB, so that writing fails as on a full disk."""
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limit[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-
-
-@pytest.mark.usefixtures("small_disk")
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="cannot be written") as error:
+    with small.small_disk(10_000), pytest.raises(TrainingError, match="cannot be written") as error:
         state.save({"weights": torch.zeros(100_000)}, tmp_path, 0)
     assert str(tmp_path) in str(error.value)
     assert not state.steps(tmp_path)
