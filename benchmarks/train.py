@@ -291,7 +291,7 @@ def tunesmith(race: Race, rows: Rows, result: Result, options: argparse.Namespac
     """Tunesmith with its defaults: what it does by itself, validation and warm start included, is on its clock."""
     import csv
 
-    from tunesmith import config, predict
+    from tunesmith import config, plugins
     from tunesmith.train import learner, loop, run
 
     with tempfile.TemporaryDirectory() as name:
@@ -304,14 +304,16 @@ def tunesmith(race: Race, rows: Rows, result: Result, options: argparse.Namespac
                 ]
             )
         clock = Clock()
+        request = plugins.module("tasks", "text-classification").Request()
 
         def scored(learned: learner.Learner) -> float:
             import pyarrow as pa
 
             table = pa.table({"text": rows.test_texts, "text_pair": pa.nulls(len(rows.test_texts), pa.string())})
             with tempfile.TemporaryDirectory() as scratch:
-                examples = predict.encode_rows(table, learned.tokenizer, learned.config, Path(scratch))
-                scores = predict.row_scores(learned.engine, examples, learned.task, learned.target)
+                examples = learned.task.encode(table, learned.tokenizer, learned.config.model, Path(scratch))
+                outputs = learned.engine.sequences(examples)
+                scores = np.asarray(learned.task.scores(outputs, examples, learned.target, request))
             order = [learned.target.labels.index(label) for label in rows.names]
             return rows.f1(scores[:, order].argmax(1), race.average)
 

@@ -36,11 +36,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Family], Path]:
 
 @pytest.fixture(scope="session")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Gives a CSV file of a kind of rows (see ``small.rows``)."""
+    """Gives a file of a kind of rows (see ``small.rows``)."""
     root = tmp_path_factory.mktemp("tables")
 
     def of(kind: str = "binary", count: int = 160, seed: int = 0) -> Path:
-        file = root / f"{kind}-{count}-{seed}.csv"
+        file = root / f"{kind}-{count}-{seed}.{small.suffix(kind)}"
         return file if file.exists() else small.write(file, kind, count, seed)
 
     return of

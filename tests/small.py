@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import random
 import resource
 from collections.abc import Callable, Iterator
@@ -41,7 +42,7 @@ TOPICS = {
 TEXTS = [" ".join([*FILLERS, *(word for words in (MOODS | TOPICS).values() for word in words)]), "not"]
 """Every word that occurs, for the tokenizers of tiny models."""
 
-Row = dict[str, str]
+Row = dict[str, Any]
 QUICK: dict[str, Any] = {
     "train.threads": 1,
     "train.precision": "fp32",
@@ -56,14 +57,17 @@ QUICK: dict[str, Any] = {
 
 
 def rows(kind: str, count: int, seed: int = 0) -> list[Row]:
-    """Rows of a kind: ``binary``, ``multi-class``, ``multi-label``, ``regression``, ``pairs``, ``similarity``."""
+    """Rows of a kind, one of those in ``TASKS``."""
     maker, chance = _MAKERS[kind], random.Random(seed)
     return [maker(chance) for _ in range(count)]
 
 
 def write(file: Path, kind: str, count: int = 160, seed: int = 0) -> Path:
-    """Write such rows as a CSV file."""
+    """Write such rows as a CSV or JSONL file, as its name says."""
     found = rows(kind, count, seed)
+    if file.suffix == ".jsonl":
+        file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found), encoding="utf-8")
+        return file
     with file.open("w", newline="", encoding="utf-8") as out:
         writer = csv.DictWriter(out, fieldnames=list(found[0]))
         writer.writeheader()
@@ -73,12 +77,21 @@ def write(file: Path, kind: str, count: int = 160, seed: int = 0) -> Path:
 
 def options(kind: str) -> dict[str, Any]:
     """What the config must say beside the file for a kind of rows."""
-    return {
-        "multi-label": {"data.label_separator": ";"},
-        "regression": {"task.kind": "regression"},
-        "pairs": {"columns.text_pair": "text_pair"},
-        "similarity": {"task.kind": "regression", "task.pairs": "separate", "columns.text_pair": "text_pair"},
-    }.get(kind, {})
+    task = next(name for name, kinds in TASKS.items() if kind in kinds)
+    return {"task": task, **_OPTIONS.get(kind, {})}
+
+
+def suffix(kind: str) -> str:
+    """How a file of these rows ends: nested values want JSONL."""
+    return "csv" if all(isinstance(value, str) for value in rows(kind, 1)[0].values()) else "jsonl"
+
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "multi-label": {"data.label_separator": ";"},
+    "regression": {"task.kind": "regression"},
+    "pairs": {"columns.text_pair": "text_pair"},
+    "similarity": {"task.kind": "regression", "task.pairs": "separate", "columns.text_pair": "text_pair"},
+}
 
 
 def _sentence(chance: random.Random, *words: str) -> str:
@@ -131,7 +144,12 @@ _MAKERS: dict[str, Callable[[random.Random], Row]] = {
     "pairs": _pairs,
     "similarity": _similarity,
 }
-KINDS = tuple(_MAKERS)
+TASKS: dict[str, tuple[str, ...]] = {
+    "text-classification": ("binary", "multi-class", "multi-label", "regression", "pairs", "similarity"),
+}
+"""The kinds of rows that each task is tried on."""
+
+KINDS = TASKS["text-classification"]
 
 
 def log_of(folder: Path, event: str | None = None) -> Iterator[dict[str, Any]]:

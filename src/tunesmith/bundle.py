@@ -3,7 +3,8 @@
 config.yaml            the run's config, completely filled
 bundle.json            what was learned beside weights: labels, thresholds, precision, hashes, versions
 config.json, *.safetensors, tokenizer...   the base model as transformers saves it, or the adapter as PEFT does
-head/, 1_Pooling/, modules.json            the head, in sentence-transformers' layout where that can express it
+head/                                      the head
+modules.json, 1_Pooling/, 2_Dense/ ...     the same in sentence-transformers' layout, where that can express it
 golden.jsonl           a few inputs with their outputs, replayed wherever the bundle is loaded anew
 report.json, report.html, README.md, predictions.jsonl   how good it is
 """
@@ -25,6 +26,10 @@ from tunesmith.errors import BundleError, TrainingError, UsageError
 from tunesmith.tasks.base import Target, Task
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
     from tunesmith.adapters.base import Adapter
     from tunesmith.network import Network
 
@@ -157,7 +162,8 @@ def write(folder: Path, network: Network, tokenizer: Any, config: Config, target
 
 def _description(folder: Path, config: Config, target: Target, fingerprint: str | None) -> dict[str, Any]:
     """What ``bundle.json`` says; it covers by their hashes all files that answers depend on, but ``config.yaml``."""
-    needed = (path for place in (".", "head", "1_Pooling") for path in sorted((folder / place).glob("*")))
+    places = (folder, folder / "head", *sorted(folder.glob("[1-9]_*")))
+    needed = (path for place in places for path in sorted(place.glob("*")))
     hashed = [path for path in needed if path.suffix in _HASHED and path.name not in ("bundle.json", "report.json")]
     for path in hashed:
         path.chmod(_READABLE)
@@ -183,33 +189,31 @@ def write_text(file: Path, text: str) -> None:
 
 
 def _write_head(folder: Path, network: Network) -> None:
-    """The head's weights; where it is plain pooling and a linear layer, sentence-transformers can load the whole."""
+    """The head's weights; and, where that has modules for them, once more as sentence-transformers reads them."""
     from safetensors.torch import save_file
 
-    head, width = network.head, network.backbone.width
     (folder / "head").mkdir(exist_ok=True)
-    save_file(
-        {name: weight.contiguous() for name, weight in head.state_dict().items()}, folder / "head" / "model.safetensors"
-    )
-    dense = {
-        "in_features": head.linear.in_features,
-        "out_features": head.linear.out_features,
-        "bias": True,
-        "activation_function": "torch.nn.modules.linear.Identity",
-    }
-    write_text(folder / "head" / "config.json", json.dumps(dense))
-    modes = {"cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens", "last": "lasttoken"}
-    if head.pair or head.pooling.mode not in modes:
-        return
-    (folder / "1_Pooling").mkdir(exist_ok=True)
-    pooling = {f"pooling_mode_{name}": mode == head.pooling.mode for mode, name in modes.items()}
-    write_text(folder / "1_Pooling" / "config.json", json.dumps({"word_embedding_dimension": width, **pooling}))
-    parts = [("", "Transformer"), ("1_Pooling", "Pooling"), ("head", "Dense")]
-    modules = [
-        {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{name}"}
-        for number, (path, name) in enumerate(parts)
-    ]
-    write_text(folder / "modules.json", json.dumps(modules, indent=1))
+    save_file(_plain(network.head.state_dict()), folder / "head" / "model.safetensors")
+    modules = [("", "Transformer")]
+    for number, layer in enumerate(network.head.layout(), 1):
+        place = folder / f"{number}_{layer.kind}"
+        place.mkdir(exist_ok=True)
+        if layer.settings:
+            write_text(place / "config.json", json.dumps(layer.settings))
+        if layer.weights:
+            save_file(_plain(layer.weights), place / "model.safetensors")
+        modules.append((place.name, layer.kind))
+    if len(modules) > 1:
+        rows = [
+            {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"}
+            for number, (path, kind) in enumerate(modules)
+        ]
+        write_text(folder / "modules.json", json.dumps(rows, indent=1))
+
+
+def _plain(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as safetensors takes them."""
+    return {name: weight.contiguous() for name, weight in weights.items()}
 
 
 def _describe(folder: Path) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 Shapes: B rows, T tokens, W width of the base model, O outputs. Losses return one number a row, so that a step's
 loss is the same however it is cut into micro-batches.
+
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +19,53 @@ from torch.nn import functional as F
 _LEAST_DOUBT = 1e-12
 
 RowLoss = Callable[[Tensor, Tensor], Tensor]
-"""(outputs (B, O), targets (B,) or (B, O)) -> losses (B,)"""
+"""(outputs (B, O), targets (B,) or (B, O)) -> losses (B,); of tokens (B, T, O) and (B, T)."""
+
+IGNORED = -100
+"""Target of what carries no loss, such as special tokens and padding."""
+
+
+class StepLoss:
+    """A loss that compares the rows of a step with each other, so that it must see them all at once.
+
+    A step that is too large for one forward pass is learned from in two (see ``train.whole_step``).
+    """
+
+    def __init__(self, losses: RowLoss) -> None:
+        self._losses = losses
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Losses (B,), whose mean is the loss of the step."""
+        return self._losses(outputs, targets)
+
+
+_SENTENCE_POOLINGS = {"cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens", "last": "lasttoken"}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A module of sentence-transformers that does what some part of a head does.
+
+    Args:
+        kind: name of its class.
+        settings: its ``config.json``; empty: it has none.
+        weights: by the names that it gives them.
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def dense(cls, linear: nn.Linear) -> Layer:
+        """A linear layer."""
+        settings = {
+            "in_features": linear.in_features,
+            "out_features": linear.out_features,
+            "bias": linear.bias is not None,
+            "activation_function": "torch.nn.modules.linear.Identity",
+        }
+        return cls("Dense", settings, {f"linear.{name}": weight for name, weight in linear.state_dict().items()})
 
 
 class Pooling(nn.Module):
@@ -25,6 +74,7 @@ class Pooling(nn.Module):
     def __init__(self, mode: str, width: int) -> None:
         super().__init__()
         self.mode = mode
+        self.width = width
         self.query = nn.Linear(width, 1) if mode == "attention" else None
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
@@ -45,19 +95,57 @@ class Pooling(nn.Module):
             weights = weights / weights.sum(1, keepdim=True)
         return torch.einsum("bt,btw->bw", weights, hidden)
 
+    def layout(self) -> list[Layer]:
+        """As sentence-transformers has it; empty where it has no such pooling."""
+        if self.mode not in _SENTENCE_POOLINGS:
+            return []
+        modes = {f"pooling_mode_{name}": mode == self.mode for mode, name in _SENTENCE_POOLINGS.items()}
+        return [Layer("Pooling", {"word_embedding_dimension": self.width, **modes})]
+
 
 class Head(nn.Module):
+    """What the network asks of any head.
+
+    Attributes:
+        linear: the last layer, which the warm start fits to the features of the frozen base model; None: it is not fitted.
+        pools: whether features are one vector a sequence that no weight of the head has touched, so that they may be kept.
+    """
+
+    linear: nn.Linear | None
+    pools: bool = False
+
+    def features(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Token vectors (B, T, W) and their mask (B, T) or None to what the last layer sees: (B, F) or (B, T, F)."""
+        raise NotImplementedError
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Features to outputs: (B, O), or (B, T, ...) of every token."""
+        raise NotImplementedError
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Token vectors to outputs."""
+        return self.classify(self.features(hidden, mask))
+
+    def layout(self) -> list[Layer]:
+        """The modules behind the base model with which sentence-transformers gives the same; empty: it cannot."""
+        return []
+
+
+class TextHead(Head):
     """Pooling, dropout and one linear layer; with ``pair`` it compares two texts that were read separately.
 
     A pair's features are ``[|u - v|, u * v, cos(u, v)]`` of the two text vectors, after Reimers and Gurevych 2019
     (Sentence-BERT) with the cosine added, since that is what a sentence encoder was trained on.
     """
 
+    linear: nn.Linear
+
     def __init__(self, width: int, outputs: int, *, pooling: str, dropout: float, pair: bool = False) -> None:
         super().__init__()
         self.pooling = Pooling(pooling, width)
         self.dropout = nn.Dropout(dropout)
         self.pair = pair
+        self.pools = self.pooling.query is None
         self.linear = nn.Linear(2 * width + 1 if pair else width, outputs)
 
     def features(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
@@ -70,14 +158,15 @@ class Head(nn.Module):
         first, second = F.normalize(first, dim=1), F.normalize(second, dim=1)
         return torch.cat([(first - second).abs(), first * second, cosine], dim=1)
 
-    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """Token vectors to outputs (B, O)."""
-        return self.classify(self.features(hidden, mask))
-
     def classify(self, features: Tensor) -> Tensor:
         """Features (B, F) to outputs (B, O)."""
         outputs: Tensor = self.linear(self.dropout(features))
         return outputs
+
+    def layout(self) -> list[Layer]:
+        """Pooling and the linear layer; there is none for pairs."""
+        pooling = [] if self.pair else self.pooling.layout()
+        return pooling and [*pooling, Layer.dense(self.linear)]
 
 
 def cross_entropy(weights: Tensor | None = None, *, label_smoothing: float = 0.0) -> RowLoss:
@@ -123,19 +212,20 @@ def squared() -> RowLoss:
 
 
 def fit_linear(
-    head: Head, features: Tensor, targets: Tensor, loss: RowLoss, *, l2: float = 1e-3, iterations: int = 200
+    linear: nn.Linear, features: Tensor, targets: Tensor, loss: RowLoss, *, l2: float = 1e-3, iterations: int = 200
 ) -> None:
-    """Fit the head's linear layer to frozen features (N, F) with L-BFGS on the task's own loss.
+    """Fit a head's linear layer to frozen features, (N, F) or (N, 1, F) of tokens, with L-BFGS on the task's own loss.
 
     Features are centred and scaled while fitting, so that one ``l2`` suits every base model, and that is folded back
     into the weights afterwards. One scale serves all features: a scale of each one's own would give a feature that
     hardly varies a huge weight, which the first change of the base model then multiplies. The start is zero: the
     result depends on nothing random.
     """
-    mean, deviation = features.mean(0), features.std(0, correction=0).mean().clamp_min(1e-6)
+    flat = features.flatten(0, -2)
+    mean, deviation = flat.mean(0), flat.std(0, correction=0).mean().clamp_min(1e-6)
     scaled = (features - mean) / deviation
-    weight = torch.zeros_like(head.linear.weight, requires_grad=True)
-    bias = torch.zeros_like(head.linear.bias, requires_grad=True)
+    weight = torch.zeros_like(linear.weight, requires_grad=True)
+    bias = torch.zeros_like(linear.bias, requires_grad=True)
     optimizer = torch.optim.LBFGS([weight, bias], max_iter=iterations, history_size=20, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
@@ -146,5 +236,5 @@ def fit_linear(
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     with torch.no_grad():
-        head.linear.weight.copy_(weight / deviation)
-        head.linear.bias.copy_(bias - (weight / deviation) @ mean)
+        linear.weight.copy_(weight / deviation)
+        linear.bias.copy_(bias - (weight / deviation) @ mean)

@@ -26,13 +26,14 @@ class Network(nn.Module):
         self.depth = depth
 
     def forward(self, inputs: Inputs) -> Tensor:
-        """Outputs (B, O) in float32."""
+        """Outputs in float32, as the head makes them."""
         features = inputs["features"] if "features" in inputs else self.features(inputs)
         with torch.autocast(features.device.type, enabled=False):
-            return self.head.classify(features.float())
+            outputs: Tensor = self.head.classify(features.float())
+            return outputs
 
     def features(self, inputs: Inputs) -> Tensor:
-        """What the head's last layer sees (B, F)."""
+        """What the head's last layer sees: (B, F), or (B, T, F) of every token."""
         mask = inputs.get("attention_mask")
         if "hidden" in inputs:
             hidden = self.backbone.upper(inputs["hidden"], mask, self.depth)

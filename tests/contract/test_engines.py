@@ -43,7 +43,8 @@ def inputs(bundle: Bundle, folder: Path, texts: list[tuple[str, str]] = TEXTS) -
     paired = dict(bundle.config.columns)["text_pair"] is not None
     table = model._table(texts if paired else [first for first, _ in texts])
     folder.mkdir()
-    return predict.encode_rows(table, bundle.tokenizer(), bundle.config, folder).collate(np.arange(len(texts)))
+    examples = bundle.task.encode(table, bundle.tokenizer(), bundle.config.model, folder)
+    return examples.collate(np.arange(len(texts)))
 
 
 def opened(name: str, bundle: Bundle) -> Engine:

@@ -1,11 +1,12 @@
-"""What every task keeps to: its parts fit together, from a user's row to what a caller sees."""
+"""What every task keeps to, on every kind of rows and family of base models: its parts fit together, from a user's row to
+what a caller sees."""
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -13,85 +14,97 @@ import pytest
 import torch
 
 import small
+import tiny
+from tunesmith import config as configs
 from tunesmith import metrics, params, plugins
-from tunesmith.config import Config
+from tunesmith.data.prepare import prepare
 from tunesmith.errors import UsageError
-from tunesmith.tasks.base import RowError, Target, Task
+from tunesmith.metrics import Predictions
+from tunesmith.tasks.base import RowError, Scored, Target
+from tunesmith.train import learner
+from tunesmith.train.journal import Journal
+from tunesmith.train.learner import Learner
 
-ROWS, WIDTH, TOKENS = 24, 8, 5
-CASES = {"text-classification": small.KINDS}
-"""Kinds of rows (see ``small``) that each task is tried on."""
+Make = Callable[..., Learner]
+TASKS = plugins.names("tasks")
+KINDS = [kind for kinds in small.TASKS.values() for kind in kinds]
+FAMILIES = get_args(tiny.Family)
 
-every_kind = pytest.mark.parametrize(
-    ("name", "kind"), [(name, kind) for name, kinds in CASES.items() for kind in kinds]
-)
-
-
-@dataclass(frozen=True)
-class Learned:
-    """A task that has seen the rows."""
-
-    task: Task
-    rows: pa.Table
-    target: Target
-    targets: np.ndarray
+every_kind = pytest.mark.parametrize("kind", KINDS)
+every_family = pytest.mark.parametrize("family", FAMILIES)
+every_task = pytest.mark.parametrize("name", TASKS)
 
 
-@pytest.fixture
-def learned(config: Callable[..., Config]) -> Callable[[str, str], Learned]:
-    def of(name: str, kind: str) -> Learned:
-        chosen = config(kind, task=name)
-        task: Task = plugins.load("tasks", name)(chosen.task)
-        separator = chosen.data.label_separator
-        rows = [task.read_row(row, label_separator=separator) for row in small.rows(kind, ROWS)]
-        table = pa.Table.from_pylist(rows, schema=task.schema())
-        target = task.learn(table)
-        return Learned(task, table, target, task.targets(table, target))
+@pytest.fixture(scope="module")
+def learned(parameters: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Gives a learner of a kind of rows, about to train."""
+
+    @functools.cache
+    def of(kind: str, family: tiny.Family = "bert", adapter: str = "full") -> Learner:
+        own = {"adapter": adapter, "train.warm_start": False, "model.dropout": 0.0, "model.hidden_dropout": 0.0}
+        chosen = configs.resolve(keywords=parameters(kind, family, 80, **own), environment={})
+        folder = tmp_path_factory.mktemp("task")
+        splits = prepare(chosen, plugins.load("tasks", chosen.task_name)(chosen.task), folder / "data")
+        splits.stop_on_errors()
+        return learner.build(chosen, splits, folder, Journal(folder / "log.jsonl", quiet=True))
 
     return of
 
 
-def test_every_task_has_a_case() -> None:
-    assert set(CASES) == set(plugins.names("tasks"))
+def read(made: Learner, rows: list[dict[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist([made.task.read_row(row) for row in rows], schema=made.task.schema())
+
+
+def request_of(made: Learner, **given: Any) -> Any:
+    return plugins.module("tasks", made.config.task_name).Request(**given)
+
+
+def predicted(made: Learner) -> Predictions:
+    return made.task.predictions(made.validate(), made.target)
+
+
+def test_every_task_has_rows() -> None:
+    assert set(small.TASKS) == set(TASKS)
 
 
 @every_kind
-def test_rows_become_targets(learned: Callable[..., Learned], name: str, kind: str) -> None:
-    made = learned(name, kind)
-    assert len(made.targets) == ROWS
-    assert np.isfinite(made.targets.astype(float)).all()
+def test_rows_become_examples(learned: Make, kind: str) -> None:
+    made = learned(kind)
+    rows = made.splits.tables["train"]
+    assert made.training.row_count == len(rows)
+    assert made.training.rows.tolist() == sorted(made.training.rows.tolist())
     assert Target.from_json(json.loads(json.dumps(made.target.to_json()))) == made.target
-    assert len(made.task.strata(made.rows)) == ROWS
-    assert sorted(made.task.resample(made.targets, made.target, seed=0)) == list(range(ROWS))
-    assert made.task.metric(made.target) in metrics.score(predicted(made))
-    assert not [finding for finding in made.task.findings(made.rows, made.target) if finding.severity == "error"]
+    assert len(made.task.strata(rows)) == len(rows)
+    assert sorted(made.task.resample(made.training, made.target, seed=0)) == list(range(len(rows)))
+    assert not [finding for finding in made.findings if finding.severity == "error"]
 
 
 @every_kind
-def test_inputs_are_rows_without_labels(learned: Callable[..., Learned], name: str, kind: str) -> None:
-    made = learned(name, kind)
-    given = {column: value for column, value in small.rows(kind, 1)[0].items() if column.startswith("text")}
+def test_inputs_are_rows_without_truth(learned: Make, kind: str) -> None:
+    made = learned(kind)
+    given = {name: value for name, value in small.rows(kind, 1)[0].items() if name in made.task.inputs}
+    assert given
     row = made.task.read_input(given)
-    table = pa.Table.from_pylist([row], schema=made.task.schema())
-    assert table.select(list(given)).to_pylist() == [given]
+    made.task.check_input(row, made.splits.columns)
+    assert pa.Table.from_pylist([row], schema=made.task.schema()).num_rows == 1
+    misspelt = next(iter(given))[::-1]
     with pytest.raises(RowError) as caught:
-        made.task.read_input({**given, "tetx": "a"})
-    assert caught.value.column == "tetx"
+        made.task.read_input({**given, misspelt: "a"})
+    assert caught.value.column == misspelt
 
 
+@every_family
 @every_kind
-def test_the_head_learns_by_the_loss(learned: Callable[..., Learned], name: str, kind: str) -> None:
-    made = learned(name, kind)
-    torch.manual_seed(0)
-    head = made.task.head(WIDTH, made.target, pooling="mean", dropout=0.0)
-    texts = ROWS * (2 if head.pair else 1)
-    hidden, mask = torch.randn(texts, TOKENS, WIDTH), torch.ones(texts, TOKENS, dtype=torch.long)
-    loss, targets = made.task.loss(made.target), torch.from_numpy(made.targets)
-    optimizer = torch.optim.Adam(head.parameters(), lr=0.1)
+def test_the_network_learns_by_the_loss(learned: Make, kind: str, family: tiny.Family) -> None:
+    made = learned(kind, family)
+    network, rows = made.network, np.arange(min(24, len(made.training)))
+    inputs, targets = made.training.collate(rows), made.training.targets_of(rows)
+    optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
+    network.eval()
     means = []
-    for _ in range(20):
-        losses = loss(head(hidden, mask), targets)
-        assert losses.shape == (ROWS,)
+    for _ in range(12):
+        losses = made.loss(network(inputs), targets)
+        assert losses.shape == (len(rows),)
         assert losses.isfinite().all()
         optimizer.zero_grad()
         losses.mean().backward()
@@ -99,54 +112,39 @@ def test_the_head_learns_by_the_loss(learned: Callable[..., Learned], name: str,
         means.append(float(losses.detach().mean()))
     assert means[-1] < means[0]
     with torch.no_grad():
-        whole = loss(head(hidden, mask), targets)
-        alone = loss(
-            head(hidden[[3, ROWS + 3] if head.pair else [3]], mask[[3, 4] if head.pair else [3]]), targets[[3]]
-        )
-    torch.testing.assert_close(alone[0], whole[3])
-
-
-def scores(made: Learned) -> np.ndarray:
-    outputs = np.random.default_rng(0).normal(size=(ROWS, len(made.target.labels))).astype(np.float32)
-    return made.task.scores(outputs, made.target)
-
-
-def predicted(made: Learned) -> metrics.Predictions:
-    texts, lengths = made.rows["text"].to_pylist(), np.full(ROWS, TOKENS)
-    return made.task.predictions(scores(made), made.targets, made.target, texts=texts, lengths=lengths)
+        whole = made.loss(network(inputs), targets)
+        some = rows[5:9]
+        alone = made.loss(network(made.training.collate(some)), made.training.targets_of(some))
+    torch.testing.assert_close(alone, whole[5:9], atol=1e-4, rtol=1e-4)
 
 
 @every_kind
-def test_scores_become_predictions(learned: Callable[..., Learned], name: str, kind: str) -> None:
-    made = learned(name, kind)
-    found = scores(made)
-    assert len(found) == ROWS
-    if made.target.kind != "regression":
-        assert found.shape == (ROWS, len(made.target.labels))
-        assert ((found >= 0) & (found <= 1)).all()
-    if made.target.kind == "multi-class":
-        assert found.sum(1) == pytest.approx(np.ones(ROWS))
-    predictions = predicted(made)
+def test_scores_become_predictions(learned: Make, kind: str) -> None:
+    made = learned(kind)
+    scored = made.validate()
+    assert isinstance(scored, Scored)
+    assert len(scored.scores) == len(scored.rows)
+    predictions = made.task.predictions(scored, made.target)
     assert predictions.kind == made.target.kind
-    assert predictions.predicted.shape == predictions.targets.shape
-    tuned = made.task.tune(predictions, made.target)
-    assert tuned.labels == made.target.labels
-    assert bool(tuned.thresholds) == (made.target.kind == "multi-label")
+    assert len(predictions) == len(scored.rows)
+    assert all(predictions.texts)
+    assert made.task.metric(made.target) in metrics.score(predictions)
+    assert made.task.tune(scored, made.target).labels == made.target.labels
+    assert made.task.drift([score.tolist() for score in scored.scores], scored.scores, made.target) == 0
 
 
 @every_kind
-def test_answers_are_plain_values(learned: Callable[..., Learned], name: str, kind: str) -> None:
-    made = learned(name, kind)
-    request = plugins.module("tasks", name).Request()
-    answers = made.task.answers(scores(made), made.target, request)
-    assert len(answers) == ROWS
-    assert json.loads(json.dumps(answers, allow_nan=False)) == answers
-    said = json.dumps(answers)
-    assert any(label in said for label in made.target.labels)
+def test_answers_are_plain_values(learned: Make, kind: str) -> None:
+    made = learned(kind)
+    scored = made.validate()
+    answers = made.task.answers(scored, made.target, request_of(made))
+    assert len(answers) == len(scored.rows)
+    said = json.dumps(answers, allow_nan=False)
+    assert json.loads(said) == answers
     assert "LABEL_" not in said
 
 
-@pytest.mark.parametrize("name", plugins.names("tasks"))
+@every_task
 def test_requests_refuse_unknown_names(name: str) -> None:
     request = plugins.module("tasks", name).Request
     first = next(iter(request.model_fields))
@@ -155,15 +153,25 @@ def test_requests_refuse_unknown_names(name: str) -> None:
         params.check(request, {misspelt: 1}, {})
 
 
-@pytest.mark.parametrize("name", plugins.names("tasks"))
-def test_choices_left_open_are_made(learned: Callable[..., Learned], name: str) -> None:
+@every_kind
+def test_choices_left_open_are_made(learned: Make, kind: str) -> None:
     """What a task chooses for the config is legal there, and nothing is left on auto."""
-    for kind in CASES[name]:
-        made = learned(name, kind)
-        options: Any = made.task.options
-        for encoder in (False, True):
-            chosen = made.task.choose(
-                made.target, paired="pair" in kind or kind == "similarity", sentence_encoder=encoder
-            )
-            filled = options.but(**chosen)
-            assert "auto" not in dict(filled).values()
+    made = learned(kind)
+    paired = "text_pair" in made.splits.columns
+    task: Any = plugins.load("tasks", made.config.task_name)
+    options: Any = task(plugins.module("tasks", made.config.task_name).Params()).options
+    for encoder in (False, True):
+        chosen = made.task.choose(made.target, paired=paired, sentence_encoder=encoder)
+        assert "auto" not in dict(options.but(**chosen)).values()
+
+
+@every_kind
+def test_a_row_that_lacks_an_input_is_refused(learned: Make, kind: str) -> None:
+    made = learned(kind)
+    row = small.rows(kind, 1)[0]
+    needed = next(roles for roles in made.task.required if set(roles) <= row.keys())
+    for name in set(needed) & set(made.task.inputs):
+        with pytest.raises(RowError) as caught:
+            made.task.read_row({**row, name: None}, label_separator=made.config.data.label_separator)
+        assert caught.value.column == name
+        assert str(caught.value)

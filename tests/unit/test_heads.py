@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tunesmith import heads
-from tunesmith.heads import Head, Pooling
+from tunesmith.heads import Pooling, TextHead
 
 MODES = ("mean", "cls", "max", "attention", "last")
 
@@ -64,14 +64,14 @@ def test_pooling_is_exact_for_half_precision_states() -> None:
 
 
 def test_head_is_pooling_then_linear() -> None:
-    head = Head(4, 3, pooling="mean", dropout=0.5).eval()
+    head = TextHead(4, 3, pooling="mean", dropout=0.5).eval()
     hidden = noise(2, 5, 4)
     torch.testing.assert_close(head(hidden, None), head.linear(hidden.mean(1)))
     assert not torch.equal(head.train()(hidden, None), head(hidden, None))
 
 
 def test_pairs_are_compared_in_either_order() -> None:
-    head = Head(4, 1, pooling="mean", dropout=0, pair=True)
+    head = TextHead(4, 1, pooling="mean", dropout=0, pair=True)
     first, second = noise(2, 5, 4), noise(2, 5, 4, seed=1)
     features = head.features(torch.cat([first, second]), None)
     assert features.shape == (2, 9)
@@ -169,8 +169,8 @@ def blobs(rows: int, width: int, classes: int) -> tuple[Tensor, Tensor]:
 
 
 def fitted(features: Tensor, targets: Tensor, loss: heads.RowLoss, outputs: int, l2: float) -> np.ndarray:
-    head = Head(features.shape[1], outputs, pooling="cls", dropout=0.5).eval()
-    heads.fit_linear(head, features, targets, loss, l2=l2, iterations=2000)
+    head = TextHead(features.shape[1], outputs, pooling="cls", dropout=0.5).eval()
+    heads.fit_linear(head.linear, features, targets, loss, l2=l2, iterations=2000)
     with torch.no_grad():
         return head.classify(features).double().numpy()
 

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -17,13 +17,12 @@ import torch
 import children
 import small
 import tunesmith as ts
-from tunesmith import predict
-from tunesmith.data.examples import Examples
+from sequences import Sequences
 from tunesmith.engines import base, pytorch
 from tunesmith.errors import BundleError, UsageError
 from tunesmith.predict import Model
 from tunesmith.tasks.base import Target
-from tunesmith.tasks.text_classification import Params, Task
+from tunesmith.tasks.text_classification import Params, Request, Task
 
 Finished = Callable[[str], Path]
 
@@ -177,34 +176,28 @@ class Fixed(base.Engine):
         return found
 
 
-class Sequences(Examples):
-    """Sequences of one token, their number, which belong to given rows."""
-
-    def __init__(self, rows: list[int]) -> None:
-        self.rows, self.lengths = np.array(rows), np.ones(len(rows), dtype=np.int64)
-
-    def collate(self, indices: np.ndarray) -> dict[str, torch.Tensor]:
-        return {"input_ids": torch.from_numpy(indices)[:, None]}
+def row_scores(outputs: np.ndarray, rows: list[int], target: Target, how: Literal["mean", "vote"]) -> np.ndarray:
+    examples = Sequences(rows)
+    return Task(Params()).scores(Fixed(outputs).sequences(examples), examples, target, Request(windows=how))
 
 
 LOGITS = np.log([[0.9, 0.1], [0.4, 0.6], [0.45, 0.55], [0.2, 0.8]])
 
 
 @pytest.mark.parametrize(("how", "expected"), [("mean", (0.9 + 0.4 + 0.45) / 3), ("vote", 1 / 3)])
-def test_windows_of_one_label(how: str, expected: float) -> None:
+def test_windows_of_one_label(how: Literal["mean", "vote"], expected: float) -> None:
     target = Target("multi-class", ("a", "b"))
-    scores = predict.row_scores(Fixed(LOGITS), Sequences([0, 0, 0, 1]), Task(Params()), target, how=how)
+    scores = row_scores(LOGITS, [0, 0, 0, 1], target, how)
     assert scores[:, 0] == pytest.approx([expected, 0.2 if how == "mean" else 0.0])
     assert scores.sum(1) == pytest.approx([1, 1])
 
 
 def test_windows_of_several_labels_and_of_numbers() -> None:
-    task, odds = Task(Params()), np.log([[9.0, 0.25], [1.5, 4.0], [0.1, 0.1]])
-    target, rows = Target("multi-label", ("a", "b")), Sequences([0, 0, 1])
-    voted = predict.row_scores(Fixed(odds), rows, task, target, how="vote")
+    odds, rows = np.log([[9.0, 0.25], [1.5, 4.0], [0.1, 0.1]]), [0, 0, 1]
+    voted = row_scores(odds, rows, Target("multi-label", ("a", "b")), "vote")
     assert voted.tolist() == [[1.0, 0.5], [0.0, 0.0]]
     number = Target("regression", ("value",), scale=(10.0, 2.0))
-    values = predict.row_scores(Fixed(np.array([[1.0], [2.0], [-1.0]])), rows, task, number, how="vote")
+    values = row_scores(np.array([[1.0], [2.0], [-1.0]]), rows, number, "vote")
     assert values.tolist() == [13.0, 8.0]
 
 

@@ -10,9 +10,10 @@ from tunesmith.params import Params, param
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tunesmith.config import Config
+    from tunesmith.config import Config, Model
     from tunesmith.data.finding import Finding
     from tunesmith.data.prepare import Splits
+    from tunesmith.tasks.base import Task
     from tunesmith.text import Encoded
 
 MORE = "config"
@@ -39,11 +40,13 @@ def main(arguments: Arguments, flags: Mapping[str, str]) -> int:
 
     asked = config.from_call(arguments.source, flags=flags)
     with tempfile.TemporaryDirectory(prefix="tunesmith-check-") as folder:
-        splits = prepare(asked, plugins.load("tasks", asked.task_name)(asked.task), Path(folder))
+        task = plugins.load("tasks", asked.task_name)(asked.task)
+        splits = prepare(asked, task, Path(folder))
         tokenizer, notes = _tokenizer(asked)
-        encoded = _encoded(asked, splits, tokenizer, Path(folder)) if tokenizer else {}
+        encoded = _encoded(task, asked.model, splits, tokenizer, Path(folder)) if tokenizer else {}
         findings = by_severity([*splits.findings, *notes, *_token_findings(splits, encoded)])
-        facts = _facts(splits, encoded, findings, _preview(splits, encoded, tokenizer, arguments.preview))
+        preview = _preview(task, splits, encoded, tokenizer, arguments.preview)
+        facts = _facts(splits, encoded, findings, preview)
         _print_json(facts) if arguments.as_json else _print(facts, findings)
     return 2 if any(finding.severity == "error" for finding in findings) else 0
 
@@ -63,20 +66,13 @@ def _tokenizer(config: Config) -> tuple[Any, list[Finding]]:
         return None, [Finding("note", "no_tokenizer", f"tokens were not checked: {error.headline}")]
 
 
-def _encoded(config: Config, splits: Splits, tokenizer: Any, folder: Path) -> dict[str, Encoded]:
+def _encoded(task: Task, reading: Model, splits: Splits, tokenizer: Any, folder: Path) -> dict[str, Encoded]:
     from tunesmith import text
 
-    length = text.choose_max_length(text.length_limit(tokenizer), config.model.max_length)
-    options: dict[str, Any] = {
-        "max_length": length,
-        "long_text": config.model.long_text,
-        "window_overlap": config.model.window_overlap,
-        "pair": "text_pair" if "text_pair" in splits.columns else None,
-    }
-    tables = {name: table for name, table in splits.tables.items() if "text" in table.column_names}
+    reading = reading.but(max_length=text.choose_max_length(text.length_limit(tokenizer), reading.max_length))
     return {
-        name: text.encode(table, tokenizer, folder / f"{name}-tokens.arrow", **options)
-        for name, table in tables.items()
+        name: task.encode(table, tokenizer, reading, folder / f"{name}-tokens").encoded[0]
+        for name, table in splits.tables.items()
     }
 
 
@@ -94,12 +90,14 @@ def _facts(
     splits: Splits, encoded: dict[str, Encoded], findings: list[Finding], preview: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Everything that is printed, as plain values."""
+    from collections import Counter
     from dataclasses import asdict
 
     target = splits.target
     named = target is not None and target.kind != "regression"
     counts = {
-        name: dict(zip(splits.labels.names, splits.labels.counts(name).tolist(), strict=True)) for name in splits.tables
+        name: Counter(dict(zip(splits.labels.names, splits.labels.counts(name).tolist(), strict=True)))
+        for name in splits.tables
     }
     return {
         "kind": target.kind if target else None,
@@ -114,7 +112,10 @@ def _facts(
     }
 
 
-def _preview(splits: Splits, encoded: dict[str, Encoded], tokenizer: Any, count: int) -> list[dict[str, Any]]:
+def _preview(
+    task: Task, splits: Splits, encoded: dict[str, Encoded], tokenizer: Any, count: int
+) -> list[dict[str, Any]]:
+    """The first training rows with what they are labelled and their tokens."""
     from tunesmith.data import store
 
     if "train" not in encoded:
@@ -122,9 +123,13 @@ def _preview(splits: Splits, encoded: dict[str, Encoded], tokenizer: Any, count:
     tokens, table = encoded["train"], splits.tables["train"]
     found = []
     for ids, row in zip(tokens.lists().take(range(min(count, len(tokens)))), tokens.rows.tolist(), strict=False):
-        label = table["label"][row].as_py() if "label" in table.column_names else None
+        [label] = task.strata(table.slice(row, 1))
         found.append(
-            {"where": store.where(table, row), "label": label, "tokens": tokenizer.convert_ids_to_tokens(ids.tolist())}
+            {
+                "where": store.where(table, row),
+                "label": list(label),
+                "tokens": tokenizer.convert_ids_to_tokens(ids.tolist()),
+            }
         )
     return found
 
@@ -180,6 +185,6 @@ def _print_finding(console: Any, finding: Finding) -> None:
 def _print_row(console: Any, row: dict[str, Any]) -> None:
     from rich.markup import escape
 
-    label = "" if row["label"] is None else f" [bold]{escape(', '.join(row['label']))}[/]"
+    label = f" [bold]{escape(', '.join(row['label']))}[/]" if row["label"] else ""
     console.print(f"[dim]{escape(row['where'])}[/]{label}")
     console.print("    " + escape("·".join(row["tokens"])))

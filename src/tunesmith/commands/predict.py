@@ -54,7 +54,7 @@ def _answer_file(model: Model, arguments: Arguments, request: dict[str, Any]) ->
     from tunesmith.data.labelled import read_inputs
 
     columns = dict(model.bundle.config.columns)
-    names = {role: columns[role] for role in ("text", "text_pair") if columns.get(role)}
+    names = {role: columns[role] for role in model.task.inputs if columns.get(role)}
     rows = read_inputs(arguments.input or "", names.values(), added=(_ANSWER, _REASON))
     done, output = _continued(arguments.output)
     total = done

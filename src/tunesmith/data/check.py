@@ -70,13 +70,16 @@ def text_findings(split: str, table: pa.Table) -> Iterator[Finding]:
         )
 
 
-def digests(table: pa.Table) -> np.ndarray:
+def digests(table: pa.Table, columns: Sequence[str]) -> np.ndarray:
     """A 64-bit hash of each row's texts, the same for texts that differ only in case, spaces or Unicode form.
+
+    Args:
+        table: canonical rows.
+        columns: those of the texts.
 
     Returns:
         uint64, shape (rows,).
     """
-    columns = text_columns(table)
     found = [np.zeros(0, np.uint64)]
     for _, batch in store.batches(table):
         texts = zip(*(batch[name].to_pylist() for name in columns), strict=True)

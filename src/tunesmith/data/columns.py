@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunesmith.errors import DataError, Problem, did_you_mean
@@ -55,14 +55,17 @@ PAIRS = (
 
 
 def map_columns(
-    header: Mapping[str, Any], declared: Mapping[str, str | None], required: Iterable[str], where: str | None = None
+    header: Mapping[str, Any],
+    declared: Mapping[str, str | None],
+    required: Sequence[Sequence[str]],
+    where: str | None = None,
 ) -> dict[str, str]:
     """Find the user's column for each canonical one.
 
     Args:
         header: the file's columns, each with an example value.
         declared: canonical name to the user's column; None: guess it.
-        required: canonical names that must be found.
+        required: sets of canonical names of which one must be found whole; where none is, the nearest is asked for.
         where: the file, for the error.
 
     Returns:
@@ -71,7 +74,7 @@ def map_columns(
     Raises:
         DataError: a declared column is not there, or a required one cannot be guessed; lists the columns found.
 
-    >>> map_columns({"review": "Fine film", "stars": "5"}, {"text": None, "label": None}, ["text", "label"])
+    >>> map_columns({"review": "Fine film", "stars": "5"}, {"text": None, "label": None}, [["text", "label"]])
     {'text': 'review', 'label': 'stars'}
     """
     problems = [
@@ -79,7 +82,8 @@ def map_columns(
     ]
     mapping = {role: name for role, name in declared.items() if name is not None}
     mapping = _guess(header, declared, mapping)
-    problems += [_unknown(role, header, mapping) for role in required if role not in mapping]
+    nearest = min(required, key=lambda roles: sum(role not in mapping for role in roles))
+    problems += [_unknown(role, header, mapping) for role in nearest if role not in mapping]
     if problems:
         found = [Problem(f"{name}: {_example(value)}") for name, value in header.items()]
         raise DataError(

@@ -4,13 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 
+from tunesmith import text
 from tunesmith.data import batch
+from tunesmith.heads import IGNORED
 from tunesmith.text import Encoded
+
+if TYPE_CHECKING:
+    from tunesmith.config import Model
+
+
+def encode_texts(
+    rows: pa.Table,
+    tokenizer: Any,
+    reading: Model,
+    folder: Path,
+    column: str = "text",
+    pair: str | None = None,
+    **options: Any,
+) -> Encoded:
+    """Tokenise a column of texts, or two in one sequence, as the config's ``model`` section says; see ``text.encode``."""
+    assert reading.max_length is not None
+    asked = {
+        "max_length": reading.max_length,
+        "long_text": reading.long_text,
+        "window_overlap": reading.window_overlap,
+        **options,
+    }
+    return text.encode(rows, tokenizer, folder / f"{column}.arrow", column=column, pair=pair, **asked)
 
 
 class Examples:
@@ -25,7 +52,10 @@ class Examples:
         text_lengths: tokens of each text row before any cut, int (rows,).
         left_out: tokens of each text row that are not read, int (rows,).
         targets: what to learn, one a *row*; None when only answers are wanted.
+        row_count: rows that were encoded.
     """
+
+    targets: Any
 
     def __init__(self, encoded: Sequence[Encoded], pad_id: int, targets: np.ndarray | None = None) -> None:
         self.encoded = tuple(encoded)
@@ -40,6 +70,7 @@ class Examples:
         self.text_lengths: np.ndarray = np.sum([part.text_lengths for part in encoded], axis=0)
         over = [np.maximum(part.text_lengths - part.max_length, 0) * bool(part.cut_texts) for part in encoded]
         self.left_out: np.ndarray = np.sum(over, axis=0)
+        self.row_count = len(self.text_lengths)
         self.targets = targets
 
     def __len__(self) -> int:
@@ -66,6 +97,10 @@ class Examples:
         assert self.targets is not None
         return torch.from_numpy(self.targets[self.rows[indices]])
 
+    def weight(self, indices: np.ndarray) -> float:
+        """What the losses of some sequences are divided by, to be their mean: how many sequences they are."""
+        return len(indices)
+
     def slots(self, indices: np.ndarray) -> list[int]:
         """Places of some sequences in the store of hidden states, in the order of ``collate``'s rows."""
         return [int(i) * len(self._ids) + part for part in range(len(self._ids)) for i in indices]
@@ -78,6 +113,31 @@ class Examples:
         """From now on hand out the hidden states that the caller writes to the returned store."""
         self._hidden = HiddenStates(file, self._counts.T.ravel(), width, precision)
         return self._hidden
+
+
+class TokenExamples(Examples):
+    """Encoded rows with something to learn of every token.
+
+    Args:
+        encoded: as for ``Examples``; one part.
+        pad_id: as for ``Examples``.
+        targets: of each *sequence*, int, (tokens,) or (tokens, K); ``heads.IGNORED`` where there is nothing to learn.
+    """
+
+    def __init__(self, encoded: Sequence[Encoded], pad_id: int, targets: Sequence[np.ndarray] | None = None) -> None:
+        super().__init__(encoded, pad_id)
+        self._ends = np.cumsum([0, *self.lengths])
+        self.targets = None if targets is None else np.concatenate([np.asarray(row, np.int32) for row in targets])
+
+    def targets_of(self, indices: np.ndarray) -> Tensor:
+        """Targets of some sequences, (B, T) or (B, T, K), int64, padded as ``collate`` pads."""
+        assert self.targets is not None
+        shape = (len(indices), int(self.lengths[indices].max()), *self.targets.shape[1:])
+        padded = torch.full(shape, IGNORED, dtype=torch.long)
+        for row, index in zip(padded, indices.tolist(), strict=True):
+            own = self.targets[self._ends[index] : self._ends[index + 1]]
+            row[: len(own)] = torch.from_numpy(own)
+        return padded
 
 
 class HiddenStates:

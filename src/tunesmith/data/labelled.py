@@ -40,9 +40,10 @@ def read_labelled(reference: str, config: Config, target: Target, folder: Path) 
     config = configs.fill(config, columns=kept)
     task: Task = plugins.load("tasks", config.task_name)(config.task)
     bad = BadRows(drop=config.data.bad_rows == "drop")
-    mapping = map_columns(
-        config, sources, optional=frozenset({"group", *(role for role, name in trained_on.items() if name is None)})
-    )
+    known = {role for role, name in trained_on.items() if name is not None}
+    alternative = next((roles for roles in task.required if known.issuperset(roles)), task.required[0])
+    needed = [role for role in trained_on if role in alternative or (role in task.inputs and role in known)]
+    mapping = map_columns(config, sources, [needed])
     rows = read_rows(config, task, sources, mapping, bad, folder / "labelled.arrow")
     stop_on_errors(bad.findings())
     _check_labels(rows, task, target)
@@ -81,7 +82,7 @@ def _rows(sources: Sequence[Source]) -> Iterator[dict[str, Any]]:
 
 
 def _check_labels(rows: pa.Table, task: Task, target: Target) -> None:
-    if target.kind == "regression":
+    if not task.strata_are_labels or target.kind == "regression":
         return
     known = set(target.labels)
     unknown = ((row, label) for row, labels in enumerate(task.strata(rows)) for label in labels if label not in known)

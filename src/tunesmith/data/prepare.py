@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tunesmith.config import Config, Data
     from tunesmith.tasks.base import Target, Task
 
-OPTIONAL_COLUMNS = frozenset({"text_pair", "group"})
 _UNKNOWN = "unknown"
 
 Files = Mapping[str, tuple[Source, ...]]
@@ -90,14 +89,16 @@ def locate(data: Data) -> dict[str, tuple[Source, ...]]:
     return files
 
 
-def map_columns(
-    config: Config, sources: Sequence[Source], optional: frozenset[str] = OPTIONAL_COLUMNS
-) -> dict[str, str]:
-    """Which of the files' columns is which canonical one; see ``columns.map_columns``."""
-    declared = dict(config.columns)
-    required = [name for name in declared if name not in optional]
+def map_columns(config: Config, sources: Sequence[Source], required: Sequence[Sequence[str]]) -> dict[str, str]:
+    """Which of the files' columns is which canonical one; see ``columns.map_columns``.
+
+    Args:
+        config: says which the user named.
+        sources: the files.
+        required: sets of columns of which one must be found whole.
+    """
     header = read.header(read.sample(sources))
-    return columns.map_columns(header, declared, required, where=str(sources[0])) if header else {}
+    return columns.map_columns(header, dict(config.columns), required, where=str(sources[0])) if header else {}
 
 
 @dataclass(frozen=True)
@@ -117,22 +118,28 @@ def _read(config: Config, task: Task, folder: Path) -> _Whole:
     bad = BadRows(drop=config.data.bad_rows == "drop")
     tables, mappings = {}, {}
     for name, sources in locate(config.data).items():
-        mappings[name] = map_columns(config, sources)
+        mappings[name] = map_columns(config, sources, task.required)
         tables[name] = read_rows(config, task, sources, mappings[name], bad, folder / f"read-{name}.arrow")
     if empty := [name for name, table in tables.items() if not len(table)]:
         stop_on_errors(replace(finding, severity="error") for finding in bad.findings())
         raise DataError(f"no {empty[0]} row can be used")
     labels = _number(task, tables)
+    if config.data.merge_labels and not task.strata_are_labels:
+        raise UsageError(
+            f"{config.task_name} has no labels to merge", where="data.merge_labels", hint="legal here: false"
+        )
     if config.data.merge_labels and (renamed := variants(labels)):
         tables = {name: merge(table, renamed, folder / f"merged-{name}.arrow") for name, table in tables.items()}
         labels = _number(task, tables)
-    findings = [*bad.findings(), *almost_numbers(labels, tables, getattr(task.options, "kind", "auto"))]
+    findings = bad.findings()
+    if task.strata_are_labels:
+        findings += almost_numbers(labels, tables, task.options.kind)
     unclear = any(finding.code == "not_a_number" for finding in findings)
     target = None if unclear else task.learn(tables["train"])
     strata = labels.splits["train"] if target else Strata.one_each(np.zeros(len(tables["train"]), np.int64))
     if target is not None and target.kind == "regression":
-        strata = Strata.of_numbers(_values(task, tables["train"], target))
-    digests = {name: check.digests(table) for name, table in tables.items()}
+        strata = Strata.of_numbers(_values(task, tables["train"]))
+    digests = {name: check.digests(table, task.inputs) for name, table in tables.items()}
     return _Whole(tables, mappings["train"], labels, strata, target.kind if target else _UNKNOWN, digests, findings)
 
 
@@ -167,8 +174,8 @@ def _number(task: Task, tables: Mapping[str, pa.Table]) -> Labels:
     return labels
 
 
-def _values(task: Task, table: pa.Table, target: Target) -> np.ndarray:
-    parts = [task.targets(pa.Table.from_batches([batch]), target) for _, batch in store.batches(table)]
+def _values(task: Task, table: pa.Table) -> np.ndarray:
+    parts = [task.values(pa.Table.from_batches([batch])) for _, batch in store.batches(table)]
     return np.concatenate(parts).astype(np.float64)
 
 
@@ -221,19 +228,18 @@ def _checked(data: Data, task: Task, whole: _Whole, sides: Sides, tables: dict[s
     findings = list(whole.findings)
     for side, table in tables.items():
         findings += check.text_findings(side, table)
-        findings += check.repeat_findings(
-            side, table, digests[side], None if whole.kind == "regression" else labels.splits[side]
-        )
+        named = task.strata_are_labels and whole.kind != "regression"
+        findings += check.repeat_findings(side, table, digests[side], labels.splits[side] if named else None)
     findings += check.leak_findings(tables, digests)
     if data.leaks == "drop":
         findings += _dropped_leaks(whole, sides)
-    if whole.kind not in ("regression", _UNKNOWN):
+    if task.strata_are_labels and whole.kind not in ("regression", _UNKNOWN):
         findings += label_findings(labels, tables, dropped=data.bad_rows == "drop")
         if data.bad_rows == "drop":
             tables, labels = _without_unseen(tables, labels, folder)
     target = None if whole.kind == _UNKNOWN else task.learn(tables["train"])
     if target is not None and target.kind == "regression":
-        findings += number_findings(_values(task, tables["train"], target), tables["train"])
+        findings += number_findings(_values(task, tables["train"]), tables["train"])
     findings += task.findings(tables["train"], target) if target is not None else ()
     return Splits(tables, target, whole.columns, labels, tuple(by_severity(findings)))
 

@@ -5,10 +5,11 @@ The spine calls it in this order:
 
     read_row    a user's row becomes a canonical one            while the data is read
     learn       the training rows tell what there is to predict  -> Target
-    targets     rows become numbers to learn from
+    encode      rows become tokens, and what to learn from them  -> Examples
     head, loss  the network's last part, and how wrong it is     during training
-    scores      raw outputs become probabilities or values       in every prediction
+    scores      outputs of sequences become scores of rows       in every prediction  -> Scored
     predictions scores beside the truth                          for evaluation and the report
+    tune        what is decided after training                   on the validation rows
     answers     scores become what a caller sees                 under the request's parameters
 """
 
@@ -17,15 +18,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from tunesmith.config import Model
     from tunesmith.data.check import Finding
+    from tunesmith.data.examples import Examples
     from tunesmith.heads import Head, RowLoss
     from tunesmith.metrics import Predictions
+
+    Scores = np.ndarray | Sequence[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -33,18 +39,20 @@ class Target:
     """What the head predicts, learned from the training rows and saved in the bundle.
 
     Args:
-        kind: form of the prediction (``multi-class``, ``multi-label``, ``regression``).
-        labels: names of the outputs, in their order; a regression has one.
+        kind: form of the prediction (``multi-class``, ``multi-label``, ``regression``, ``entities`` ...).
+        labels: names of what is predicted, in the order of the outputs; a regression has one.
         counts: training rows of each label.
-        thresholds: probability from which each label of a multi-label answer holds; empty: not tuned.
+        thresholds: probabilities from which answers hold, as the task uses them; empty: not tuned.
         scale: mean and standard deviation that a regression's outputs are scaled back with.
+        relations: names of relations between labelled things.
     """
 
     kind: str
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] = ()
     counts: tuple[int, ...] = ()
     thresholds: tuple[float, ...] = ()
     scale: tuple[float, float] = (0.0, 1.0)
+    relations: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, for the bundle."""
@@ -53,10 +61,39 @@ class Target:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Target:
         """From what ``to_json`` wrote."""
-        plain: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
-        }
+        plain: dict[str, Any] = {key: _hashable(value) for key, value in values.items()}
         return cls(**plain)
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Canonical rows with what the network gives for them.
+
+    Args:
+        rows: the rows, with their truth where it is known.
+        examples: how they were read.
+        scores: of each row, as the task makes them.
+        inputs: the columns that a caller gives.
+    """
+
+    rows: pa.Table
+    examples: Examples
+    scores: Scores
+    inputs: tuple[str, ...]
+
+    def context(self) -> dict[str, Any]:
+        """``texts``, ``lengths`` (tokens) and ``sources`` (``file:line``) of the rows, for predictions."""
+        from tunesmith.data import store
+
+        columns = [self.rows[name].to_pylist() for name in self.inputs if name in self.rows.column_names]
+        texts = [" ⟷ ".join(str(part) for part in parts if part) for parts in zip(*columns, strict=True)]
+        located = store.SOURCE in self.rows.column_names
+        places = [store.where(self.rows, row) for row in range(len(self.rows))] if located else ()
+        return {"texts": texts, "lengths": self.examples.text_lengths, "sources": places}
 
 
 class RowError(Exception):
@@ -71,6 +108,15 @@ class Task(ABC):
     """A kind of thing to learn. ``options`` are the ``Params`` that its file declares beside it."""
 
     default_base: ClassVar[str] = "all-MiniLM-L6-v2"
+
+    inputs: ClassVar[tuple[str, ...]] = ("text",)
+    """The canonical columns that a caller gives."""
+
+    required: ClassVar[tuple[tuple[str, ...], ...]]
+    """Sets of columns of which one must be found in labelled data."""
+
+    strata_are_labels: ClassVar[bool] = False
+    """Whether each row's strata are its labels, which the data check then looks through."""
 
     def __init__(self, options: Any) -> None:
         self.options = options
@@ -95,17 +141,31 @@ class Task(ABC):
             RowError: a value is missing, unknown or of the wrong kind.
         """
 
+    def check_input(self, row: Mapping[str, Any], columns: Mapping[str, str | None]) -> None:
+        """Refuse an input that is not like the rows of training, whose columns are given.
+
+        Raises:
+            RowError: what is missing or too much.
+        """
+        return
+
     @abstractmethod
     def learn(self, rows: pa.Table) -> Target:
         """Find out from the training rows what there is to predict."""
 
     @abstractmethod
-    def targets(self, rows: pa.Table, target: Target) -> np.ndarray:
-        """What the network learns from, one entry a row."""
+    def encode(
+        self, rows: pa.Table, tokenizer: Any, reading: Model, folder: Path, target: Target | None = None
+    ) -> Examples:
+        """Tokenise canonical rows into files in a folder; with a target, with what is to be learned from them."""
+
+    def values(self, rows: pa.Table) -> np.ndarray:
+        """The number of each row, where the target is a regression."""
+        raise NotImplementedError(f"{type(self).__module__} has no regression")
 
     @abstractmethod
     def strata(self, rows: pa.Table) -> Sequence[Sequence[str]]:
-        """Labels of each row that a split keeps in proportion."""
+        """Names of each row that a split keeps in proportion."""
 
     @abstractmethod
     def metric(self, target: Target) -> str:
@@ -113,37 +173,46 @@ class Task(ABC):
 
     @abstractmethod
     def head(self, width: int, target: Target, *, pooling: str, dropout: float) -> Head:
-        """A fresh head over token vectors of this width."""
+        """A fresh head over token vectors of this width; see ``heads``."""
 
     @abstractmethod
     def loss(self, target: Target, *, label_smoothing: float = 0.0) -> RowLoss:
-        """A function of (outputs, targets) that returns one loss a row."""
+        """A function of (outputs, targets) that returns one loss a sequence."""
 
     @abstractmethod
-    def scores(self, outputs: np.ndarray, target: Target) -> np.ndarray:
-        """Raw outputs as probabilities or values, same rows."""
+    def scores(
+        self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Any
+    ) -> Scores:
+        """Raw outputs of each sequence as scores of each row; windows of a long text are taken together."""
 
     @abstractmethod
-    def predictions(self, scores: np.ndarray, targets: np.ndarray, target: Target, **context: Any) -> Predictions:
-        """Scores beside the truth; ``context`` holds texts, lengths and lines for the report."""
+    def predictions(self, scored: Scored, target: Target) -> Predictions:
+        """Scores beside the truth."""
 
     @abstractmethod
-    def answers(self, scores: np.ndarray, target: Target, request: Any) -> list[dict[str, Any]]:
+    def answers(self, scored: Scored, target: Target, request: Any) -> list[dict[str, Any]]:
         """What a caller sees for each row, under the request's parameters."""
+
+    def drift(self, then: Sequence[Any], now: Scores, target: Target) -> float:
+        """How far scores have moved: the largest difference, of a probability or in units of a regression's deviation."""
+        import numpy as np
+
+        moved = (np.abs(np.asarray(a, np.float64) - b).max(initial=0) for a, b in zip(then, now, strict=True))
+        return float(max(moved)) / target.scale[1]
 
     def choose(self, target: Target, *, paired: bool, sentence_encoder: bool) -> dict[str, Any]:
         """Values for the options that were left to the data and the base model."""
         return {}
 
-    def tune(self, predictions: Predictions, target: Target) -> Target:
+    def tune(self, scored: Scored, target: Target) -> Target:
         """Choose what is decided after training, such as thresholds, on the validation rows."""
         return target
 
-    def resample(self, targets: np.ndarray, target: Target, seed: int) -> np.ndarray:
+    def resample(self, examples: Examples, target: Target, seed: int) -> np.ndarray:
         """Row numbers that an epoch visits; each once unless the task draws rare labels more often."""
         import numpy as np
 
-        return np.arange(len(targets))
+        return np.arange(examples.row_count)
 
     def findings(self, rows: pa.Table, target: Target) -> Iterable[Finding]:
         """Checks that only this task can make."""

@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -18,14 +19,16 @@ from tunesmith import params
 from tunesmith.errors import Problem, UsageError, did_you_mean
 from tunesmith.params import Choices, Range, param
 from tunesmith.tasks import base
-from tunesmith.tasks.base import RowError, Target
+from tunesmith.tasks.base import RowError, Scored, Target
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from torch import Tensor
 
-    from tunesmith.heads import Head, RowLoss
+    from tunesmith.config import Model
+    from tunesmith.data.examples import Examples
+    from tunesmith.heads import RowLoss, TextHead
     from tunesmith.metrics import Predictions
 
 # A column of numbers with more distinct values than this is taken for a regression when they are not whole.
@@ -84,6 +87,9 @@ class Request(params.Params):
 class Task(base.Task):
     """Text classification and regression."""
 
+    inputs = ("text", "text_pair")
+    required = (("text", "label"),)
+    strata_are_labels = True
     options: Params
 
     def schema(self) -> pa.Schema:
@@ -106,6 +112,14 @@ class Task(base.Task):
                 raise RowError(name, "is not an input; inputs are text and text_pair")
         return {**_texts(given), "label": [], "group": None}
 
+    def check_input(self, row: Mapping[str, Any], columns: Mapping[str, str | None]) -> None:
+        paired = columns.get("text_pair") is not None
+        if paired != (row["text_pair"] is not None):
+            raise RowError(
+                "text_pair",
+                "is missing: the model compares two texts" if paired else "is given, and the model reads one text",
+            )
+
     def learn(self, rows: pa.Table) -> Target:
         cells = rows["label"]
         counts = Counter(label for chunk in cells.chunks for label in chunk.flatten().to_pylist())
@@ -120,11 +134,28 @@ class Task(base.Task):
         self._check(kind, labels)
         return Target(kind, tuple(labels), tuple(counts[label] for label in labels))
 
+    def encode(
+        self, rows: pa.Table, tokenizer: Any, reading: Model, folder: Path, target: Target | None = None
+    ) -> Examples:
+        from tunesmith.data.examples import Examples, encode_texts
+
+        paired = rows["text_pair"].null_count < len(rows)
+        apart = paired and self.options.pairs == "separate"
+        texts = [("text",), ("text_pair",)] if apart else [("text", "text_pair") if paired else ("text",)]
+        parts = [encode_texts(rows, tokenizer, reading, folder, *columns) for columns in texts]
+        return Examples(parts, tokenizer.pad_token_id, None if target is None else self.targets(rows, target))
+
+    def values(self, rows: pa.Table) -> np.ndarray:
+        import numpy as np
+
+        return np.array([float(cell[0]) for cell in rows["label"].to_pylist()], dtype=np.float64)
+
     def targets(self, rows: pa.Table, target: Target) -> np.ndarray:
+        """Label numbers (rows,), marks of each label (rows, labels), or values (rows,)."""
         import numpy as np
 
         if target.kind == "regression":
-            return np.array([float(cell[0]) for cell in rows["label"].to_pylist()], dtype=np.float64)
+            return self.values(rows)
         number = {label: index for index, label in enumerate(target.labels)}
         if target.kind == "multi-class":
             return np.array([number[cell[0]] for cell in rows["label"].to_pylist()], dtype=np.int64)
@@ -142,10 +173,12 @@ class Task(base.Task):
             target.kind
         ]
 
-    def head(self, width: int, target: Target, *, pooling: str, dropout: float) -> Head:
-        from tunesmith.heads import Head
+    def head(self, width: int, target: Target, *, pooling: str, dropout: float) -> TextHead:
+        from tunesmith.heads import TextHead
 
-        return Head(width, len(target.labels), pooling=pooling, dropout=dropout, pair=self.options.pairs == "separate")
+        return TextHead(
+            width, len(target.labels), pooling=pooling, dropout=dropout, pair=self.options.pairs == "separate"
+        )
 
     def loss(self, target: Target, *, label_smoothing: float = 0.0) -> RowLoss:
         from tunesmith import heads
@@ -163,55 +196,60 @@ class Task(base.Task):
             return heads.focal(weights, gamma=gamma)
         return heads.cross_entropy(weights, label_smoothing=label_smoothing)
 
-    def scores(self, outputs: np.ndarray, target: Target) -> np.ndarray:
-        from scipy.special import expit, softmax
+    def scores(self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Request) -> np.ndarray:
+        import numpy as np
 
-        if target.kind == "regression":
-            mean, deviation = target.scale
-            return outputs[:, 0].astype("float64") * deviation + mean
-        function = softmax if target.kind == "multi-class" else expit
-        values: np.ndarray = function(
-            outputs.astype("float64"), **({"axis": 1} if target.kind == "multi-class" else {})
-        )
-        return values
+        found = _probabilities(np.stack(outputs), target)
+        if len(found) == examples.row_count:
+            return found
+        if request.windows == "vote" and target.kind != "regression":
+            found = np.eye(found.shape[1])[found.argmax(1)] if target.kind == "multi-class" else (found >= 0.5) * 1.0
+        sums = np.zeros((examples.row_count, *found.shape[1:]))
+        np.add.at(sums, examples.rows, found)
+        averaged: np.ndarray = sums / np.bincount(examples.rows).reshape(-1, *[1] * (found.ndim - 1))
+        return averaged
 
-    def predictions(self, scores: np.ndarray, targets: np.ndarray, target: Target, **context: Any) -> Predictions:
+    def predictions(self, scored: Scored, target: Target) -> Predictions:
+        import numpy as np
+
         from tunesmith.metrics import Predictions
 
+        scores = np.asarray(scored.scores)
         predicted = scores
         if target.kind == "multi-class":
             predicted = scores.argmax(1)
         elif target.kind == "multi-label":
             predicted = (scores >= _thresholds(target, None)).astype("int64")
         kind: Any = target.kind
-        return Predictions(
-            kind=kind, labels=target.labels, targets=targets, scores=scores, predicted=predicted, **context
-        )
+        truth = self.targets(scored.rows, target)
+        return Predictions(kind, target.labels, truth, scores, predicted, **scored.context())
 
-    def answers(self, scores: np.ndarray, target: Target, request: Request) -> list[dict[str, Any]]:
+    def answers(self, scored: Scored, target: Target, request: Request) -> list[dict[str, Any]]:
         if target.kind == "regression":
-            return [{"value": float(score)} for score in scores]
+            return [{"value": float(score)} for score in scored.scores]
         make = _one_label if target.kind == "multi-class" else _many_labels
-        return [make(row, target, request) for row in scores]
+        return [make(row, target, request) for row in scored.scores]
 
     def choose(self, target: Target, *, paired: bool, sentence_encoder: bool) -> dict[str, Any]:
         apart = paired and sentence_encoder and target.kind == "regression"
         pairs = self.options.pairs if self.options.pairs != "auto" else "separate" if apart else "joint"
         return {"kind": target.kind, "pairs": pairs}
 
-    def tune(self, predictions: Predictions, target: Target) -> Target:
+    def tune(self, scored: Scored, target: Target) -> Target:
         if target.kind != "multi-label" or not self.options.tune_thresholds:
             return target
         from tunesmith.metrics import tune_thresholds
 
-        found = tune_thresholds(predictions.scores, predictions.targets)
+        made = self.predictions(scored, target)
+        found = tune_thresholds(made.scores, made.targets)
         return dataclasses.replace(target, thresholds=tuple(float(threshold) for threshold in found))
 
-    def resample(self, targets: np.ndarray, target: Target, seed: int) -> np.ndarray:
+    def resample(self, examples: Examples, target: Target, seed: int) -> np.ndarray:
         import numpy as np
 
         if self.options.resample == "none" or target.kind != "multi-class":
-            return super().resample(targets, target, seed)
+            return super().resample(examples, target, seed)
+        targets = np.asarray(examples.targets)
         counts = np.bincount(targets, minlength=len(target.labels))
         chances = 1.0 / counts[targets]
         return np.random.default_rng(seed).choice(len(targets), size=len(targets), p=chances / chances.sum())
@@ -252,6 +290,18 @@ class Task(base.Task):
             counts = torch.tensor(target.counts, dtype=torch.float32)
             return counts.sum() / (len(counts) * counts.clamp_min(1))
         return torch.tensor([self.options.class_weights.get(label, 1.0) for label in target.labels])
+
+
+def _probabilities(outputs: np.ndarray, target: Target) -> np.ndarray:
+    """Raw outputs (N, O) as probabilities of the same shape, or as values (N,)."""
+    from scipy.special import expit, softmax
+
+    if target.kind == "regression":
+        mean, deviation = target.scale
+        return outputs[:, 0].astype("float64") * deviation + mean
+    function = softmax if target.kind == "multi-class" else expit
+    found: np.ndarray = function(outputs.astype("float64"), **({"axis": 1} if target.kind == "multi-class" else {}))
+    return found
 
 
 def _texts(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith import backbones, machine, metrics, plugins, predict, sources, text
+from tunesmith import backbones, machine, metrics, plugins, sources, text
 from tunesmith import config as configs
 from tunesmith.adapters.base import Adapter
 from tunesmith.backbones import Backbone
@@ -20,9 +20,8 @@ from tunesmith.data.prepare import Splits
 from tunesmith.engines.pytorch import Engine
 from tunesmith.heads import RowLoss
 from tunesmith.machine import Machine
-from tunesmith.metrics import Predictions
 from tunesmith.network import Network
-from tunesmith.tasks.base import Target, Task
+from tunesmith.tasks.base import Scored, Target, Task
 from tunesmith.train import warm
 from tunesmith.train.journal import Journal
 
@@ -60,28 +59,27 @@ class Learner:
         """The engine that serves, on the network as it is now."""
         return Engine(self.network, self.machine)
 
-    def validate(self) -> Predictions:
+    def validate(self) -> Scored:
         """What the network gives for the validation rows now, by the path that answers requests.
 
         Raises:
             FloatingPointError: outputs are not finite numbers.
         """
-        scores = predict.row_scores(self.engine, self.validation, self.task, self.target)
-        return predict.in_context(
-            self.task, self.target, scores, self.splits.tables["validation"], self.validation.text_lengths
-        )
+        request = plugins.module("tasks", self.config.task_name).Request()
+        outputs = self.engine.sequences(self.validation)
+        scores = self.task.scores(outputs, self.validation, self.target, request)
+        return Scored(self.splits.tables["validation"], self.validation, scores, self.task.inputs)
 
     def scores(self) -> dict[str, float]:
         """Scores of the validation rows."""
-        return metrics.score(self.validate())
+        return metrics.score(self.task.predictions(self.validate(), self.target))
 
     def visits(self, epoch: int) -> np.ndarray:
         """Numbers of the training sequences that an epoch visits; the task may draw some rows more often."""
-        assert self.training.targets is not None
-        rows = self.task.resample(self.training.targets, self.target, self.config.train.seed * 1_000_003 + epoch)
-        if len(self.training) == len(self.training.targets):
+        rows = self.task.resample(self.training, self.target, self.config.train.seed * 1_000_003 + epoch)
+        if len(self.training) == self.training.row_count:
             return rows
-        times = np.bincount(rows, minlength=len(self.training.targets))
+        times = np.bincount(rows, minlength=self.training.row_count)
         return np.repeat(np.arange(len(self.training)), times[self.training.rows])
 
 
@@ -109,7 +107,7 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
     network = _network(config, task, splits.target, backbone, adapter, journal)
     loss = task.loss(splits.target, label_smoothing=config.train.label_smoothing)
     training, validation = (
-        predict.encode_rows(rows, tokenizer, config, folder / name, task.targets(rows, splits.target))
+        task.encode(rows, tokenizer, config.model, folder / name, splits.target)
         for name, rows in ((name, splits.tables[name]) for name in ("train", "validation"))
     )
     found = [
@@ -122,7 +120,7 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
         journal.note(f"reading the rows through {network.depth} frozen layers, once")
         for name, examples in (("train", training), ("validation", validation)):
             warm.keep_states(network, examples, folder / name / "hidden.bin", runs_on)
-    if config.train.warm_start and not started:
+    if config.train.warm_start and network.head.linear is not None and not started:
         journal.note(f"fitting the head on the features of {min(len(training), config.train.warm_start_rows)} rows")
         warm.start_head(network, training, loss, config.train.warm_start_rows, config.train.seed, runs_on)
     if config.train.epochs is None:

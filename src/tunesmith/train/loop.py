@@ -18,7 +18,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from tunesmith import machine
 from tunesmith.config import Train
 from tunesmith.data import batch
 from tunesmith.data.examples import Examples
@@ -27,12 +26,11 @@ from tunesmith.heads import RowLoss
 from tunesmith.metrics import higher_is_better
 from tunesmith.network import Network
 from tunesmith.params import steps_in
-from tunesmith.train import optim, processes, regularise, state
+from tunesmith.train import optim, processes, regularise, state, step
 from tunesmith.train.budget import Budget
 from tunesmith.train.journal import Journal
 
 _MOST_ROLLBACKS = 3
-_LEAST_MICRO_TOKENS = 64
 
 
 @dataclass(frozen=True)
@@ -114,6 +112,7 @@ class _Loop:
         self.mixout = regularise.mixout(job.network.backbone, job.train.mixout)
         optimizer = optim.build(job.network, job.train)
         self.network, self.optimizer = self.accelerator.prepare(job.network, optimizer)
+        self.work = step.Work(self.network, job.examples, job.loss, job.kind, job.train, self.accelerator)
         self.average = regularise.Average(job.network, job.train.ema) if job.train.ema else None
         self.course = Course()
         self.micro_tokens = job.train.micro_tokens or 4096
@@ -169,10 +168,10 @@ class _Loop:
         optim.set_rates(self.optimizer, self._rate())
         while True:
             try:
-                loss, norm = self._gradients(indices)
+                loss, norm = step.gradients(self.work, indices, self.micro_tokens, self.course.step)
                 break
             except Exception as error:
-                self._can_shrink(error)
+                step.check_can_shrink(error, self.micro_tokens, self.accelerator)
             self.micro_tokens //= 2
             self.optimizer.zero_grad()
             state.set_random_state(random)
@@ -192,47 +191,6 @@ class _Loop:
         self.course.tokens += tokens
         self.course.seconds += time.monotonic() - began
         self._record(loss, norm)
-
-    def _can_shrink(self, error: Exception) -> None:
-        """Raise the error on unless a step in smaller pieces may avoid it."""
-        if not machine.is_out_of_memory(error):
-            raise error
-        if self.micro_tokens <= _LEAST_MICRO_TOKENS or self.accelerator.num_processes > 1:
-            hint = f"set train.micro_tokens below {self.micro_tokens}, lower model.max_length, or take a smaller base"
-            raise TrainingError(f"out of memory with micro-batches of {self.micro_tokens} tokens", hint=hint) from None
-
-    def _gradients(self, indices: np.ndarray) -> tuple[float, float]:
-        """Accumulate the gradient of one step; returns its mean loss and the gradient's norm before clipping."""
-        total = 0.0
-        mine = indices[self.accelerator.process_index :: self.accelerator.num_processes]
-        # Processes average their gradients, so each must take part; one that has no rows of a short batch adds nothing.
-        share = self.accelerator.num_processes / len(indices) if len(mine) else 0.0
-        mine = mine if len(mine) else indices[:1]
-        pieces = batch.micro_batches(self.job.examples.lengths[mine], mine, self.micro_tokens)
-        for number, piece in enumerate(pieces, 1):
-            with regularise.no_sync_until(self.accelerator, self.network, last=number == len(pieces)):
-                losses = self._losses(piece)
-                loss = losses.sum() * share
-                self.accelerator.backward(loss)
-            total += float(loss.detach())
-        optim.shape_gradients(self.job.network, self.train, self.course.step)
-        weights = list(optim.trainable(self.job.network))
-        limit = self.train.gradient_clip or math.inf
-        norm = self.accelerator.clip_grad_norm_(weights, limit)
-        return processes.total(self.accelerator, total) / self.accelerator.num_processes, float(norm)
-
-    def _losses(self, piece: np.ndarray) -> Tensor:
-        """Loss of each row of a micro-batch (B,); with R-Drop, of two passes and their divergence."""
-        device = self.accelerator.device
-        inputs = {name: tensor.to(device) for name, tensor in self.job.examples.collate(piece).items()}
-        targets = self.job.examples.targets_of(piece).to(device)
-        outputs = self.network(inputs)
-        losses = self.job.loss(outputs, targets)
-        if not self.train.r_drop:
-            return losses
-        again = self.network(inputs)
-        both = (losses + self.job.loss(again, targets)) / 2
-        return both + self.train.r_drop * regularise.divergence(self.job.kind, outputs, again)
 
     def _batch(self) -> np.ndarray:
         epoch, position = divmod(self.course.step, self.steps_per_epoch)

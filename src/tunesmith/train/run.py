@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from accelerate import Accelerator
 
 from tunesmith import bundle, plugins, predict, report
@@ -20,6 +19,7 @@ from tunesmith.config import Config
 from tunesmith.data.prepare import prepare
 from tunesmith.errors import TunesmithError, UsageError
 from tunesmith.report import Report
+from tunesmith.tasks.base import Scored
 from tunesmith.train import learner, loop, processes, track
 from tunesmith.train.budget import Budget
 from tunesmith.train.describe import describe
@@ -144,19 +144,19 @@ def _learn(
 
 def _save(learned: Learner, folder: Path) -> Bundle:
     """Decide what is decided on the validation rows, then write the bundle with golden answers."""
-    predictions = learned.validate()
-    learned = dataclasses.replace(learned, target=learned.task.tune(predictions, learned.target))
-    golden = _golden(learned, predictions.scores)
+    scored = learned.validate()
+    learned = dataclasses.replace(learned, target=learned.task.tune(scored, learned.target))
+    golden = _golden(scored)
     bundle.write_text(folder / "golden.jsonl", golden)
     return bundle.write(folder, learned.network, learned.tokenizer, learned.config, learned.target, learned.adapter)
 
 
-def _golden(learned: Learner, scores: np.ndarray) -> str:
+def _golden(scored: Scored) -> str:
     """The first validation rows with their scores, to be replayed wherever the bundle is loaded anew."""
-    rows = learned.splits.tables["validation"].select(["text", "text_pair"]).slice(0, GOLDEN_ROWS).to_pylist()
+    rows = scored.rows.select(list(scored.inputs)).slice(0, GOLDEN_ROWS).to_pylist()
     lines = [
-        {"input": {name: value for name, value in row.items() if value is not None}, "scores": score.tolist()}
-        for row, score in zip(rows, scores, strict=False)
+        {"input": {name: value for name, value in row.items() if value is not None}, "scores": scores.tolist()}
+        for row, scores in zip(rows, scored.scores, strict=False)
     ]
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 

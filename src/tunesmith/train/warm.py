@@ -9,18 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tunesmith import heads, machine
 from tunesmith.data import batch
 from tunesmith.data.examples import Examples
 from tunesmith.engines.pytorch import Engine
 from tunesmith.errors import TrainingError
-from tunesmith.heads import Head, RowLoss
+from tunesmith.heads import RowLoss
 from tunesmith.machine import Machine
 from tunesmith.network import Network
 
 _CANDIDATE_L2 = (3e-4, 3e-3, 3e-2, 3e-1)
+_MOST_TOKENS = 20_000
 _CANDIDATE_MICRO_TOKENS = (2048, 4096, 8192, 16384)
 
 
@@ -29,8 +30,8 @@ def keep_states(network: Network, examples: Examples, where: Path, runs_on: Mach
 
     With every block frozen it is the head's features, in memory; otherwise the hidden states, in a file.
     """
-    if network.depth == network.backbone.depth and network.head.pooling.query is None:
-        examples.keep_features(features(network, examples, np.arange(len(examples)), runs_on))
+    if network.depth == network.backbone.depth and network.head.pools:
+        examples.keep_features(torch.stack(features(network, examples, np.arange(len(examples)), runs_on)))
         return
     _check_space(network, examples, where, runs_on)
     store = examples.keep_hidden(where, network.backbone.width, runs_on.precision)
@@ -42,38 +43,53 @@ def keep_states(network: Network, examples: Examples, where: Path, runs_on: Mach
             store.put(slot, states)
 
 
-def features(network: Network, examples: Examples, chosen: np.ndarray, runs_on: Machine) -> Tensor:
-    """What the head's last layer sees of the chosen sequences, (N, F), without dropout and gradient."""
+def features(network: Network, examples: Examples, chosen: np.ndarray, runs_on: Machine) -> list[Tensor]:
+    """What the head's last layer sees of each chosen sequence, (F,) or (its tokens, F), without dropout and gradient."""
     network.to(runs_on.device).eval()
     plan = batch.SortedBatches.of(examples.lengths[chosen], micro_tokens=Engine.batch_tokens)
-    found = []
+    found: list[Tensor] = []
     with _no_gradient(runs_on):
         for places in plan.batches:
             inputs = _moved(examples.collate(chosen[places]), runs_on)
-            found.append((inputs["features"] if "features" in inputs else network.features(inputs)).float().cpu())
-    return torch.cat(found)[torch.from_numpy(plan.inverse)]
+            batched = (inputs["features"] if "features" in inputs else network.features(inputs)).float().cpu()
+            lengths = examples.lengths[chosen[places]].tolist()
+            found += [row if row.dim() == 1 else row[:length] for row, length in zip(batched, lengths, strict=True)]
+    return [found[place] for place in plan.inverse]
 
 
 def start_head(
     network: Network, examples: Examples, loss: RowLoss, most_rows: int, seed: int, runs_on: Machine
 ) -> None:
     """Fit the head to the frozen base model on some of the training rows, so that training starts where a linear probe ends."""
+    linear = network.head.linear
+    assert linear is not None
     chosen = np.sort(np.random.default_rng(seed).permutation(len(examples))[:most_rows])
-    found = features(network, examples, chosen, runs_on)
-    targets = examples.targets_of(chosen)
+    found, targets = _samples(features(network, examples, chosen, runs_on), examples, chosen, seed)
     network.head.cpu()
-    heads.fit_linear(network.head, found, targets, loss, l2=_best_l2(network.head, found, targets, loss))
+    heads.fit_linear(linear, found, targets, loss, l2=_best_l2(linear, found, targets, loss))
     network.head.to(runs_on.device)
 
 
-def _best_l2(head: Head, found: Tensor, targets: Tensor, loss: RowLoss) -> float:
-    """The weight decay of the head that loses least on every fifth row, which the fit is not shown."""
+def _samples(found: list[Tensor], examples: Examples, chosen: np.ndarray, seed: int) -> tuple[Tensor, Tensor]:
+    """Features and targets of what is learned: of each sequence, or of tokens, which become sequences of one token."""
+    targets = examples.targets_of(chosen)
+    if found[0].dim() == 1:
+        return torch.stack(found), targets
+    flat = torch.cat([row[: len(tokens)] for row, tokens in zip(targets, found, strict=True)])
+    labelled = torch.nonzero(flat != heads.IGNORED).squeeze(1)
+    order = np.random.default_rng(seed).permutation(len(labelled))[:_MOST_TOKENS]
+    kept = labelled[torch.from_numpy(np.sort(order))]
+    return torch.cat(found)[kept].unsqueeze(1), flat[kept].unsqueeze(1)
+
+
+def _best_l2(linear: nn.Linear, found: Tensor, targets: Tensor, loss: RowLoss) -> float:
+    """The weight decay of the layer that loses least on every fifth row, which the fit is not shown."""
     held_out = torch.arange(len(found)) % 5 == 4
     losses = {}
     for l2 in _CANDIDATE_L2:
-        heads.fit_linear(head, found[~held_out], targets[~held_out], loss, l2=l2)
+        heads.fit_linear(linear, found[~held_out], targets[~held_out], loss, l2=l2)
         with torch.no_grad():
-            losses[l2] = float(loss(head.linear(found[held_out]), targets[held_out]).mean())
+            losses[l2] = float(loss(linear(found[held_out]), targets[held_out]).mean())
     return min(losses, key=lambda l2: losses[l2])
 
 

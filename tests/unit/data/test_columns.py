@@ -8,7 +8,7 @@ NEEDED = ["text", "label"]
 
 
 def guess(*names, **declared):
-    return map_columns(dict.fromkeys(names, "value"), {**NONE, **declared}, NEEDED, "a.csv")
+    return map_columns(dict.fromkeys(names, "value"), {**NONE, **declared}, [NEEDED], "a.csv")
 
 
 @pytest.mark.parametrize(

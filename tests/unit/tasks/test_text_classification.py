@@ -9,9 +9,10 @@ import pyarrow as pa
 import pytest
 import torch
 
+from sequences import Sequences, scored
 from tunesmith import metrics
 from tunesmith.errors import UsageError
-from tunesmith.heads import Head
+from tunesmith.heads import TextHead
 from tunesmith.tasks.base import RowError, Target
 from tunesmith.tasks.text_classification import Params, Request, Task
 
@@ -204,7 +205,8 @@ def test_regression_learns_scaled_values() -> None:
     torch.testing.assert_close(
         loss(torch.tensor([[1.0], [0.0]]), torch.tensor([5.0, 5.0], dtype=torch.float64)), torch.tensor([0.0, 1.0])
     )
-    np.testing.assert_allclose(task().scores(np.array([[1.0], [0.0]], np.float32), REGRESSION), [5.0, 3.0])
+    outputs = list(np.array([[1.0], [0.0]], np.float32))
+    np.testing.assert_allclose(task().scores(outputs, Sequences([0, 1]), REGRESSION, Request()), [5.0, 3.0])
 
 
 def test_label_smoothing_where_there_is_none_is_refused() -> None:
@@ -217,17 +219,18 @@ def test_label_smoothing_where_there_is_none_is_refused() -> None:
 
 def test_balanced_resampling_draws_labels_equally_often() -> None:
     targets = np.array([0] * 10 + [1] * 30 + [2] * 60)
-    rows = np.concatenate([task(resample="balanced").resample(targets, MULTI_CLASS, seed) for seed in range(30)])
-    assert np.bincount(targets[rows]) / len(rows) == pytest.approx([1 / 3] * 3, abs=0.03)
+    rows = Sequences(range(100), targets)
+    drawn = np.concatenate([task(resample="balanced").resample(rows, MULTI_CLASS, seed) for seed in range(30)])
+    assert np.bincount(targets[drawn]) / len(drawn) == pytest.approx([1 / 3] * 3, abs=0.03)
     again = task(resample="balanced")
-    assert (again.resample(targets, MULTI_CLASS, 3) == again.resample(targets, MULTI_CLASS, 3)).all()
-    assert (again.resample(targets, MULTI_CLASS, 3) != again.resample(targets, MULTI_CLASS, 4)).any()
-    assert task().resample(targets, MULTI_CLASS, 0).tolist() == list(range(100))
+    assert (again.resample(rows, MULTI_CLASS, 3) == again.resample(rows, MULTI_CLASS, 3)).all()
+    assert (again.resample(rows, MULTI_CLASS, 3) != again.resample(rows, MULTI_CLASS, 4)).any()
+    assert task().resample(rows, MULTI_CLASS, 0).tolist() == list(range(100))
 
 
 def test_head_has_an_output_for_each_label() -> None:
     head = task(pairs="separate").head(8, MULTI_CLASS, pooling="cls", dropout=0.25)
-    assert isinstance(head, Head)
+    assert isinstance(head, TextHead)
     assert (head.linear.out_features, head.pair, head.dropout.p, head.pooling.mode) == (3, True, 0.25, "cls")
     assert not task().head(8, MULTI_CLASS, pooling="mean", dropout=0).pair
 
@@ -255,16 +258,22 @@ def test_pairs_are_read_apart_where_that_suits(
 
 def test_scores_are_probabilities() -> None:
     outputs = np.array([[0.0, 1.0, 800.0], [0.0, 0.0, 0.0]], np.float32)
-    np.testing.assert_allclose(task().scores(outputs, MULTI_CLASS), [[0, 0, 1], [1 / 3] * 3], atol=1e-12)
-    np.testing.assert_allclose(task().scores(outputs, MULTI_LABEL)[1], [0.5] * 3)
-    assert task().scores(outputs, MULTI_LABEL).dtype == np.float64
+    np.testing.assert_allclose(
+        task().scores(list(outputs), Sequences(range(len(outputs))), MULTI_CLASS, Request()),
+        [[0, 0, 1], [1 / 3] * 3],
+        atol=1e-12,
+    )
+    np.testing.assert_allclose(
+        task().scores(list(outputs), Sequences(range(len(outputs))), MULTI_LABEL, Request())[1], [0.5] * 3
+    )
+    assert task().scores(list(outputs), Sequences(range(len(outputs))), MULTI_LABEL, Request()).dtype == np.float64
 
 
 SCORES = np.array([[0.1, 0.3, 0.6], [0.5, 0.25, 0.25]])
 
 
 def test_one_label() -> None:
-    assert task().answers(SCORES, MULTI_CLASS, Request()) == [
+    assert task().answers(scored(SCORES), MULTI_CLASS, Request()) == [
         {"label": "good", "score": 0.6},
         {"label": "bad", "score": 0.5},
     ]
@@ -272,48 +281,46 @@ def test_one_label() -> None:
 
 def test_unsure_answers_are_unknown() -> None:
     for threshold, labels in ((0.5, ["good", "bad"]), (0.55, ["good", "unknown"]), (1.0, ["unknown", "unknown"])):
-        answers = task().answers(SCORES, MULTI_CLASS, Request(threshold=threshold))
+        answers = task().answers(scored(SCORES), MULTI_CLASS, Request(threshold=threshold))
         assert [answer["label"] for answer in answers] == labels
         assert [answer["score"] for answer in answers] == [0.6, 0.5]
 
 
 def test_likeliest_labels() -> None:
-    (first, second) = task().answers(SCORES, MULTI_CLASS, Request(top_k=2))
+    (first, second) = task().answers(scored(SCORES), MULTI_CLASS, Request(top_k=2))
     assert first["top"] == [{"label": "good", "score": 0.6}, {"label": "fine", "score": 0.3}]
     assert [entry["label"] for entry in second["top"]] == ["bad", "fine"]
-    assert len(task().answers(SCORES, MULTI_CLASS, Request(top_k=9))[0]["top"]) == 3
+    assert len(task().answers(scored(SCORES), MULTI_CLASS, Request(top_k=9))[0]["top"]) == 3
 
 
 def test_several_labels_by_their_thresholds() -> None:
     scores = np.array([[0.2, 0.6, 0.89], [0.1, 0.1, 0.1]])
-    assert task().answers(scores, MULTI_LABEL, Request()) == [
+    assert task().answers(scored(scores), MULTI_LABEL, Request()) == [
         {"labels": ["b", "a"], "scores": [0.6, 0.2]},
         {"labels": [], "scores": []},
     ]
-    asked = task().answers(scores, MULTI_LABEL, Request(threshold=0.6))[0]
+    asked = task().answers(scored(scores), MULTI_LABEL, Request(threshold=0.6))[0]
     assert asked["labels"] == ["c", "b"]
     untuned = Target("multi-label", ("a", "b", "c"))
-    assert task().answers(scores, untuned, Request())[0]["labels"] == ["c", "b"]
-    assert task().answers(scores, untuned, Request(top_k=2))[1]["top"] == [
+    assert task().answers(scored(scores), untuned, Request())[0]["labels"] == ["c", "b"]
+    assert task().answers(scored(scores), untuned, Request(top_k=2))[1]["top"] == [
         {"label": "a", "score": 0.1},
         {"label": "b", "score": 0.1},
     ]
 
 
 def test_a_value() -> None:
-    assert task().answers(np.array([2.5]), REGRESSION, Request()) == [{"value": 2.5}]
+    assert task().answers(scored(np.array([2.5])), REGRESSION, Request()) == [{"value": 2.5}]
 
 
-def predictions(scores: np.ndarray, truth: np.ndarray, target: Target) -> metrics.Predictions:
-    texts = [f"text {row}" for row in range(len(scores))]
-    return task().predictions(scores, truth, target, texts=texts, lengths=np.ones(len(scores), int))
+def predictions(scores: np.ndarray, labels: list[Any], target: Target) -> metrics.Predictions:
+    return task().predictions(scored(scores, labels), target)
 
 
 def test_predictions_follow_the_thresholds() -> None:
-    truth = np.array([[1, 0, 0], [0, 1, 1]])
-    made = predictions(np.array([[0.3, 0.4, 0.8], [0.1, 0.5, 0.95]]), truth, MULTI_LABEL)
-    assert made.predicted.tolist() == truth.tolist()
-    made = predictions(SCORES, np.array([2, 1]), MULTI_CLASS)
+    made = predictions(np.array([[0.3, 0.4, 0.8], [0.1, 0.5, 0.95]]), [["a"], ["b", "c"]], MULTI_LABEL)
+    assert made.predicted.tolist() == made.targets.tolist() == [[1, 0, 0], [0, 1, 1]]
+    made = predictions(SCORES, ["good", "fine"], MULTI_CLASS)
     assert made.predicted.tolist() == [2, 0]
     assert metrics.score(made)["accuracy"] == 0.5
 
@@ -323,18 +330,18 @@ def test_thresholds_are_tuned_where_asked() -> None:
     truth = random.integers(0, 2, (200, 3))
     scores = np.clip(0.15 + 0.2 * truth + random.normal(0, 0.02, (200, 3)), 0, 1)
     untuned = Target("multi-label", ("a", "b", "c"))
-    made = predictions(scores, truth, untuned)
+    labels = [[untuned.labels[number] for number in np.flatnonzero(row)] for row in truth]
+    made = scored(scores, labels)
     tuned = task().tune(made, untuned)
     assert all(0.2 < threshold < 0.33 for threshold in tuned.thresholds)
-    assert metrics.score(predictions(scores, truth, tuned))["f1_macro"] > 0.98
+    assert metrics.score(predictions(scores, labels, tuned))["f1_macro"] > 0.98
     assert task(tune_thresholds=False).tune(made, untuned) == untuned
-    single = predictions(SCORES, np.array([2, 1]), MULTI_CLASS)
-    assert task().tune(single, MULTI_CLASS) == MULTI_CLASS
+    assert task().tune(scored(SCORES, ["good", "fine"]), MULTI_CLASS) == MULTI_CLASS
 
 
 @pytest.mark.parametrize("target", [MULTI_CLASS, MULTI_LABEL, REGRESSION])
 def test_the_metric_that_chooses_is_one_that_is_computed(target: Target) -> None:
     scores = {"multi-class": SCORES, "multi-label": SCORES, "regression": np.array([1.0, 2.0])}[target.kind]
-    truth = {"multi-class": [2, 1], "multi-label": [[1, 0, 1], [0, 1, 0]], "regression": [1.0, 3.0]}[target.kind]
-    made = predictions(scores, np.array(truth), target)
+    truth = {"multi-class": ["good", "fine"], "multi-label": [["a", "c"], ["b"]], "regression": [1.0, 3.0]}[target.kind]
+    made = predictions(scores, truth, target)
     assert task().metric(target) in metrics.score(made)

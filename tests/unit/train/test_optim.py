@@ -12,7 +12,7 @@ import torch
 from tiny import Family
 from tunesmith import backbones
 from tunesmith.config import Train
-from tunesmith.heads import Head
+from tunesmith.heads import TextHead
 from tunesmith.network import Network
 from tunesmith.train import optim
 
@@ -24,7 +24,7 @@ def make(model: Callable[[Family], Path]) -> Make:
     def network(family: Family = "bert", **options: Any) -> tuple[Network, Train]:
         torch.manual_seed(0)
         backbone = backbones.load(model(family))
-        head = Head(backbone.width, 3, pooling="mean", dropout=0.0)
+        head = TextHead(backbone.width, 3, pooling="mean", dropout=0.0)
         return Network(backbone, head), Train(**{"learning_rate": 1e-3, "head_learning_rate": 1e-2, **options})
 
     return network
