@@ -91,6 +91,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "regression": {"task.kind": "regression"},
     "pairs": {"columns.text_pair": "text_pair"},
     "similarity": {"task.kind": "regression", "task.pairs": "separate", "columns.text_pair": "text_pair"},
+    "questions": {"model.window_overlap": 8},
 }
 
 
@@ -136,6 +137,28 @@ def _similarity(chance: random.Random) -> Row:
     return {"text": next(texts), "text_pair": next(texts), "label": f"{value:.3f}"}
 
 
+def _alike(chance: random.Random) -> Row:
+    first, second = chance.choices(list(TOPICS), k=2)
+    texts = (_sentence(chance, *chance.choices(TOPICS[topic], k=4)) for topic in (first, second))
+    return {"text": next(texts), "text_pair": next(texts), "score": str(5 * (first == second))}
+
+
+def _positive_pairs(chance: random.Random) -> Row:
+    words = chance.choices(TOPICS[chance.choice(list(TOPICS))], k=4)
+    return {"text": _sentence(chance, *words), "text_pair": _sentence(chance, *words)}
+
+
+def _questions(chance: random.Random) -> Row:
+    """Where the only word of a topic stands; one row in five has no answer."""
+    topic = chance.choice(list(TOPICS))
+    answer = chance.choice(TOPICS[topic])
+    context = _sentence(chance, answer) + " " + _sentence(chance)
+    found = {"text": [answer], "answer_start": [context.index(answer)]}
+    if chance.random() < 0.2:
+        context, found = _sentence(chance) + " then", {"text": [], "answer_start": []}
+    return {"question": f"the {topic} thing", "context": context, "answers": found}
+
+
 _MAKERS: dict[str, Callable[[random.Random], Row]] = {
     "binary": _binary,
     "multi-class": _multi_class,
@@ -143,9 +166,14 @@ _MAKERS: dict[str, Callable[[random.Random], Row]] = {
     "regression": _regression,
     "pairs": _pairs,
     "similarity": _similarity,
+    "alike": _alike,
+    "positive-pairs": _positive_pairs,
+    "questions": _questions,
 }
 TASKS: dict[str, tuple[str, ...]] = {
     "text-classification": ("binary", "multi-class", "multi-label", "regression", "pairs", "similarity"),
+    "sentence-similarity": ("alike", "positive-pairs"),
+    "question-answering": ("questions",),
 }
 """The kinds of rows that each task is tried on."""
 

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +71,14 @@ class Backbone(nn.Module):
         self.max_length = pretrained.max_length(path, model)
         self.is_sentence_encoder = pretrained.is_sentence_encoder(path)
         self._tried_splits: dict[int, bool] = {}
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Let all weights train, or none; positions that are computed (Marian's sinusoids) never do: they are not saved."""
+        super().requires_grad_(requires_grad)
+        for module in self.modules():
+            if "Sinusoidal" in type(module).__name__:
+                module.requires_grad_(False)
+        return self
 
     @property
     def width(self) -> int:

@@ -71,28 +71,22 @@ class Bundle:
         """The network with its weights, on the CPU."""
         from safetensors.torch import load_file
 
-        from tunesmith.network import Network
-
-        backbone = self._backbone(self._adapter())
-        head = self.task.head(backbone.width, self.target, pooling=self.config.model.pooling, dropout=0.0)
-        head.load_state_dict(load_file(self.folder / "head" / "model.safetensors"))
-        return Network(backbone, head).eval()
+        network = self.task.network(self._backbone(self._adapter()), self.target, self.config.model)
+        network.head.load_state_dict(load_file(self.folder / "head" / "model.safetensors"))
+        return network.eval()
 
     def tokenizer(self) -> Any:
         """The tokenizer."""
-        from tunesmith import text
-
-        return text.load_tokenizer(self.folder)
+        base = sources.resolve(self.config.model.base or "").path if self._adapter().needs_base else self.folder
+        return self.task.load_tokenizer(self.folder, base)
 
     def _adapter(self) -> Adapter:
         adapter: Adapter = plugins.load("adapters", self.config.adapter_name)(self.config.adapter)
         return adapter
 
     def _backbone(self, adapter: Adapter) -> Any:
-        from tunesmith import backbones
-
         if not adapter.needs_base:
-            return backbones.load(self.folder)
+            return self.task.load_base(self.folder)
         assert self.config.model.base is not None
         source = sources.resolve(self.config.model.base)
         if sources.fingerprint(source.path) != self.base_fingerprint:
@@ -102,7 +96,7 @@ class Bundle:
                 where=str(self.folder),
                 hint=hint,
             )
-        backbone = backbones.load(source.path)
+        backbone = self.task.load_base(source.path)
         adapter.restore(backbone, self.folder)
         return backbone
 

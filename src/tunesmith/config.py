@@ -300,7 +300,10 @@ def _choose_class(merged: Mapping[str, Given]) -> type[Config]:
     """The task's and the adapter's names decide what else is legal."""
     chosen: dict[str, str] = {}
     problems = []
-    for section, default in PLUGIN_SECTIONS.items():
+    for section, usual in PLUGIN_SECTIONS.items():
+        default = usual
+        if section == "adapter" and chosen["task"] in plugins.names("tasks"):
+            default = plugins.load("tasks", chosen["task"]).adapter
         one = merged.get(f"{section}.name", Given(default, ""))
         known = plugins.names(f"{section}s")
         chosen[section] = str(one.value)

@@ -50,13 +50,13 @@ class EmbeddingHead(Head):
     def features(self, hidden: Tensor, mask: Tensor | None, parts: int = 1) -> Tensor:
         """Pooled vectors (B, P * W) of ``parts`` texts a row, which are stacked (P * B, T, W): first texts first."""
         vectors: Tensor = self.pooling(hidden, mask)
-        return vectors.unflatten(0, (parts, -1)).transpose(0, 1).flatten(1)
+        return vectors.reshape(parts, -1, vectors.shape[1]).transpose(0, 1).flatten(1)
 
     def classify(self, features: Tensor) -> Tensor:
         """Pooled vectors (B, P * W) to embeddings (B, P * D)."""
         if self.dense is None:
             return self._dropped(features)
-        embeddings: Tensor = self.dense(self._dropped(features).unflatten(1, (-1, self.width)))
+        embeddings: Tensor = self.dense(self._dropped(features).reshape(len(features), -1, self.width))
         return embeddings.flatten(1)
 
     def layout(self) -> list[Layer]:
@@ -125,7 +125,7 @@ def matryoshka(loss: RowLoss, sizes: Sequence[int]) -> RowLoss:
     """
 
     def losses(outputs: Tensor, targets: Tensor) -> Tensor:
-        embeddings = outputs.unflatten(1, (targets.shape[1] - 1, -1))
+        embeddings = outputs.reshape(len(outputs), targets.shape[1] - 1, -1)
         cut = [loss(embeddings[:, :, :size].flatten(1), targets) for size in sizes]
         return torch.stack([loss(outputs, targets), *cut]).mean(0)
 
@@ -134,7 +134,7 @@ def matryoshka(loss: RowLoss, sizes: Sequence[int]) -> RowLoss:
 
 def _embeddings(outputs: Tensor, targets: Tensor) -> Tensor:
     """Embeddings (B, P, D) of length 1."""
-    return F.normalize(outputs.unflatten(1, (targets.shape[1] - 1, -1)), dim=2)
+    return F.normalize(outputs.reshape(len(outputs), targets.shape[1] - 1, -1), dim=2)
 
 
 def _found(asking: Tensor, candidates: Tensor, excluded: Tensor, temperature: float) -> Tensor:

@@ -8,14 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from tunesmith import metrics
-from tunesmith.metrics import Predictions
+from tunesmith.metrics import Counted, Predictions
 from tunesmith.predict import Model
-
-_INTERVALS_OF = {
-    "multi-class": ("f1_weighted", "f1_macro", "accuracy"),
-    "multi-label": ("f1_micro", "f1_macro", "subset_accuracy"),
-    "regression": ("spearman", "pearson", "rmse"),
-}
 
 
 @dataclass(frozen=True)
@@ -23,7 +17,7 @@ class Evaluation:
     """What a model scored: ``metrics`` by flat name, ``intervals`` (95 %, bootstrap over rows) of the chief ones."""
 
     task: str
-    predictions: Predictions
+    predictions: Predictions | Counted
     metrics: dict[str, float]
     intervals: dict[str, tuple[float, float]]
 
@@ -36,5 +30,5 @@ def evaluate(model: Model, rows: pa.Table) -> Evaluation:
     """Score a model on canonical rows with labels."""
     predictions = model.predictions(rows)
     scores = metrics.score(predictions)
-    names = [name for name in _INTERVALS_OF[predictions.kind] if name in scores]
+    names = [name for name in metrics.KINDS[predictions.kind].chief if name in scores]
     return Evaluation(model.bundle.config.task_name, predictions, scores, metrics.intervals(predictions, names))

@@ -13,7 +13,8 @@ from tunesmith.heads import Head
 Inputs = Mapping[str, Tensor]
 """A batch: ``input_ids`` (B, T) with ``attention_mask`` (B, T) where rows are padded; or, where the lower blocks are
 frozen, their kept ``hidden`` states (B, T, W); or, where all are, the kept ``features`` (B, F). Of pairs that are
-read separately, the B first texts are followed by the B second ones."""
+read separately, the B first texts are followed by the B second ones, and so on; ``parts`` (P,) numbers them where a head
+must be told how many they are."""
 
 
 class Network(nn.Module):
@@ -38,9 +39,12 @@ class Network(nn.Module):
         if "hidden" in inputs:
             hidden = self.backbone.upper(inputs["hidden"], mask, self.depth)
         else:
-            hidden = self.backbone(**{"attention_mask": None, **inputs})
+            read = {name: tensor for name, tensor in inputs.items() if name != "parts"}
+            hidden = self.backbone(**{"attention_mask": None, **read})
+        parts = {"parts": len(inputs["parts"])} if "parts" in inputs else {}
         with torch.autocast(hidden.device.type, enabled=False):
-            return self.head.features(hidden, mask)
+            features: Tensor = self.head.features(hidden, mask, **parts)
+            return features
 
     def train(self, mode: bool = True) -> Network:
         """Training mode, but frozen blocks give the same states in both modes."""

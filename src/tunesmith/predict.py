@@ -17,10 +17,10 @@ from tunesmith import params, plugins
 from tunesmith.bundle import Bundle
 from tunesmith.engines.base import Engine
 from tunesmith.errors import BundleError, Problem, UsageError
-from tunesmith.tasks.base import RowError, Scored
+from tunesmith.tasks.base import Reader, RowError
 
 if TYPE_CHECKING:
-    from tunesmith.metrics import Predictions
+    from tunesmith.metrics import Counted, Predictions
     from tunesmith.tasks.base import Scores
 
 Input = str | tuple[str, ...] | list[str] | Mapping[str, Any]
@@ -44,7 +44,7 @@ class Model:
 
     def __init__(self, bundle: Bundle, engine: Engine, tokenizer: Any) -> None:
         self.bundle, self.task, self.target = bundle, bundle.task, bundle.target
-        self._engine, self._tokenizer = engine, tokenizer
+        self._reader = Reader(engine, tokenizer, bundle.config.model, bundle.target)
 
     def answers(self, inputs: Sequence[Input], **request: Any) -> list[dict[str, Any]]:
         """Answer each input.
@@ -64,7 +64,8 @@ class Model:
             raise UsageError("answers() takes a list of inputs", hint=f"write answers([{inputs[:30]!r}])")
         if not len(inputs):
             return []
-        with self._scored(self._table(inputs), asked) as scored:
+        with self._reading() as folder:
+            scored = self.task.read(self._reader, self._table(inputs), asked, folder)
             answers = self.task.answers(scored, self.target, asked)
         return [
             {**answer, "cut_tokens": int(cut)} if cut else answer
@@ -81,24 +82,22 @@ class Model:
 
     def scores(self, rows: pa.Table, request: Any = None) -> Scores:
         """Scores of canonical rows, one entry a row."""
-        with self._scored(rows, request or self.request()) as scored:
-            return scored.scores
+        with self._reading() as folder:
+            return self.task.read(self._reader, rows, request or self.request(), folder).scores
 
-    def predictions(self, rows: pa.Table) -> Predictions:
+    def predictions(self, rows: pa.Table) -> Predictions | Counted:
         """Scores beside the truth of canonical rows with labels."""
-        with self._scored(rows, self.request()) as scored:
-            return self.task.predictions(scored, self.target)
+        with self._reading() as folder:
+            return self.task.judge(self._reader, rows, self.request(), folder)
 
     @contextmanager
-    def _scored(self, rows: pa.Table, request: Any) -> Iterator[Scored]:
-        """The rows with their scores, and on disk, while it lasts, how they were read."""
+    def _reading(self) -> Iterator[Path]:
+        """A folder for tokens while it lasts."""
         with tempfile.TemporaryDirectory() as folder:
-            examples = self.task.encode(rows, self._tokenizer, self.bundle.config.model, Path(folder))
             try:
-                scores = self.task.scores(self._engine.sequences(examples), examples, self.target, request)
+                yield Path(folder)
             except FloatingPointError as error:
                 raise BundleError(str(error), where=str(self.bundle.folder), hint="its weights are broken") from None
-            yield Scored(rows, examples, scores, self.task.inputs)
 
     def replay(self) -> float:
         """Largest difference between the golden answers and what this model gives now.
@@ -108,7 +107,9 @@ class Model:
                 or the golden answers are missing.
         """
         inputs, then = self._golden()
-        difference = self.task.drift(then, self.scores(self._table(inputs)), self.target)
+        with self._reading() as folder:
+            now = self.task.golden(self._reader, self._table(inputs), self.request(), folder)
+        difference = self.task.drift(then, now, self.target)
         if difference > _GOLDEN_TOLERANCE:
             hint = "the weights, a library or the number format changed; retrain, or use the versions in bundle.json"
             raise BundleError(

@@ -30,8 +30,17 @@ _SENTENCE_POOLINGS: dict[str, Pooling] = {
 }
 
 
-def read(path: Path, *, hidden_dropout: float | None, attention_dropout: float | None, dtype: torch.dtype) -> Any:
-    """The transformers module in a folder, without a head, with its dropout set; arguments as for `backbones.load`.
+def read(
+    path: Path,
+    *,
+    hidden_dropout: float | None,
+    attention_dropout: float | None,
+    dtype: torch.dtype,
+    writes: bool = False,
+) -> Any:
+    """The transformers module in a folder with its dropout set; arguments as for `backbones.load`.
+
+    It has no head, or with ``writes`` the whole of a decoder or encoder-decoder with its head over the vocabulary.
 
     Raises:
         SourceError: weights are missing; whatever transformers raises on a folder that it cannot read passes through.
@@ -43,7 +52,7 @@ def read(path: Path, *, hidden_dropout: float | None, attention_dropout: float |
     _set_dropout(config, _HIDDEN_DROPOUTS, hidden_dropout, "hidden_dropout")
     if not has_one_rate:
         _set_dropout(config, _ATTENTION_DROPOUTS, attention_dropout, "attention_dropout")
-    model = _model(path, config, dtype)
+    model = _whole(path, config, dtype) if writes else _headless(path, config, dtype)
     if has_one_rate and attention_dropout is not None:
         for module in model.modules():
             if "Attention" in type(module).__name__ and isinstance(getattr(module, "dropout", None), float):
@@ -104,11 +113,32 @@ def _config(path: Path) -> Any:
     return config
 
 
-def _model(path: Path, config: Any, dtype: torch.dtype) -> Any:
+def _headless(path: Path, config: Any, dtype: torch.dtype) -> Any:
     kind = _model_class(config)
-    options: dict[str, Any] = {"attn_implementation": "sdpa"} if kind._supports_sdpa else {}
-    if "add_pooling_layer" in inspect.signature(kind.__init__).parameters:
-        options["add_pooling_layer"] = False
+    has_pooler = "add_pooling_layer" in inspect.signature(kind.__init__).parameters
+    model = _model(kind, path, config, dtype, **({"add_pooling_layer": False} if has_pooler else {}))
+    is_whole = model.config.is_encoder_decoder and not kind.__name__.endswith(("Encoder", "EncoderModel"))
+    return model.get_encoder() if is_whole else model
+
+
+def _whole(path: Path, config: Any, dtype: torch.dtype) -> Any:
+    from transformers.models.auto import modeling_auto as auto
+
+    found = family(config)
+    if found == "autoencoding":
+        raise SourceError(
+            f"the model in {path} reads texts and cannot write any",
+            hint="take a decoder such as SmolLM2-135M-Instruct, or an encoder-decoder such as T5",
+        )
+    whole = (
+        auto.MODEL_FOR_CAUSAL_LM_MAPPING if found == "autoregressive" else auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
+    )
+    return _model(whole[type(config)], path, config, dtype)
+
+
+def _model(kind: Any, path: Path, config: Any, dtype: torch.dtype, **options: Any) -> Any:
+    if kind._supports_sdpa:
+        options["attn_implementation"] = "sdpa"
     # As kind.from_pretrained, no code in the folder is ever looked at.
     model, found = kind.from_pretrained(
         path,
@@ -125,8 +155,7 @@ def _model(path: Path, config: Any, dtype: torch.dtype) -> Any:
         raise SourceError(
             f"{len(missing)} weights of the model are missing in {path}", hint=f"the first: {', '.join(missing[:3])}"
         )
-    is_whole = model.config.is_encoder_decoder and not kind.__name__.endswith(("Encoder", "EncoderModel"))
-    return model.get_encoder() if is_whole else model
+    return model
 
 
 def _model_class(config: Any) -> Any:

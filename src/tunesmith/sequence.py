@@ -8,7 +8,7 @@ from typing import Literal
 
 from tunesmith.errors import UsageError
 
-LongText = Literal["keep-ends", "keep-start", "keep-end", "windows"]
+LongText = Literal["keep-ends", "keep-start", "keep-end", "windows", "windows-of-second"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ class Cutter:
 
     Args:
         budget: tokens for all texts of a row, without special ones.
-        long_text: what becomes of texts over it.
+        long_text: what becomes of texts over it. ``windows`` are laid over the longer of two texts, ``windows-of-second``
+            always over the second, so that all of it is read; the other text keeps its ends where it is over half the budget.
         window_overlap: tokens that neighbouring windows share.
         texts: how many texts a row has, 1 or 2.
     """
@@ -82,7 +83,7 @@ class Cutter:
                 hint="raise --model.max_length",
             )
         room = self.budget // self.texts
-        if self.long_text == "windows" and self.window_overlap >= room:
+        if self.long_text.startswith("windows") and self.window_overlap >= room:
             message = f"model.window_overlap = {self.window_overlap}: a window of {room} tokens would not move on"
             raise UsageError(message, hint=f"legal: under {room}")
 
@@ -91,33 +92,41 @@ class Cutter:
         if sum(lengths) <= self.budget:
             return [[[slice(0, length)] for length in lengths]], 0
         budgets = self._budgets(lengths)
-        longest = lengths.index(max(lengths))
+        windowed = self._windowed(lengths)
         ways = [
-            self._cut(length, budget, index == longest)
+            self._windows(length, budget) if index == windowed else self._cut(length, budget)
             for index, (length, budget) in enumerate(zip(lengths, budgets, strict=True))
         ]
-        count = len(ways[longest])
-        windowed = self.long_text == "windows"
-        kept = sum(
-            length if windowed and index == longest else min(length, budgets[index])
-            for index, length in enumerate(lengths)
-        )
+        count = max(len(way) for way in ways)
+        kept = sum(length if index == windowed else min(length, budgets[index]) for index, length in enumerate(lengths))
         return [[way[min(row, len(way) - 1)] for way in ways] for row in range(count)], sum(lengths) - kept
 
+    def _windowed(self, lengths: Sequence[int]) -> int | None:
+        """Which text is read in windows."""
+        if self.long_text == "windows-of-second":
+            return 1
+        return lengths.index(max(lengths)) if self.long_text == "windows" else None
+
     def _budgets(self, lengths: Sequence[int]) -> list[int]:
-        """The longer of two texts is cut until both are equal, then both."""
+        """The longer of two texts is cut until both are equal, then both; or the first one, down to half, for the second."""
         if len(lengths) == 1:
             return [self.budget]
+        if self.long_text == "windows-of-second":
+            first = min(lengths[0], max(self.budget // 2, self.budget - lengths[1]))
+            return [first, self.budget - first]
         shorter = min(min(lengths), self.budget // 2)
         longer = self.budget - shorter
         return [longer, shorter] if lengths[0] >= lengths[1] else [shorter, longer]
 
-    def _cut(self, length: int, budget: int, longest: bool) -> list[list[slice]]:
+    def _windows(self, length: int, budget: int) -> list[list[slice]]:
         if length <= budget:
             return [[slice(0, length)]]
-        if self.long_text == "windows" and longest:
-            starts = [*range(0, length - budget, budget - self.window_overlap), length - budget]
-            return [[slice(start, start + budget)] for start in starts]
+        starts = [*range(0, length - budget, budget - self.window_overlap), length - budget]
+        return [[slice(start, start + budget)] for start in starts]
+
+    def _cut(self, length: int, budget: int) -> list[list[slice]]:
+        if length <= budget:
+            return [[slice(0, length)]]
         if self.long_text == "keep-start":
             return [[slice(0, budget)]]
         if self.long_text == "keep-end":

@@ -54,23 +54,33 @@ class Encoded:
 
     Args:
         table: memory-mapped; columns ``input_ids`` (list of int32), ``row`` (int64, number of its text in the table that was
-            encoded), ``first`` (int32, number of its first own token in the text), ``length`` (int32), and, where used,
-            ``token_type_ids`` (list of int8), ``starts``, ``ends`` (characters) and ``part`` (0, 1; -1 at special tokens).
+            encoded), ``first`` (int32, number of its first own token in the text, of a pair in the second one), ``length``
+            (int32), and, where used, ``token_type_ids`` (list of int8), ``starts``, ``ends`` (characters, spaces around
+            a token left out) and ``part`` (0, 1; -1 at special tokens).
         text_lengths: tokens of each text before any cut, special ones included; int32, shape (texts,).
-        cut_texts, cut_tokens: how many texts were cut, and how many tokens were left out.
+        left_out: tokens of each text that are in no encoded row; int32, shape (texts,).
         unknown_tokens: tokens that the tokenizer does not know.
         max_length: tokens of the longest row allowed.
     """
 
     table: pa.Table
     text_lengths: np.ndarray
-    cut_texts: int
-    cut_tokens: int
+    left_out: np.ndarray
     unknown_tokens: int
     max_length: int
 
     def __len__(self) -> int:
         return len(self.table)
+
+    @property
+    def cut_texts(self) -> int:
+        """How many texts were cut."""
+        return int(np.count_nonzero(self.left_out))
+
+    @property
+    def cut_tokens(self) -> int:
+        """How many tokens of all texts were left out."""
+        return int(self.left_out.sum(dtype=np.int64))
 
     @property
     def lengths(self) -> np.ndarray:
@@ -129,7 +139,8 @@ def encode(
         path: of the file to write.
         max_length: most tokens of an encoded row, special ones included.
         long_text: what becomes of a text over ``max_length``. ``keep-ends`` keeps a quarter from its start and the rest from its
-            end; ``windows`` makes several rows of it. Of two texts the longer one is cut first.
+            end; ``windows`` makes several rows of it. Of two texts the longer one is cut first; ``windows-of-second`` reads the
+            second one whole, and the first as far as half of ``max_length`` goes.
         window_overlap: tokens that neighbouring windows share.
         column: the column of the texts.
         pair: the column of second texts.
@@ -141,8 +152,8 @@ def encode(
     form = template(tokenizer, pair=pair is not None)
     cutter = Cutter(max_length - form.size, long_text, window_overlap, texts=2 if pair else 1)
     unknown = tokenizer.unk_token_id
-    text_lengths = np.zeros(len(table), dtype=np.int32)
-    cut_texts = cut_tokens = unknown_tokens = 0
+    text_lengths, left_out = np.zeros((2, len(table)), dtype=np.int32)
+    unknown_tokens = 0
     with store.writing(path, _schema(form, offsets)) as writer:
         for rows, batch in _pieces(table):
             tokens = [_tokens(tokenizer, batch[name].to_pylist(), offsets) for name in (column, pair) if name]
@@ -150,13 +161,11 @@ def encode(
             for index, row in enumerate(rows.tolist()):
                 texts = [column_tokens[index] for column_tokens in tokens]
                 text_lengths[row] = sum(len(text.ids) for text in texts) + form.size
-                spans, left_out = cutter.spans([len(text.ids) for text in texts])
+                spans, left_out[row] = cutter.spans([len(text.ids) for text in texts])
                 encoded.add(row, texts, spans)
-                cut_texts += left_out > 0
-                cut_tokens += left_out
             unknown_tokens += encoded.count(unknown)
             writer.write_batch(encoded.batch())
-    return Encoded(store.open_table(path), text_lengths, cut_texts, cut_tokens, unknown_tokens, max_length)
+    return Encoded(store.open_table(path), text_lengths, left_out, unknown_tokens, max_length)
 
 
 def choose_max_length(model_limit: int | None, asked: int | None = None) -> int:
@@ -184,11 +193,15 @@ def length_limit(tokenizer: Any) -> int | None:
     return limit if limit < _NO_LIMIT else None
 
 
-def load_tokenizer(path: str | Path) -> Any:
-    """The fast tokenizer in a folder; one without a padding token (most decoders) pads with its end token.
+def load_tokenizer(path: str | Path, *, fast: bool = True) -> Any:
+    """The tokenizer in a folder; one without a padding token (most decoders) pads with its end token.
+
+    Args:
+        path: of the folder.
+        fast: whether it must be a fast one, which alone tells where in a text its tokens stand.
 
     Raises:
-        SourceError: there is none, it is not a fast one, or it has neither padding nor end token.
+        SourceError: there is none, it is not a fast one where it must be, or it has neither padding nor end token.
     """
     from transformers import AutoTokenizer
 
@@ -199,7 +212,7 @@ def load_tokenizer(path: str | Path) -> Any:
         raise SourceError(
             f"no tokenizer can be read in {path}: {quiet.first_line(error)}", hint="it should hold a tokenizer.json"
         ) from error
-    if not tokenizer.is_fast:
+    if fast and not tokenizer.is_fast:
         raise SourceError(f"the tokenizer in {path} has no fast form", hint="save the model with a tokenizer.json")
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
@@ -232,7 +245,7 @@ class _Rows:
             ids = self._form.fill(parts)
             self._lists["input_ids"] += ids
             self._numbers["row"].append(row)
-            self._numbers["first"].append(slices[0][0].start)
+            self._numbers["first"].append(slices[-1][0].start)
             self._numbers["length"].append(len(ids))
             if self._form.uses_types:
                 self._lists["token_type_ids"] += self._form.fill_types(parts)
@@ -287,7 +300,17 @@ def _tokens(tokenizer: Any, texts: list[str], offsets: bool) -> list[_Tokens]:
     if not tokenizer.is_fast:
         raise UsageError(f"{type(tokenizer).__name__} does not tell where in the text its tokens stand")
     encoded = _call(tokenizer, texts, return_offsets_mapping=True)
-    return [_Tokens(*pair) for pair in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)]
+    found = zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
+    return [_Tokens(ids, [_trimmed(text, *offset) for offset in offsets]) for text, ids, offsets in found]
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    """A token's characters without the spaces around them, which some tokenizers count in."""
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    return start, end
 
 
 def _plain_ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:

@@ -101,7 +101,8 @@ def legal_value(case: Case) -> Any:
     if kind == "boolean":
         return not default
     if kind == "array":
-        return ["tensorboard", "wandb"]
+        numbers = row["items"].get("type") in ("integer", "number")
+        return [row["items"].get("minimum", 1), 8] if numbers else ["tensorboard", "wandb"]
     if kind == "string":
         return "7 steps" if "such as" in case.leaf.legal else "review text"
     floor = row.get("minimum", row.get("exclusiveMinimum", 0))
@@ -111,7 +112,13 @@ def legal_value(case: Case) -> Any:
 
 
 def as_text(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, list) else json.dumps(value) if isinstance(value, bool) else str(value)
+    return (
+        ", ".join(map(str, value))
+        if isinstance(value, list)
+        else json.dumps(value)
+        if isinstance(value, bool)
+        else str(value)
+    )
 
 
 def give(place: str, values: Mapping[str, Any], folder: Path, case: Case) -> tuple[Config, dict[str, str]]:

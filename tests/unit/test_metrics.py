@@ -125,7 +125,7 @@ def test_undefined_scores_are_left_out_and_warn_nobody():
 @pytest.mark.parametrize("make", [multi_class, multi_label, regression])
 def test_a_bootstrap_draw_is_the_score_of_the_resampled_rows(make):
     """The weighted formulas must give what repeating the rows gives, ties and all."""
-    from tunesmith.metrics.formulas import METRICS
+    from tunesmith.metrics.registry import METRICS
     from tunesmith.metrics.sample import Sample
 
     p = make(rows=120)
@@ -133,7 +133,7 @@ def test_a_bootstrap_draw_is_the_score_of_the_resampled_rows(make):
     weights = np.bincount(chosen, minlength=120)[None].astype(float)
     repeated = metrics.score(p.take(chosen))
     for name in metrics.names(p.kind, len(p.labels)):
-        assert METRICS[name].formula(Sample(p, weights))[0] == pytest.approx(repeated[name], abs=1e-9), name
+        assert METRICS[p.kind, name].formula(Sample(p, weights))[0] == pytest.approx(repeated[name], abs=1e-9), name
 
 
 def test_intervals_agree_with_theory_and_are_repeatable():

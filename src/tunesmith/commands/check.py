@@ -44,7 +44,7 @@ def main(arguments: Arguments, flags: Mapping[str, str]) -> int:
         splits = prepare(asked, task, Path(folder))
         tokenizer, notes = _tokenizer(asked)
         encoded = _encoded(task, asked.model, splits, tokenizer, Path(folder)) if tokenizer else {}
-        findings = by_severity([*splits.findings, *notes, *_token_findings(splits, encoded)])
+        findings = by_severity([*splits.findings, *notes, *_token_findings(task, splits, encoded)])
         preview = _preview(task, splits, encoded, tokenizer, arguments.preview)
         facts = _facts(splits, encoded, findings, preview)
         _print_json(facts) if arguments.as_json else _print(facts, findings)
@@ -76,13 +76,14 @@ def _encoded(task: Task, reading: Model, splits: Splits, tokenizer: Any, folder:
     }
 
 
-def _token_findings(splits: Splits, encoded: dict[str, Encoded]) -> list[Finding]:
+def _token_findings(task: Task, splits: Splits, encoded: dict[str, Encoded]) -> list[Finding]:
     from tunesmith.data import check
 
     return [
         finding
         for name, tokens in encoded.items()
-        for finding in check.token_findings(name, splits.tables[name], tokens)
+        for findings in (check.token_findings, task.token_findings)
+        for finding in findings(name, splits.tables[name], tokens)
     ]
 
 

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -152,8 +153,8 @@ def _other_base(table: pa.Table) -> str:
     return "take a base model of the texts' language and domain: --model.base"
 
 
-def _plain(texts: Iterable[str | None]) -> bytes:
-    joined = "\0".join(text or "" for text in texts)
+def _plain(texts: Iterable[Any]) -> bytes:
+    joined = "\0".join(str(text or "") for text in texts)
     form = joined if joined.isascii() else unicodedata.normalize("NFKC", joined)
     return " ".join(form.casefold().split()).encode()
 

@@ -7,9 +7,11 @@ all of them are found. What makes a whole file unusable raises ``DataError``.
 
 from __future__ import annotations
 
+import itertools
 import json as json_module
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from tunesmith.data import delimited
@@ -136,6 +138,23 @@ def conll(source: Source) -> Items:
                     block[0][0],
                     {"tokens": [cells[0] for _, cells in block], "tags": [cells[-1] for _, cells in block]},
                 )
+
+
+def parallel(source: Source) -> Items:
+    """Two text files side by side, named ``first,second``: line for line a text (``source``) and what it becomes (``target``)."""
+    sides = [replace(source, path=path, name=None) for path in source.path.split(",")]
+    with binary(sides[0]) as first, binary(sides[1]) as second:
+        files = [Lines(first, sides[0]), Lines(second, sides[1])]
+        for number, pair in enumerate(itertools.zip_longest(*files), 1):
+            missing = next((side for side, line in zip(sides, pair, strict=True) if line is None), None)
+            if missing:
+                hint = "both files need the same number of lines, each the translation of the other"
+                raise DataError(f"ends before line {number:,}, which the other file has", where=str(missing), hint=hint)
+            if problems := [problem for lines in files for problem in lines.take_problems()]:
+                yield number, problems[0]
+            elif any(line.strip() for line in pair):
+                texts = (line.strip() or None for line in pair)
+                yield number, dict(zip(("source", "target"), texts, strict=True))
 
 
 def _json_object(line: str, source: Source, number: int) -> dict[str, Any] | Problem:

@@ -201,13 +201,12 @@ def _divide(data: Data, whole: _Whole) -> Sides:
 
 
 def _groups(whole: _Whole) -> np.ndarray:
-    """A number for each training row: that of its group where there are groups, else that of its text."""
-    if "group" not in whole.columns:
-        return whole.digests["train"]
+    """A number for each training row: that of its group, or where it has none that of its text."""
     numbers: dict[str | int, int] = {}
     cells = (cell for _, batch in store.batches(whole.tables["train"]) for cell in batch["group"].to_pylist())
+    named = zip(cells, whole.digests["train"].tolist(), strict=True)
     return np.fromiter(
-        (numbers.setdefault(row if cell is None else cell, len(numbers)) for row, cell in enumerate(cells)), np.int64
+        (numbers.setdefault(digest if cell is None else cell, len(numbers)) for cell, digest in named), np.int64
     )
 
 

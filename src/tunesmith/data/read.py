@@ -37,8 +37,8 @@ def find(
 ) -> dict[str, tuple[Source, ...]]:
     """What a reference means: the files of each split.
 
-    A file or a database is one split, named ``split``. A folder is searched for files named like the splits
-    (``train.csv``, ``dev.jsonl.gz``, ``test-00000-of-00002.parquet``), directly or in its folder ``data``.
+    A file, a database or two text files side by side (``train.en,train.de``) is one split, named ``split``. A folder is
+    searched for files named like the splits (``train.csv``, ``dev.jsonl.gz``, ``test-00000-of-00002.parquet``), directly or in its folder ``data``.
 
     Raises:
         DataError: nothing is there, or it cannot be told what to read.
@@ -50,6 +50,8 @@ def find(
 
         found = find(str(sources.resolve(reference, kind="data").path), split=split, encoding=encoding)
         return {name: tuple(_renamed(source, reference) for source in files) for name, files in found.items()}
+    if _is_parallel(reference):
+        return {split: (Source(reference, "parallel", encoding),)}
     path, _, part = reference.partition("#") if not Path(reference).exists() else (reference, "", "")
     if Path(path).is_dir():
         return _folder(Path(path), split, encoding)
@@ -99,13 +101,28 @@ def format_of(path: str) -> str:
     suffix = _plain(Path(path)).suffix.lstrip(".").lower()
     name = _ALIASES.get(suffix, suffix)
     if name not in known:
-        ends = ", ".join(f".{end}" for end in sorted({*known, *_ALIASES} - {"sql", "squad"}))
+        ends = ", ".join(f".{end}" for end in sorted({*known, *_ALIASES} - {"parallel", "sql", "squad"}))
         raise DataError(
             f"its name does not tell its format: '.{suffix}'",
             where=path,
             hint=f"rename it to end in one of {ends} (also .gz, .zst)",
         )
     return name
+
+
+def _is_parallel(reference: str) -> bool:
+    """Whether a reference names two files side by side, ``train.en,train.de``.
+
+    Raises:
+        DataError: one of them is missing.
+    """
+    paths = [Path(part) for part in reference.split(",")]
+    if len(paths) != 2 or Path(reference).exists() or not any(path.is_file() for path in paths):
+        return False
+    for path in paths:
+        if not path.is_file():
+            raise DataError("no such file", where=str(path), hint=_neighbour(path))
+    return True
 
 
 def _plain(path: Path) -> Path:

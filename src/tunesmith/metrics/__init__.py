@@ -1,16 +1,33 @@
 """Scores of predictions, their uncertainty, and what follows from them. Knows no model and no files.
 
-    Predictions            targets beside what a model answered
-      -> score             flat name -> number, as scikit-learn and scipy compute them
+    Predictions, Counted   targets beside what a model answered
+      -> score             flat name -> number, as scikit-learn, scipy, seqeval, sacrebleu and rouge-score compute them
       -> intervals         bootstrap confidence intervals of the same numbers
       -> paired_test       is one model better than another on the same rows?
-      -> classification_report, label_table, calibration_bins, confusions
+      -> classification_report, label_table, calibration_bins, confusions, mistakes
+
+Labels and numbers are ``Predictions``. Whatever else a model answers is compared with the truth row by row by
+``entities``, ``triples``, ``answers``, ``translation``, ``summary``, ``chat`` or ``ranking``, which give ``Counted``.
+What differs between kinds and is no code, is in the table ``KINDS``.
 
 ``tune_thresholds`` decides from which probability a multi-label model gives each label.
 """
 
-from tunesmith.metrics.predictions import Kind, Predictions, fingerprint
-from tunesmith.metrics.scores import Comparison, higher_is_better, intervals, names, paired_test, score, sorts_rows
+from tunesmith.metrics.answering import answers
+from tunesmith.metrics.counted import Counted, columns
+from tunesmith.metrics.kinds import KINDS, Facts, Kind, headline
+from tunesmith.metrics.predictions import Predictions, fingerprint
+from tunesmith.metrics.scores import (
+    Comparison,
+    higher_is_better,
+    intervals,
+    names,
+    paired_test,
+    score,
+    score_rows,
+    sorts_rows,
+)
+from tunesmith.metrics.spans import entities, triples
 from tunesmith.metrics.tables import (
     CalibrationBin,
     Confusion,
@@ -20,27 +37,43 @@ from tunesmith.metrics.tables import (
     confusion_matrix,
     confusions,
     label_table,
+    mistakes,
 )
+from tunesmith.metrics.texts import chat, ranking, summary, translation
 from tunesmith.metrics.thresholds import tune_thresholds
 
 __all__ = [
+    "KINDS",
     "CalibrationBin",
     "Comparison",
     "Confusion",
+    "Counted",
+    "Facts",
     "Kind",
     "LabelScore",
     "Predictions",
+    "answers",
     "calibration_bins",
+    "chat",
     "classification_report",
+    "columns",
     "confusion_matrix",
     "confusions",
+    "entities",
     "fingerprint",
+    "headline",
     "higher_is_better",
     "intervals",
     "label_table",
+    "mistakes",
     "names",
     "paired_test",
+    "ranking",
     "score",
+    "score_rows",
     "sorts_rows",
+    "summary",
+    "translation",
+    "triples",
     "tune_thresholds",
 ]

@@ -1,51 +1,21 @@
-"""Every metric, written once, for weighted rows: ``(draws, n)`` weights give ``(draws,)`` scores.
+"""Every metric of labels and numbers, written once, for weighted rows: ``(draws, n)`` weights give ``(draws,)`` scores.
 
-With weights of one it is the score of the data; with the counts of a resample it is a bootstrap draw. A metric is a
-public function here, its name is the name users type. Undefined is NaN. The numbers equal those of scikit-learn's and
-scipy's functions of the same name, with ``zero_division=0`` and every known label counted.
+With weights of one it is the score of the data; with the counts of a resample it is a bootstrap draw. Undefined is NaN.
+The numbers equal those of scikit-learn's and scipy's functions of the same name, with ``zero_division=0`` and every
+known label counted. Those of entities, which need only what is counted of each label, equal seqeval's.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from tunesmith.metrics.predictions import Array, Predictions
-from tunesmith.metrics.sample import Sample, sums
+from tunesmith.metrics.registry import metric, ratio
+from tunesmith.metrics.sample import Draws, Sample, sums
 
 CALIBRATION_BINS = 15
-
-
-Formula = Callable[[Sample], Array]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A formula with what is known of it; ``kinds`` may hold ``"binary"``: multi-class with two labels."""
-
-    formula: Formula
-    kinds: tuple[str, ...]
-    higher_is_better: bool
-    ranks: bool
-
-
-METRICS: dict[str, Metric] = {}
-
-
-def metric(*kinds: str, lower: bool = False, ranks: bool = False) -> Callable[[Formula], Formula]:
-    """Declare a metric of some kinds; ``ranks`` marks those that sort rows and so cost more to resample."""
-
-    def declare(formula: Formula) -> Formula:
-        METRICS[formula.__name__] = Metric(formula, kinds, not lower, ranks)
-        return formula
-
-    return declare
-
-
 LABELS = ("multi-class", "multi-label")
 
 
@@ -55,46 +25,46 @@ def accuracy(sample: Sample) -> Array:
     return sample.mean(sample.rows.correct.astype(np.float64))
 
 
-@metric(*LABELS)
-def f1_weighted(sample: Sample) -> Array:
+@metric(*LABELS, "entities")
+def f1_weighted(sample: Draws) -> Array:
     """F1 of each label, weighted by how many rows have it."""
     return _weighted(sample, _f1(sample))
 
 
-@metric(*LABELS)
-def f1_macro(sample: Sample) -> Array:
+@metric(*LABELS, "entities", "triples")
+def f1_macro(sample: Draws) -> Array:
     """Mean F1 of all labels."""
     return _macro(sample, _f1(sample))
 
 
-@metric(*LABELS)
-def f1_micro(sample: Sample) -> Array:
+@metric(*LABELS, "entities")
+def f1_micro(sample: Draws) -> Array:
     """F1 of all decisions together."""
-    return _ratio(2 * sample.hits.sum(axis=1), (sample.actual + sample.predicted).sum(axis=1))
+    return ratio(2 * sample.hits.sum(axis=1), (sample.actual + sample.predicted).sum(axis=1))
 
 
-@metric(*LABELS)
-def precision_macro(sample: Sample) -> Array:
+@metric(*LABELS, "entities")
+def precision_macro(sample: Draws) -> Array:
     """Mean precision of all labels."""
-    return _macro(sample, _ratio(sample.hits, sample.predicted))
+    return _macro(sample, ratio(sample.hits, sample.predicted))
 
 
-@metric(*LABELS)
-def recall_macro(sample: Sample) -> Array:
+@metric(*LABELS, "entities")
+def recall_macro(sample: Draws) -> Array:
     """Mean recall of all labels."""
-    return _macro(sample, _ratio(sample.hits, sample.actual))
+    return _macro(sample, ratio(sample.hits, sample.actual))
 
 
-@metric(*LABELS)
-def precision_weighted(sample: Sample) -> Array:
+@metric(*LABELS, "entities")
+def precision_weighted(sample: Draws) -> Array:
     """Precision of each label, weighted by how many rows have it."""
-    return _weighted(sample, _ratio(sample.hits, sample.predicted))
+    return _weighted(sample, ratio(sample.hits, sample.predicted))
 
 
-@metric(*LABELS)
-def recall_weighted(sample: Sample) -> Array:
+@metric(*LABELS, "entities")
+def recall_weighted(sample: Draws) -> Array:
     """Recall of each label, weighted by how many rows have it."""
-    return _weighted(sample, _ratio(sample.hits, sample.actual))
+    return _weighted(sample, ratio(sample.hits, sample.actual))
 
 
 @metric("binary")
@@ -106,13 +76,13 @@ def f1(sample: Sample) -> Array:
 @metric("binary")
 def precision(sample: Sample) -> Array:
     """Share of rows predicted as the second label that have it."""
-    return _ratio(sample.hits, sample.predicted)[:, 1]
+    return ratio(sample.hits, sample.predicted)[:, 1]
 
 
 @metric("binary")
 def recall(sample: Sample) -> Array:
     """Share of rows with the second label that are found."""
-    return _ratio(sample.hits, sample.actual)[:, 1]
+    return ratio(sample.hits, sample.actual)[:, 1]
 
 
 @metric("multi-class")
@@ -121,7 +91,7 @@ def mcc(sample: Sample) -> Array:
     total = sample.total
     shared = total * sample.hits.sum(axis=1) - (sample.actual * sample.predicted).sum(axis=1)
     spread = (total**2 - (sample.actual**2).sum(axis=1)) * (total**2 - (sample.predicted**2).sum(axis=1))
-    return _ratio(shared, np.sqrt(spread))
+    return ratio(shared, np.sqrt(spread))
 
 
 @metric("multi-class", lower=True)
@@ -157,7 +127,7 @@ def roc_auc(sample: Sample) -> Array:
 def f1_samples(sample: Sample) -> Array:
     """Mean over rows of the F1 of a row's labels."""
     hits = (sample.rows.targets * sample.rows.predicted).sum(axis=1)
-    return sample.mean(_ratio(2.0 * hits, (sample.rows.targets + sample.rows.predicted).sum(axis=1)))
+    return sample.mean(ratio(2.0 * hits, (sample.rows.targets + sample.rows.predicted).sum(axis=1)))
 
 
 @metric("multi-label")
@@ -192,7 +162,7 @@ def lrap(sample: Sample) -> Array:
     among_all = rankdata(costs, method="max", axis=1)
     among_right = rankdata(np.where(targets, costs, np.inf), method="max", axis=1)
     right = targets.sum(axis=1)
-    mean = _ratio(np.where(targets, among_right / among_all, 0.0).sum(axis=1), right)
+    mean = ratio(np.where(targets, among_right / among_all, 0.0).sum(axis=1), right)
     return sample.mean(np.where((right == 0) | (right == targets.shape[1]), 1.0, mean))
 
 
@@ -227,30 +197,25 @@ def r2(sample: Sample) -> Array:
     centre = sample.mean(sample.rows.targets)[:, None]
     spread = (sample.weights * (sample.rows.targets[None] - centre) ** 2).sum(axis=1)
     missed = sample.weights @ (sample.rows.predicted - sample.rows.targets) ** 2
-    return 1 - _ratio(missed, spread, empty=np.nan)
+    return 1 - ratio(missed, spread, empty=np.nan)
 
 
-def _ratio(above: Array, below: Array, empty: float = 0.0) -> Array:
-    """``above / below``, and ``empty`` where nothing was counted."""
-    return np.asarray(np.divide(above, below, out=np.full(np.shape(above), empty), where=np.asarray(below) > 0))
+def _f1(sample: Draws) -> Array:
+    return ratio(2 * sample.hits, sample.actual + sample.predicted)
 
 
-def _f1(sample: Sample) -> Array:
-    return _ratio(2 * sample.hits, sample.actual + sample.predicted)
+def _macro(sample: Draws, values: Array) -> Array:
+    return ratio((values * sample.counted).sum(axis=1), sample.counted.sum(axis=1))
 
 
-def _macro(sample: Sample, values: Array) -> Array:
-    return np.asarray((values * sample.counted).sum(axis=1) / sample.counted.sum(axis=1))
-
-
-def _weighted(sample: Sample, values: Array) -> Array:
-    return _ratio((values * sample.actual).sum(axis=1), sample.actual.sum(axis=1))
+def _weighted(sample: Draws, values: Array) -> Array:
+    return ratio((values * sample.actual).sum(axis=1), sample.actual.sum(axis=1))
 
 
 def _nanmean(columns: list[Array]) -> Array:
     """Mean over labels that leaves out those undefined in a draw; NaN if all are."""
     values = np.stack(columns)
-    return _ratio(np.nansum(values, axis=0), np.isfinite(values).sum(axis=0), empty=np.nan)
+    return ratio(np.nansum(values, axis=0), np.isfinite(values).sum(axis=0), empty=np.nan)
 
 
 def _one_hot(rows: Predictions) -> NDArray[np.int64]:
@@ -272,15 +237,15 @@ def _auc(scores: Array, marks: NDArray[np.int64], weights: Array) -> Array:
     positive = np.add.reduceat(sorted_weights * marks[order], starts, axis=1)
     negative = everyone - positive
     below = negative.cumsum(axis=1) - negative / 2
-    return _ratio((positive * below).sum(axis=1), positive.sum(axis=1) * negative.sum(axis=1), empty=np.nan)
+    return ratio((positive * below).sum(axis=1), positive.sum(axis=1) * negative.sum(axis=1), empty=np.nan)
 
 
 def _average_precision(scores: Array, marks: NDArray[np.int64], weights: Array) -> Array:
     order, starts, sorted_weights = _ties(-scores, weights)
     everyone = np.add.reduceat(sorted_weights, starts, axis=1)
     positive = np.add.reduceat(sorted_weights * marks[order], starts, axis=1)
-    precisions = _ratio(positive.cumsum(axis=1), everyone.cumsum(axis=1))
-    return _ratio((positive * precisions).sum(axis=1), positive.sum(axis=1), empty=np.nan)
+    precisions = ratio(positive.cumsum(axis=1), everyone.cumsum(axis=1))
+    return ratio((positive * precisions).sum(axis=1), positive.sum(axis=1), empty=np.nan)
 
 
 def _ranks(values: Array, weights: Array) -> Array:
@@ -299,4 +264,4 @@ def _correlation(left: Array, right: Array, weights: Array) -> Array:
     right = right - (weights * right).sum(axis=1, keepdims=True) / total
     spread = np.sqrt((weights * left**2).sum(axis=1) * (weights * right**2).sum(axis=1))
     constant = spread <= 1e-12 * total[:, 0]
-    return np.asarray(np.where(constant, np.nan, _ratio((weights * left * right).sum(axis=1), spread, empty=np.nan)))
+    return np.asarray(np.where(constant, np.nan, ratio((weights * left * right).sum(axis=1), spread, empty=np.nan)))

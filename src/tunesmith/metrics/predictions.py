@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["multi-class", "multi-label", "regression"]
+from tunesmith.metrics.kinds import Kind
+
+if TYPE_CHECKING:
+    from tunesmith.metrics.counted import Counted
+
 Array = NDArray[np.float64]
 
 
@@ -80,6 +84,22 @@ class Predictions:
             [self.sources[row] for row in places] if self.sources else (),
         )
 
+    def joined(self, other: Any) -> Predictions:
+        """The rows of both, these first."""
+        return replace(
+            self,
+            targets=np.concatenate([self.targets, other.targets]),
+            scores=np.concatenate([self.scores, other.scores]),
+            predicted=np.concatenate([self.predicted, other.predicted]),
+            texts=[*self.texts, *other.texts],
+            lengths=np.concatenate([self.lengths, other.lengths]),
+            sources=(),
+        )
+
+    def same_rows(self, other: Any) -> bool:
+        """Whether the other answered the same rows."""
+        return (self.kind, self.labels) == (other.kind, other.labels) and np.array_equal(self.targets, other.targets)
+
     def names(self, answer: Any) -> str | list[str] | float:
         """One target or prediction in words: a label, a list of labels, or a number."""
         if self.kind == "multi-class":
@@ -107,7 +127,7 @@ class Predictions:
             raise ValueError("scores and targets must be finite numbers")
 
 
-def fingerprint(predictions: Predictions) -> str:
+def fingerprint(predictions: Predictions | Counted) -> str:
     """SHA-256 of labels, texts and targets: equal for two runs that were scored on the same rows in the same order."""
     digest = hashlib.sha256("\x1f".join([predictions.kind, *predictions.labels]).encode())
     for text, target in zip(predictions.texts, predictions.targets, strict=True):

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from tunesmith.errors import UsageError, did_you_mean
-from tunesmith.metrics.formulas import METRICS, Formula
-from tunesmith.metrics.predictions import Array, Kind, Predictions
-from tunesmith.metrics.sample import Sample
+from tunesmith.metrics import formulas, formulas_counted
+from tunesmith.metrics.counted import Counted
+from tunesmith.metrics.kinds import Kind
+from tunesmith.metrics.predictions import Array, Predictions
+from tunesmith.metrics.registry import METRICS, Metric
+from tunesmith.metrics.sample import row_by_row, sampled
+
+FORMULAS = (formulas, formulas_counted)
+"""The files that declare the metrics, in the order in which these are shown."""
 
 RANK_RESAMPLES = 200
 _CELLS_AT_ONCE = 2_000_000  # weights held in memory: 16 MB, which also keeps them in cache
@@ -27,8 +33,7 @@ def names(kind: Kind, labels: int | None = None) -> tuple[str, ...]:
     >>> names("regression")
     ('spearman', 'pearson', 'rmse', 'mae', 'r2')
     """
-    kinds = {kind, "binary"} if kind == "multi-class" and labels == 2 else {kind}
-    return tuple(name for name, known in METRICS.items() if kinds & set(known.kinds))
+    return tuple(_metrics(kind, labels))
 
 
 def higher_is_better(name: str) -> bool:
@@ -42,25 +47,43 @@ def higher_is_better(name: str) -> bool:
     """
     if name == "loss":
         return False
-    if name not in METRICS:
-        raise UsageError(f"unknown metric '{name}'", hint=did_you_mean(name, list(METRICS)))
-    return METRICS[name].higher_is_better
+    known = {each: metric for (_, each), metric in METRICS.items()}
+    if name not in known:
+        raise UsageError(f"unknown metric '{name}'", hint=did_you_mean(name, list(known)))
+    return known[name].higher_is_better
 
 
 def sorts_rows(name: str) -> bool:
     """Whether a metric sorts the rows (``roc_auc`` and such), which makes its intervals slow for many labels."""
-    return METRICS[name].ranks
+    return any(metric.ranks for (_, each), metric in METRICS.items() if each == name)
 
 
-def score(predictions: Predictions) -> dict[str, float]:
-    """Every metric that is defined for these predictions, by flat name; undefined ones are left out."""
-    sample = Sample(predictions, np.ones((1, len(predictions))))
-    found = {name: float(formula(sample)[0]) for name, formula in _formulas(predictions).items()}
+def score(predictions: Predictions | Counted, names: Iterable[str] | None = None) -> dict[str, float]:
+    """Metrics that are defined for these predictions, by flat name; undefined ones are left out.
+
+    Args:
+        predictions: of any kind.
+        names: metrics; None means all.
+
+    Raises:
+        UsageError: a name that is not a metric of these predictions.
+    """
+    sample = sampled(predictions, np.ones((1, len(predictions))))
+    found = {name: float(metric.formula(sample)[0]) for name, metric in _choose(predictions, names).items()}
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
+def score_rows(predictions: Counted, name: str) -> Array:
+    """``(n,)`` a metric of each row by itself; NaN where it is undefined.
+
+    Raises:
+        UsageError: a name that is not a metric of these predictions.
+    """
+    return _choose(predictions, [name])[name].formula(row_by_row(predictions))
+
+
 def intervals(
-    predictions: Predictions,
+    predictions: Predictions | Counted,
     names: Iterable[str] | None = None,
     seed: int = 0,
     resamples: int = 1000,
@@ -76,18 +99,19 @@ def intervals(
         confidence: share of the resamples inside the interval, in (0, 1).
 
     Returns:
-        Name to (low, high). Metrics that most resamples leave undefined are left out.
+        Name to (low, high). Metrics that most resamples leave undefined are left out, and those that describe the
+        answers without judging them (``length_ratio`` and such).
 
     Raises:
         UsageError: a name that is not a metric of these predictions.
     """
-    chosen = _choose(predictions, names)
+    chosen = {name: metric for name, metric in _choose(predictions, names).items() if not metric.describes}
     drawn: dict[str, list[Array]] = {name: [] for name in chosen}
     for done, weights in _bootstrap_weights(len(predictions), seed, resamples):
-        sample = Sample(predictions, weights)
-        for name, formula in chosen.items():
-            if done < _limit(formula, resamples):
-                drawn[name].append(formula(sample))
+        sample = sampled(predictions, weights)
+        for name, metric in chosen.items():
+            if done < _limit(metric, resamples):
+                drawn[name].append(metric.formula(sample))
     found = {name: _percentiles(np.concatenate(parts), confidence) for name, parts in drawn.items()}
     return {name: interval for name, interval in found.items() if interval is not None}
 
@@ -108,48 +132,49 @@ class Comparison:
     p_value: float
 
 
-def paired_test(a: Predictions, b: Predictions, name: str, seed: int = 0, resamples: int = 1000) -> Comparison:
+def paired_test(
+    a: Predictions | Counted, b: Predictions | Counted, name: str, seed: int = 0, resamples: int = 1000
+) -> Comparison:
     """Compare two models on the same rows: paired bootstrap interval, approximate randomisation test (Noreen 1989).
 
     The test swaps the two models' answers in random rows and asks how often the difference is as large as it is.
 
     Raises:
         ValueError: the two are not of the same rows.
-        UsageError: no such metric for these predictions, or it is not defined on them.
+        UsageError: no such metric for these predictions, it is not defined on them, or has no better and worse.
     """
-    if a.kind != b.kind or a.labels != b.labels or not np.array_equal(a.targets, b.targets):
+    if not a.same_rows(b):
         raise ValueError("a paired test needs two models' predictions of the same rows")
-    formula = _choose(a, [name])[name]
+    metric = _choose(a, [name])[name]
+    if metric.describes:
+        raise UsageError(f"'{name}' says how answers are, not how good: there is nothing to test")
     ones = np.ones((1, len(a)))
-    first, second = float(formula(Sample(a, ones))[0]), float(formula(Sample(b, ones))[0])
+    first, second = (float(metric.formula(sampled(each, ones))[0]) for each in (a, b))
     difference = second - first
     if not math.isfinite(difference):
         raise UsageError(f"'{name}' is not defined on these rows")
-    resamples = _limit(formula, resamples)
-    draws = [formula(Sample(b, w)) - formula(Sample(a, w)) for _, w in _bootstrap_weights(len(a), seed, resamples)]
-    swapped = np.abs(_swapped_differences(a, b, formula, seed, resamples))
+    resamples = _limit(metric, resamples)
+    draws = [
+        metric.formula(sampled(b, weights)) - metric.formula(sampled(a, weights))
+        for _, weights in _bootstrap_weights(len(a), seed, resamples)
+    ]
+    swapped = np.abs(_swapped_differences(a, b, metric, seed, resamples))
     p_value = (1 + int((swapped >= abs(difference) - 1e-12).sum())) / (1 + len(swapped))
     interval = _percentiles(np.concatenate(draws), 0.95) or (difference, difference)
     return Comparison(name, first, second, difference, interval, p_value)
 
 
-def _swapped_differences(a: Predictions, b: Predictions, formula: Formula, seed: int, resamples: int) -> Array:
+def _swapped_differences(
+    a: Predictions | Counted, b: Predictions | Counted, metric: Metric, seed: int, resamples: int
+) -> Array:
     """Differences after swapping the answers of random rows: both models' rows lie in one table, weights choose."""
-    both = replace(
-        a,
-        targets=np.concatenate([a.targets, b.targets]),
-        scores=np.concatenate([a.scores, b.scores]),
-        predicted=np.concatenate([a.predicted, b.predicted]),
-        texts=[*a.texts, *b.texts],
-        lengths=np.concatenate([a.lengths, b.lengths]),
-        sources=(),
-    )
+    both = a.joined(b)
     random = np.random.default_rng([seed, 1])
     found = []
     for _, size in _chunks(2 * len(a), resamples):
         swap = random.integers(0, 2, size=(size, len(a))).astype(np.float64)
         one, other = np.hstack([1 - swap, swap]), np.hstack([swap, 1 - swap])
-        found.append(formula(Sample(both, other)) - formula(Sample(both, one)))
+        found.append(metric.formula(sampled(both, other)) - metric.formula(sampled(both, one)))
     return np.concatenate(found)
 
 
@@ -167,8 +192,8 @@ def _chunks(rows: int, resamples: int) -> Iterator[tuple[int, int]]:
         yield done, min(step, resamples - done)
 
 
-def _limit(formula: Formula, resamples: int) -> int:
-    return min(RANK_RESAMPLES, resamples) if METRICS[formula.__name__].ranks else resamples
+def _limit(metric: Metric, resamples: int) -> int:
+    return min(RANK_RESAMPLES, resamples) if metric.ranks else resamples
 
 
 def _percentiles(values: Array, confidence: float) -> tuple[float, float] | None:
@@ -179,12 +204,13 @@ def _percentiles(values: Array, confidence: float) -> tuple[float, float] | None
     return float(low), float(high)
 
 
-def _formulas(predictions: Predictions) -> dict[str, Formula]:
-    return {name: METRICS[name].formula for name in names(predictions.kind, len(predictions.labels))}
+def _metrics(kind: str, labels: int | None) -> dict[str, Metric]:
+    kinds = (kind, "binary") if kind == "multi-class" and labels == 2 else (kind,)
+    return {name: metric for (each, name), metric in METRICS.items() if each in kinds}
 
 
-def _choose(predictions: Predictions, wanted: Iterable[str] | None) -> Mapping[str, Formula]:
-    known = _formulas(predictions)
+def _choose(predictions: Predictions | Counted, wanted: Iterable[str] | None) -> Mapping[str, Metric]:
+    known = _metrics(predictions.kind, len(predictions.labels))
     if wanted is None:
         return known
     chosen = list(wanted)

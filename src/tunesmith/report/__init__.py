@@ -3,7 +3,7 @@
     Predictions -> build -> Report -> show, to_json, card, html
                                    -> write (report.json, report.html, README.md, predictions.jsonl), load
 
-A picture is a function in ``pictures.py``; which ones a kind of predictions has, is a table there.
+A picture is a function in ``pictures_of_*.py``; which ones a kind of predictions has, is in ``metrics.KINDS``.
 """
 
 from tunesmith.report.build import build, environment

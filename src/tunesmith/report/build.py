@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 
 from tunesmith import metrics
-from tunesmith.metrics import Predictions
+from tunesmith.metrics import KINDS, Counted, Predictions
 from tunesmith.report.model import Curves, Evaluated, Headline, Mistake, Report, Slice, Timing, Trained
 
 MOST_MISTAKES = 25
-SLICE_METRIC = {"multi-class": "accuracy", "multi-label": "f1_micro", "regression": "mae"}
-"""What is shown by length: scores that stay meaningful where a slice lacks some labels."""
 
 _SHOWN_CHARACTERS = 400
 _MOST_POINTS = 400
@@ -24,7 +22,7 @@ _LIBRARIES = ("tunesmith", "torch", "transformers", "tokenizers", "accelerate", 
 
 
 def build(
-    predictions: Predictions,
+    predictions: Predictions | Counted,
     *,
     task: str,
     base: str,
@@ -48,7 +46,7 @@ def build(
         task: name of the task.
         base: the base model.
         adapter: which weights trained.
-        headline: name of the metric to put first.
+        headline: name of the metric to put first; the next that is defined takes its place where it is not.
         rows: number of rows of each split.
         split: which split is scored.
         thresholds: probability from which each label is given, for multi-label.
@@ -61,6 +59,8 @@ def build(
         seed: of the bootstrap.
     """
     scores = metrics.score(predictions)
+    headline = headline if headline in scores else next(iter(scores))
+    tuned = np.asarray(thresholds) if predictions.kind == "multi-label" and len(thresholds) else None
     intervals = metrics.intervals(predictions, _resampled(predictions, scores, headline), seed=seed)
     return Report(
         task=task,
@@ -74,7 +74,7 @@ def build(
         metrics=scores,
         intervals=intervals,
         text=metrics.classification_report(predictions),
-        per_label=metrics.label_table(predictions, np.asarray(thresholds) if len(thresholds) else None),
+        per_label=metrics.label_table(predictions, tuned),
         confusions=metrics.confusions(predictions),
         worst=worst(predictions),
         slices=slices(predictions, seed),
@@ -86,6 +86,8 @@ def build(
         config=flat(config or {}),
         license=license,
         fingerprint=metrics.fingerprint(predictions),
+        error_kinds=metrics.mistakes(predictions),
+        notes=predictions.notes if isinstance(predictions, Counted) else (),
     )
 
 
@@ -100,19 +102,20 @@ def environment() -> dict[str, str]:
     return found
 
 
-def worst(predictions: Predictions, most: int = MOST_MISTAKES) -> tuple[Mistake, ...]:
-    """The mistakes made with most confidence; for regression the largest errors, for multi-label the most wrong sets."""
+def worst(predictions: Predictions | Counted, most: int = MOST_MISTAKES) -> tuple[Mistake, ...]:
+    """The mistakes made with most confidence; for other kinds than multi-class the answers furthest from the truth."""
     errors = _errors(predictions)
     order = np.argsort(-errors, kind="stable")[:most]
     return tuple(_mistake(predictions, int(row), float(errors[row])) for row in order if errors[row] > 0)
 
 
-def slices(predictions: Predictions, seed: int = 0, buckets: int = 6) -> tuple[Slice, ...]:
-    """Scores of rows by length of text, in buckets of about equally many rows."""
+def slices(predictions: Predictions | Counted, seed: int = 0, buckets: int = 6) -> tuple[Slice, ...]:
+    """Scores of rows by length of text, in buckets of about equally many rows; those without a score are left out."""
     edges = np.unique(np.quantile(predictions.lengths, np.linspace(0, 1, buckets + 1), method="nearest"))
     uppers = edges[1:] if len(edges) > 1 else edges
     place = np.searchsorted(uppers, predictions.lengths)
-    return tuple(_slice(predictions.take(place == bucket), seed) for bucket in np.unique(place))
+    parts = (_slice(predictions.take(place == bucket), seed) for bucket in np.unique(place))
+    return tuple(part for part in parts if part is not None)
 
 
 def curves(log: Iterable[Mapping[str, Any]]) -> Curves:
@@ -126,14 +129,16 @@ def curves(log: Iterable[Mapping[str, Any]]) -> Curves:
     return Curves(tuple(_thinned(training)), tuple(evaluations))
 
 
-def _resampled(predictions: Predictions, scores: Mapping[str, float], headline: str) -> list[str]:
+def _resampled(predictions: Predictions | Counted, scores: Mapping[str, float], headline: str) -> list[str]:
     """Metrics that get an interval: all, but for those that sort the rows of each label where that takes long."""
     cells = len(predictions) * max(len(predictions.labels), 1)
     return [name for name in scores if name == headline or cells <= _AFFORDABLE_CELLS or not metrics.sorts_rows(name)]
 
 
-def _errors(predictions: Predictions) -> np.ndarray:
+def _errors(predictions: Predictions | Counted) -> np.ndarray:
     """``(n,)`` how bad each answer is; 0 where it is right."""
+    if isinstance(predictions, Counted):
+        return predictions.errors
     if predictions.kind == "regression":
         return np.asarray(np.abs(predictions.predicted - predictions.targets))
     if predictions.kind == "multi-class":
@@ -146,12 +151,15 @@ def _confidence(predictions: Predictions) -> np.ndarray:
     return np.asarray(np.take_along_axis(predictions.scores, predictions.predicted[:, None], axis=1)[:, 0])
 
 
-def _mistake(predictions: Predictions, row: int, error: float) -> Mistake:
+def _mistake(predictions: Predictions | Counted, row: int, error: float) -> Mistake:
+    confidence = None
+    if isinstance(predictions, Predictions) and predictions.kind == "multi-class":
+        confidence = float(_confidence(predictions)[row])
     return Mistake(
         text=shortened(predictions.texts[row]),
         target=_shown(predictions.names(predictions.targets[row])),
         predicted=_shown(predictions.names(predictions.predicted[row])),
-        confidence=float(_confidence(predictions)[row]) if predictions.kind == "multi-class" else None,
+        confidence=confidence,
         where=predictions.sources[row] if predictions.sources else None,
         error=error,
     )
@@ -169,13 +177,15 @@ def shortened(text: str, most: int = _SHOWN_CHARACTERS) -> str:
 def _shown(answer: str | list[str] | float) -> str:
     if isinstance(answer, list):
         return ", ".join(answer) or "(none)"
-    return answer if isinstance(answer, str) else f"{answer:.4g}"
+    return (shortened(answer) or "(none)") if isinstance(answer, str) else f"{answer:.4g}"
 
 
-def _slice(part: Predictions, seed: int) -> Slice:
-    name = SLICE_METRIC[part.kind]
+def _slice(part: Predictions | Counted, seed: int) -> Slice | None:
+    name = KINDS[part.kind].by_length
+    value = metrics.score(part, [name]).get(name)
+    if value is None:
+        return None
     interval = metrics.intervals(part, [name], seed=seed, resamples=400).get(name)
-    value = metrics.score(part)[name]
     return Slice(int(part.lengths.min()), int(part.lengths.max()), len(part), name, value, interval)
 
 

@@ -12,6 +12,8 @@ from tunesmith.report.terminal import costs
 
 _FEW_ROWS = 200
 _MOST_LABELS = 50
+_PIPELINES = {"chat": "text-generation", "relation-extraction": None}
+"""Tasks that hubs name otherwise, or have no name for."""
 
 
 def card(report: Report) -> str:
@@ -34,7 +36,7 @@ def _front_matter(report: Report) -> str:
         "license": report.license and report.license.lower(),  # hubs write SPDX names small
         "base_model": _hub_name(report.base),
         "library_name": "transformers",
-        "pipeline_tag": report.task,
+        "pipeline_tag": _PIPELINES.get(report.task, report.task),
         "tags": ["tunesmith", report.task, report.kind, report.adapter],
         "metrics": list(report.metrics),
         "model-index": [{"name": f"{report.task}-{report.base.rpartition('/')[2]}", "results": [_result(report)]}],
@@ -59,11 +61,7 @@ def _hub_name(base: str) -> str | None:
 
 
 def _purpose(report: Report) -> str:
-    gives = {
-        "multi-class": f"gives each text one of {len(report.labels)} labels",
-        "multi-label": f"gives each text any of {len(report.labels)} labels",
-        "regression": "gives each text a number",
-    }[report.kind]
+    gives = report.facts.purpose.format(labels=len(report.labels))
     how = f"Fine-tuned from `{report.base}` (adapter: `{report.adapter}`) by Tunesmith"
     return f"This model {gives}. {how}.\n\n**{report.headline.name} {_value(report, report.headline.name)}** on {_count(report)}."
 
@@ -84,7 +82,16 @@ def _scores(report: Report) -> str:
     rows = "\n".join(f"| {name} | {value:.4f} | {_interval(report, name)} |" for name, value in report.metrics.items())
     table = f"| score | value | 95% interval |\n|---|---:|---|\n{rows}"
     how = f"On {_count(report)}. Intervals are percentile bootstrap intervals over rows."
-    return f"{how}\n\n{table}\n\n```text\n{report.text.rstrip()}\n```"
+    notes = "".join(f"- {note}\n" for note in report.notes)
+    parts = [how, table, f"```text\n{report.text.rstrip()}\n```", notes.rstrip(), _error_kinds(report)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _error_kinds(report: Report) -> str:
+    if not report.error_kinds:
+        return ""
+    rows = "\n".join(f"| {name} | {count:,} |" for name, count in report.error_kinds.items())
+    return f"| kind of error | number |\n|---|---:|\n{rows}"
 
 
 def _limitations(report: Report) -> str:
@@ -96,13 +103,16 @@ def _limitations(report: Report) -> str:
         )
     if report.rows.get(report.split, 0) < _FEW_ROWS:
         points.append(f"Scored on only {_count(report)}: the intervals are wide.")
+    unit = report.facts.unit
     weak = sorted((row for row in report.per_label if row.support), key=lambda row: row.f1)[:3]
     if weak:
         points.append(
-            "Weakest labels: " + ", ".join(f"`{row.label}` (F1 {row.f1:.2f}, {row.support} rows)" for row in weak) + "."
+            "Weakest labels: "
+            + ", ".join(f"`{row.label}` (F1 {row.f1:.2f}, {row.support} {unit})" for row in weak)
+            + "."
         )
     if missing := [f"`{row.label}`" for row in report.per_label if not row.support]:
-        points.append(f"Not tested, for want of rows: {', '.join(missing)}.")
+        points.append(f"Not tested, for want of {unit}: {', '.join(missing)}.")
     if report.confusions:
         first = report.confusions[0]
         points.append(
@@ -113,10 +123,12 @@ def _limitations(report: Report) -> str:
 
 
 def _usage(report: Report) -> str:
+    example = report.facts.example
+    shell = 'tunesmith predict . "a text"' if example.startswith('"') else "tunesmith predict . --input rows.jsonl"
     return (
         "With [Tunesmith](https://pypi.org/project/tunesmith/), from the folder that holds this file:\n\n"
-        '```python\nimport tunesmith as ts\n\nts.load(".").answers(["a text"])\n```\n\n'
-        '```shell\ntunesmith predict . "a text"\n```'
+        f'```python\nimport tunesmith as ts\n\nts.load(".").answers([{example}])\n```\n\n'
+        f"```shell\n{shell}\n```"
     )
 
 

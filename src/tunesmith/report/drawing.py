@@ -13,7 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
 # Stand-ins that no other colour equals; `as_svg` turns each into the page's CSS variable of that name.
@@ -22,6 +25,14 @@ _VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", ACCENT: "accent", WARM: 
 
 SERIES = ("#5b7cfa", "#e5794f", "#2aa198", "#b26bd6", "#c9971c", "#4aa3df", "#8a94a6", "#d64f6b")
 """Colours of lines that are told apart by name; legible on light and on dark."""
+
+BLUE, ORANGE = to_rgb("#5b7cfa"), to_rgb("#e5794f")
+"""Right and wrong where shades of a colour tell how much."""
+
+WIDE, HALF = 10.0, 4.8
+"""Widths of pictures in inches, of a whole and of half a page."""
+
+_MOST_POINTS = 1200
 
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -69,6 +80,15 @@ def as_svg(name: str, figure: Figure) -> str:
     target = io.StringIO()
     figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None})
     return _embedded(target.getvalue(), name)
+
+
+def cloud(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
+    """Points, or where there are many, how dense they lie."""
+    if len(x) <= _MOST_POINTS:
+        axes.scatter(x, y, s=9, color=ACCENT, alpha=0.45, linewidth=0)
+        return
+    dense = LinearSegmentedColormap.from_list("dense", [(*BLUE, 0.12), (*BLUE, 1.0)])
+    axes.hexbin(x, y, gridsize=42, mincnt=1, bins="log", cmap=dense, linewidth=0)
 
 
 def _embedded(text: str, name: str) -> str:

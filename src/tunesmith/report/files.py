@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.errors import BundleError, TrainingError
-from tunesmith.metrics import Predictions
+from tunesmith.metrics import Counted, Predictions, columns
 from tunesmith.report.card import card
 from tunesmith.report.model import Report, from_json, to_json
 from tunesmith.report.page import html
@@ -20,7 +20,7 @@ from tunesmith.report.page import html
 REPORT, PAGE, CARD, PREDICTIONS = "report.json", "report.html", "README.md", "predictions.jsonl"
 
 
-def write(report: Report, predictions: Predictions, folder: str | Path) -> None:
+def write(report: Report, predictions: Predictions | Counted, folder: str | Path) -> None:
     """Write predictions.jsonl, README.md (the model card), report.html and, last, report.json, which says all is there.
 
     Raises:
@@ -51,7 +51,7 @@ def load(folder: str | Path) -> Report:
     return from_json(values, where=str(path))
 
 
-def load_predictions(folder: str | Path, report: Report) -> Predictions:
+def load_predictions(folder: str | Path, report: Report) -> Predictions | Counted:
     """The predictions that the report of a run was made of.
 
     Raises:
@@ -60,35 +60,76 @@ def load_predictions(folder: str | Path, report: Report) -> Predictions:
     path = Path(folder) / PREDICTIONS
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-        numbers = {label: number for number, label in enumerate(report.labels)}
-        return Predictions(
-            kind=report.kind,
-            labels=report.labels,
-            targets=_numbers([row["target"] for row in rows], report, numbers),
-            scores=np.array([row["scores"] for row in rows]),
-            predicted=_numbers([row["predicted"] for row in rows], report, numbers),
-            texts=[row["text"] for row in rows],
-            lengths=np.array([row["tokens"] for row in rows]),
-            sources=[row["where"] for row in rows] if rows and "where" in rows[0] else (),
-        )
+        return (_counted if report.facts.columns else _labelled)(rows, report)
     except OSError as error:
         raise BundleError(f"the predictions cannot be read: {error.strerror}", where=str(path)) from None
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(f"the predictions are damaged: {error!r}", where=str(path)) from None
 
 
-def _lines(predictions: Predictions) -> Iterator[str]:
+def _labelled(rows: list[dict[str, Any]], report: Report) -> Predictions:
+    numbers = {label: number for number, label in enumerate(report.labels)}
+    return Predictions(
+        kind=report.kind,
+        labels=report.labels,
+        targets=_numbers([row["target"] for row in rows], report, numbers),
+        scores=np.array([row["scores"] for row in rows]),
+        predicted=_numbers([row["predicted"] for row in rows], report, numbers),
+        **_context(rows),
+    )
+
+
+def _counted(rows: list[dict[str, Any]], report: Report) -> Counted:
+    places = {name: number for number, name in enumerate(columns(report.kind, report.labels))}
+    statistics = np.zeros((len(rows), len(places)))
+    for row, values in enumerate(rows):
+        for name, value in values["counts"].items():
+            statistics[row, places[name]] = value
+    return Counted(
+        kind=report.kind,
+        statistics=statistics,
+        targets=[row["target"] for row in rows],
+        predicted=[row["predicted"] for row in rows],
+        errors=np.array([row["error"] for row in rows]),
+        labels=report.labels,
+        notes=report.notes,
+        **_context(rows),
+    )
+
+
+def _context(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "texts": [row["text"] for row in rows],
+        "lengths": np.array([row["tokens"] for row in rows]),
+        "sources": [row["where"] for row in rows] if rows and "where" in rows[0] else (),
+    }
+
+
+def _lines(predictions: Predictions | Counted) -> Iterator[str]:
     for row, text in enumerate(predictions.texts):
         values: dict[str, Any] = {
             "text": text,
             "target": predictions.names(predictions.targets[row]),
             "predicted": predictions.names(predictions.predicted[row]),
-            "scores": _rounded(predictions.scores[row]),
+            **_details(predictions, row),
             "tokens": int(predictions.lengths[row]),
         }
         if predictions.sources:
             values["where"] = predictions.sources[row]
         yield json.dumps(values, ensure_ascii=False) + "\n"
+
+
+def _details(predictions: Predictions | Counted, row: int) -> dict[str, Any]:
+    """Scores of an answer, or what was counted in it; counts of 0 are not written."""
+    if isinstance(predictions, Predictions):
+        return {"scores": _rounded(predictions.scores[row])}
+    counts = zip(predictions.columns, predictions.statistics[row].tolist(), strict=True)
+    return {"error": float(predictions.errors[row]), "counts": {name: _plain(value) for name, value in counts if value}}
+
+
+def _plain(value: float) -> float:
+    """Whole numbers without a decimal point."""
+    return int(value) if value == int(value) else value
 
 
 def _rounded(scores: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from tunesmith.errors import BundleError
-from tunesmith.metrics import Confusion, Kind, LabelScore
+from tunesmith.metrics import KINDS, Confusion, Facts, Kind, LabelScore
 
 FORMAT = 1
 
@@ -110,7 +110,7 @@ class Report:
         headline: the score to remember.
         metrics: all scores by flat name.
         intervals: 95% bootstrap intervals of scores.
-        text: the classification report as scikit-learn prints it.
+        text: the classification report as scikit-learn or seqeval prints it; a table of scores where it has no labels.
         per_label: scores of every label.
         confusions: the most frequent ones.
         worst: the worst mistakes, worst first.
@@ -123,6 +123,8 @@ class Report:
         config: every parameter by dotted name.
         license: SPDX name of the base model's licence, which the trained weights inherit.
         fingerprint: hash of the scored rows; equal for runs that may be compared row by row.
+        error_kinds: how often each kind of error was made; empty where errors are of one kind.
+        notes: how it was scored, such as sacrebleu's signatures.
     """
 
     task: str
@@ -148,6 +150,13 @@ class Report:
     environment: dict[str, str] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     license: str | None = None
+    error_kinds: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> Facts:
+        """What hangs on the kind of the predictions."""
+        return KINDS[self.kind]
 
     def __str__(self) -> str:
         """As the terminal shows it, without colour."""

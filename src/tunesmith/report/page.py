@@ -6,7 +6,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from tunesmith.metrics import Predictions, higher_is_better
+from tunesmith.metrics import Counted, Predictions, higher_is_better
 from tunesmith.report.model import Report
 from tunesmith.report.pictures import pictures
 from tunesmith.report.terminal import costs
@@ -14,7 +14,7 @@ from tunesmith.report.terminal import costs
 _LONG_REPORT_LABELS = 30
 
 
-def html(report: Report, predictions: Predictions) -> str:
+def html(report: Report, predictions: Predictions | Counted) -> str:
     """The page; light or dark as the reader's system is.
 
     Args:
@@ -22,13 +22,14 @@ def html(report: Report, predictions: Predictions) -> str:
         predictions: what the report was built from; the pictures are drawn of them.
     """
     drawn = list(pictures(report, predictions))
-    halves = sum(not picture.wide for picture in drawn) + bool(report.confusions)
+    halves = sum(not picture.wide for picture in drawn) + bool(report.confusions) + bool(report.error_kinds)
     return _template().render(
         report=report,
         pictures=drawn,
         scores_are_alone=halves % 2 == 0,
         costs=costs(report),
         higher_is_better=higher_is_better,
+        written=report.kind.startswith("texts-"),
         folded=len(report.per_label) > _LONG_REPORT_LABELS,
     )
 

@@ -38,8 +38,13 @@ def sections(report: Report) -> Iterator[tuple[str, str]]:
     if report.confusions:
         rows = [f"{c.target} -> {c.predicted}  {c.rows} ({c.share:.0%})" for c in report.confusions[:_MOST_CONFUSIONS]]
         yield "Most confused (target -> predicted)", _indented(rows)
+    if report.error_kinds:
+        width = max(map(len, report.error_kinds))
+        yield "Kinds of error", _indented(f"{name:<{width}}  {count:,}" for name, count in report.error_kinds.items())
     if len(report.slices) > 1:
         yield f"{report.slices[0].metric} by tokens of the text", _lengths(report)
+    if report.notes:
+        yield "How it was scored", _indented(report.notes)
     if report.findings:
         yield "What the data check found", _indented(f"- {finding}" for finding in report.findings)
     if report.command:

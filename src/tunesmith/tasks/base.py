@@ -15,6 +15,7 @@ The spine calls it in this order:
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -25,11 +26,15 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from tunesmith.backbones import Backbone
     from tunesmith.config import Model
     from tunesmith.data.check import Finding
     from tunesmith.data.examples import Examples
+    from tunesmith.engines.base import Engine
     from tunesmith.heads import Head, RowLoss
-    from tunesmith.metrics import Predictions
+    from tunesmith.metrics import Counted, Predictions
+    from tunesmith.network import Network
+    from tunesmith.text import Encoded
 
     Scores = np.ndarray | Sequence[np.ndarray]
 
@@ -70,6 +75,23 @@ def _hashable(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class Reader:
+    """A model that reads rows.
+
+    Args:
+        engine: computes outputs.
+        tokenizer: stands in front of it.
+        reading: how texts are read.
+        target: what is predicted.
+    """
+
+    engine: Engine
+    tokenizer: Any
+    reading: Model
+    target: Target
+
+
+@dataclass(frozen=True)
 class Scored:
     """Canonical rows with what the network gives for them.
 
@@ -104,6 +126,49 @@ class RowError(Exception):
         self.column = column
 
 
+def text_of(row: Mapping[str, Any], column: str) -> str:
+    """The text in a column of a user's row.
+
+    Raises:
+        RowError: it is missing, blank, or no text.
+    """
+    value = row.get(column)
+    if value is None:
+        raise RowError(column, "is missing")
+    if isinstance(value, (list, tuple, dict)):
+        raise RowError(column, f"is a {type(value).__name__}, not text")
+    text = str(value)
+    if not text.strip():
+        raise RowError(column, "is blank")
+    return text
+
+
+def number_of(row: Mapping[str, Any], column: str) -> float:
+    """The number in a column of a user's row.
+
+    Raises:
+        RowError: it is missing, or no finite number.
+    """
+    value = row.get(column)
+    if value is None or (isinstance(value, str) and not value.strip()) or value != value:
+        raise RowError(column, "is missing")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise RowError(column, "is not a number")
+    return number
+
+
+def refuse_unknown(given: Mapping[str, Any], inputs: Sequence[str]) -> None:
+    """Raise a ``RowError`` for a column that is not an input."""
+    for name in given:
+        if name not in inputs:
+            told = "the input is" if len(inputs) == 1 else "inputs are"
+            raise RowError(name, f"is not an input; {told} {' and '.join(inputs)}")
+
+
 class Task(ABC):
     """A kind of thing to learn. ``options`` are the ``Params`` that its file declares beside it."""
 
@@ -114,6 +179,9 @@ class Task(ABC):
 
     required: ClassVar[tuple[tuple[str, ...], ...]]
     """Sets of columns of which one must be found in labelled data."""
+
+    adapter: ClassVar[str] = "full"
+    """The adapter that is taken when the user names none."""
 
     strata_are_labels: ClassVar[bool] = False
     """Whether each row's strata are its labels, which the data check then looks through."""
@@ -171,6 +239,27 @@ class Task(ABC):
     def metric(self, target: Target) -> str:
         """The validation metric that chooses the best weights."""
 
+    def load_base(self, path: Path, **options: Any) -> Backbone:
+        """The base model in a folder; options as for `backbones.load`."""
+        from tunesmith import backbones
+
+        return backbones.load(path, **options)
+
+    def load_tokenizer(self, path: Path, base: Path) -> Any:
+        """The tokenizer in a folder; the base model may lie in another one."""
+        from tunesmith import text
+
+        return text.load_tokenizer(path)
+
+    def network(
+        self, backbone: Backbone, target: Target, reading: Model, *, depth: int = 0, label_smoothing: float = 0.0
+    ) -> Network:
+        """The network that trains: the base model with a fresh head, or whatever the task wants instead."""
+        from tunesmith.network import Network
+
+        head = self.head(backbone.width, target, pooling=reading.pooling, dropout=reading.dropout)
+        return Network(backbone, head, depth=depth)
+
     @abstractmethod
     def head(self, width: int, target: Target, *, pooling: str, dropout: float) -> Head:
         """A fresh head over token vectors of this width; see ``heads``."""
@@ -180,25 +269,50 @@ class Task(ABC):
         """A function of (outputs, targets) that returns one loss a sequence."""
 
     @abstractmethod
-    def scores(
-        self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Any
-    ) -> Scores:
+    def scores(self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Any) -> Scores:
         """Raw outputs of each sequence as scores of each row; windows of a long text are taken together."""
 
     @abstractmethod
-    def predictions(self, scored: Scored, target: Target) -> Predictions:
+    def predictions(self, scored: Scored, target: Target) -> Predictions | Counted:
         """Scores beside the truth."""
 
     @abstractmethod
     def answers(self, scored: Scored, target: Target, request: Any) -> list[dict[str, Any]]:
         """What a caller sees for each row, under the request's parameters."""
 
-    def drift(self, then: Sequence[Any], now: Scores, target: Target) -> float:
-        """How far scores have moved: the largest difference, of a probability or in units of a regression's deviation."""
+    def read(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Scored:
+        """What a model gives for canonical rows; a folder holds their tokens.
+
+        Raises:
+            FloatingPointError: outputs are not finite numbers.
+        """
+        examples = self.encode(rows, reader.tokenizer, reader.reading, folder)
+        scores = self.scores(reader.engine.sequences(examples), examples, reader.target, request)
+        return Scored(rows, examples, scores, self.inputs)
+
+    def judge(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Predictions | Counted:
+        """What a model gives for rows beside their truth."""
+        return self.predictions(self.read(reader, rows, request, folder), reader.target)
+
+    def golden(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> list[Any]:
+        """What is kept of a few rows, as plain values, to tell later whether the model still gives the same."""
+        return [score.tolist() for score in self.read(reader, rows, request, folder).scores]
+
+    def drift(self, then: Sequence[Any], now: Sequence[Any], target: Target) -> float:
+        """How far golden values have moved: the largest difference, of a probability or in units of a regression's deviation."""
         import numpy as np
 
-        moved = (np.abs(np.asarray(a, np.float64) - b).max(initial=0) for a, b in zip(then, now, strict=True))
+        moved = (np.abs(np.subtract(a, b, dtype=np.float64)).max(initial=0) for a, b in zip(then, now, strict=True))
         return float(max(moved)) / target.scale[1]
+
+    def validation_scores(
+        self, outputs: Sequence[np.ndarray], rows: pa.Table, examples: Examples, target: Target, request: Any
+    ) -> dict[str, float]:
+        """Scores of the validation rows during training, by metric name."""
+        from tunesmith import metrics
+
+        scores = self.scores(outputs, examples, target, request)
+        return metrics.score(self.predictions(Scored(rows, examples, scores, self.inputs), target))
 
     def choose(self, target: Target, *, paired: bool, sentence_encoder: bool) -> dict[str, Any]:
         """Values for the options that were left to the data and the base model."""
@@ -216,4 +330,8 @@ class Task(ABC):
 
     def findings(self, rows: pa.Table, target: Target) -> Iterable[Finding]:
         """Checks that only this task can make."""
+        return ()
+
+    def token_findings(self, split: str, rows: pa.Table, encoded: Encoded) -> Iterable[Finding]:
+        """Checks of tokenised rows that only this task can make."""
         return ()

@@ -19,7 +19,7 @@ from tunesmith import params
 from tunesmith.errors import Problem, UsageError, did_you_mean
 from tunesmith.params import Choices, Range, param
 from tunesmith.tasks import base
-from tunesmith.tasks.base import RowError, Scored, Target
+from tunesmith.tasks.base import RowError, Scored, Target, refuse_unknown, text_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,9 +107,7 @@ class Task(base.Task):
         }
 
     def read_input(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        for name in given:
-            if name not in ("text", "text_pair"):
-                raise RowError(name, "is not an input; inputs are text and text_pair")
+        refuse_unknown(given, self.inputs)
         return {**_texts(given), "label": [], "group": None}
 
     def check_input(self, row: Mapping[str, Any], columns: Mapping[str, str | None]) -> None:
@@ -305,19 +303,7 @@ def _probabilities(outputs: np.ndarray, target: Target) -> np.ndarray:
 
 
 def _texts(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {"text": _text(row, "text"), "text_pair": _text(row, "text_pair") if "text_pair" in row else None}
-
-
-def _text(row: Mapping[str, Any], column: str) -> str:
-    value = row.get(column)
-    if value is None:
-        raise RowError(column, "is missing")
-    if isinstance(value, (list, tuple, dict)):
-        raise RowError(column, f"is a {type(value).__name__}, not text")
-    text = str(value)
-    if not text.strip():
-        raise RowError(column, "is blank")
-    return text
+    return {"text": text_of(row, "text"), "text_pair": text_of(row, "text_pair") if "text_pair" in row else None}
 
 
 def _labels(cell: Any, separator: str | None) -> list[str]:

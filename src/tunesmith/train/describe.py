@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from tunesmith import machine, report, sources
+from tunesmith import machine, metrics, report, sources
 from tunesmith.data.finding import by_severity
-from tunesmith.metrics import Predictions
+from tunesmith.metrics import Counted, Predictions
 from tunesmith.report import Report, Timing
 from tunesmith.tasks.base import Target
 from tunesmith.train import journal
@@ -16,7 +16,13 @@ from tunesmith.train.loop import Course
 
 
 def describe(
-    learned: Learner, target: Target, predictions: Predictions, split: str, course: Course, folder: Path, seconds: float
+    learned: Learner,
+    target: Target,
+    predictions: Predictions | Counted,
+    split: str,
+    course: Course,
+    folder: Path,
+    seconds: float,
 ) -> Report:
     """The report of a finished run; ``seconds`` is the whole time it took."""
     config = learned.config
@@ -26,7 +32,7 @@ def describe(
         task=config.task_name,
         base=config.model.base,
         adapter=config.adapter_name,
-        headline=headline(predictions.kind),
+        headline=metrics.headline(predictions.kind),
         rows={name: len(table) for name, table in learned.splits.tables.items()},
         split=split,
         thresholds=target.thresholds,
@@ -42,8 +48,3 @@ def describe(
         config=config.model_dump(mode="json"),
         license=next((alias.licence for alias in sources.aliases() if alias.name == config.model.base), None),
     )
-
-
-def headline(kind: str) -> str:
-    """The score that a reader looks for first."""
-    return {"multi-class": "f1_weighted", "multi-label": "f1_macro", "regression": "spearman"}[kind]

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith import backbones, machine, metrics, plugins, sources, text
 from tunesmith import config as configs
+from tunesmith import machine, plugins, sources, text
 from tunesmith.adapters.base import Adapter
 from tunesmith.backbones import Backbone
 from tunesmith.config import Config
@@ -21,7 +21,7 @@ from tunesmith.engines.pytorch import Engine
 from tunesmith.heads import RowLoss
 from tunesmith.machine import Machine
 from tunesmith.network import Network
-from tunesmith.tasks.base import Scored, Target, Task
+from tunesmith.tasks.base import Reader, Scored, Target, Task
 from tunesmith.train import warm
 from tunesmith.train.journal import Journal
 
@@ -59,20 +59,29 @@ class Learner:
         """The engine that serves, on the network as it is now."""
         return Engine(self.network, self.machine)
 
+    @property
+    def request(self) -> Any:
+        """Request parameters as the config has them."""
+        return plugins.module("tasks", self.config.task_name).Request(**dict(self.config.request))
+
+    def reader(self, target: Target) -> Reader:
+        """The network as it is now, as a model that reads rows."""
+        return Reader(self.engine, self.tokenizer, self.config.model, target)
+
     def validate(self) -> Scored:
         """What the network gives for the validation rows now, by the path that answers requests.
 
         Raises:
             FloatingPointError: outputs are not finite numbers.
         """
-        request = plugins.module("tasks", self.config.task_name).Request()
         outputs = self.engine.sequences(self.validation)
-        scores = self.task.scores(outputs, self.validation, self.target, request)
+        scores = self.task.scores(outputs, self.validation, self.target, self.request)
         return Scored(self.splits.tables["validation"], self.validation, scores, self.task.inputs)
 
     def scores(self) -> dict[str, float]:
         """Scores of the validation rows."""
-        return metrics.score(self.task.predictions(self.validate(), self.target))
+        rows, outputs = self.splits.tables["validation"], self.engine.sequences(self.validation)
+        return self.task.validation_scores(outputs, rows, self.validation, self.target, self.request)
 
     def visits(self, epoch: int) -> np.ndarray:
         """Numbers of the training sequences that an epoch visits; the task may draw some rows more often."""
@@ -97,12 +106,13 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
     runs_on = machine.prepare(config.train.precision, config.train.threads)
     base = config.model.base or plugins.load("tasks", config.task_name).default_base
     source = sources.resolve(base)
-    backbone = backbones.load(
+    task: Task = plugins.load("tasks", config.task_name)(config.task)
+    backbone = task.load_base(
         source.path, hidden_dropout=config.model.hidden_dropout, attention_dropout=config.model.attention_dropout
     )
-    tokenizer = text.load_tokenizer(source.path)
+    tokenizer = task.load_tokenizer(source.path, source.path)
     config = choose(config, base, backbone, splits, runs_on)
-    task: Task = plugins.load("tasks", config.task_name)(config.task)
+    task = plugins.load("tasks", config.task_name)(config.task)
     adapter: Adapter = plugins.load("adapters", config.adapter_name)(config.adapter)
     network = _network(config, task, splits.target, backbone, adapter, journal)
     loss = task.loss(splits.target, label_smoothing=config.train.label_smoothing)
@@ -111,8 +121,10 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
         for name, rows in ((name, splits.tables[name]) for name in ("train", "validation"))
     )
     found = [
-        *check.token_findings("training", splits.tables["train"], training.encoded[0]),
-        *check.token_findings("validation", splits.tables["validation"], validation.encoded[0]),
+        finding
+        for name, split, examples in (("training", "train", training), ("validation", "validation", validation))
+        for findings in (check.token_findings, task.token_findings)
+        for finding in findings(name, splits.tables[split], examples.encoded[0])
     ]
     for finding in found:
         journal.note(f"{finding.severity}: {finding.message}")
@@ -120,7 +132,7 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
         journal.note(f"reading the rows through {network.depth} frozen layers, once")
         for name, examples in (("train", training), ("validation", validation)):
             warm.keep_states(network, examples, folder / name / "hidden.bin", runs_on)
-    if config.train.warm_start and network.head.linear is not None and not started:
+    if config.train.warm_start and getattr(network.head, "linear", None) is not None and not started:
         journal.note(f"fitting the head on the features of {min(len(training), config.train.warm_start_rows)} rows")
         warm.start_head(network, training, loss, config.train.warm_start_rows, config.train.seed, runs_on)
     if config.train.epochs is None:
@@ -192,5 +204,4 @@ def _network(
         depth = 0
         journal.note("the states of the frozen layers cannot be kept for this kind of model, so they are computed anew")
     torch.manual_seed(config.train.seed)
-    head = task.head(backbone.width, target, pooling=config.model.pooling, dropout=config.model.dropout)
-    return Network(backbone, head, depth=depth)
+    return task.network(backbone, target, config.model, depth=depth, label_smoothing=config.train.label_smoothing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 import shutil
@@ -10,6 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 from accelerate import Accelerator
 
 from tunesmith import bundle, plugins, predict, report
@@ -19,7 +19,7 @@ from tunesmith.config import Config
 from tunesmith.data.prepare import prepare
 from tunesmith.errors import TunesmithError, UsageError
 from tunesmith.report import Report
-from tunesmith.tasks.base import Scored
+from tunesmith.tasks.base import Target
 from tunesmith.train import learner, loop, processes, track
 from tunesmith.train.budget import Budget
 from tunesmith.train.describe import describe
@@ -144,20 +144,18 @@ def _learn(
 
 def _save(learned: Learner, folder: Path) -> Bundle:
     """Decide what is decided on the validation rows, then write the bundle with golden answers."""
-    scored = learned.validate()
-    learned = dataclasses.replace(learned, target=learned.task.tune(scored, learned.target))
-    golden = _golden(scored)
-    bundle.write_text(folder / "golden.jsonl", golden)
-    return bundle.write(folder, learned.network, learned.tokenizer, learned.config, learned.target, learned.adapter)
+    target = learned.task.tune(learned.validate(), learned.target)
+    bundle.write_text(folder / "golden.jsonl", _golden(learned, target, folder / WORK / "golden"))
+    return bundle.write(folder, learned.network, learned.tokenizer, learned.config, target, learned.adapter)
 
 
-def _golden(scored: Scored) -> str:
-    """The first validation rows with their scores, to be replayed wherever the bundle is loaded anew."""
-    rows = scored.rows.select(list(scored.inputs)).slice(0, GOLDEN_ROWS).to_pylist()
-    lines = [
-        {"input": {name: value for name, value in row.items() if value is not None}, "scores": scores.tolist()}
-        for row, scores in zip(rows, scored.scores, strict=False)
-    ]
+def _golden(learned: Learner, target: Target, folder: Path) -> str:
+    """The first validation rows with what the model gives, to be replayed wherever the bundle is loaded anew."""
+    given = learned.splits.tables["validation"].select(list(learned.task.inputs)).slice(0, GOLDEN_ROWS).to_pylist()
+    inputs = [{name: value for name, value in row.items() if value is not None} for row in given]
+    rows = pa.Table.from_pylist([learned.task.read_input(row) for row in inputs], schema=learned.task.schema())
+    kept = learned.task.golden(learned.reader(target), rows, learned.request, folder)
+    lines = [{"input": row, "scores": scores} for row, scores in zip(inputs, kept, strict=True)]
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 

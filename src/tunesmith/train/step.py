@@ -13,9 +13,8 @@ from tunesmith import machine
 from tunesmith.config import Train
 from tunesmith.data import batch
 from tunesmith.data.examples import Examples
-from tunesmith.embedding_heads import StepLoss
 from tunesmith.errors import TrainingError
-from tunesmith.heads import RowLoss
+from tunesmith.heads import RowLoss, StepLoss
 from tunesmith.train import optim, processes, regularise, whole_step
 
 LEAST_MICRO_TOKENS = 64
@@ -94,7 +93,8 @@ def _compared(work: Work, pieces: list[np.ndarray], share: float) -> float:
         pieces,
         lambda piece: _outputs(work, piece),
         lambda outputs: work.loss(outputs, targets).sum() * share,
-        lambda part, _: work.accelerator.backward(part),
+        work.accelerator.backward,
+        lambda last: regularise.no_sync_until(work.accelerator, work.network, last=last),
     )
     return float(loss)
 

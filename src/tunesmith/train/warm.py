@@ -22,6 +22,7 @@ from tunesmith.network import Network
 
 _CANDIDATE_L2 = (3e-4, 3e-3, 3e-2, 3e-1)
 _MOST_TOKENS = 20_000
+_WORTH_ITS_MEMORY = 1.05
 _CANDIDATE_MICRO_TOKENS = (2048, 4096, 8192, 16384)
 
 
@@ -96,14 +97,15 @@ def _best_l2(linear: nn.Linear, found: Tensor, targets: Tensor, loss: RowLoss) -
 def measure_micro_tokens(network: Network, examples: Examples, loss: RowLoss, batch_rows: int, runs_on: Machine) -> int:
     """The tokens of one forward and backward pass that go fastest on this machine, found by trying a few.
 
-    It is only measured where a step is larger than the smallest candidate, and it leaves no trace in the network.
+    It is only measured where a step is larger than the smallest candidate, and it leaves no trace in the network. A
+    larger pass must be clearly faster to be worth its memory: the first that is not ends the search.
     """
     longest = np.argsort(-examples.lengths, kind="stable")[:batch_rows]
     largest = int(examples.lengths[longest].sum())
     candidates = [tokens for tokens in _CANDIDATE_MICRO_TOKENS if tokens < largest]
     if not candidates:
         return max(_CANDIDATE_MICRO_TOKENS[0], largest)
-    speeds = {}
+    speeds: dict[int, float] = {}
     network.to(runs_on.device).train()
     for tokens in [*candidates, largest][: len(_CANDIDATE_MICRO_TOKENS)]:
         try:
@@ -111,7 +113,10 @@ def measure_micro_tokens(network: Network, examples: Examples, loss: RowLoss, ba
             _pass(network, examples, loss, piece, runs_on)
             began = time.monotonic()
             _pass(network, examples, loss, piece, runs_on)
-            speeds[tokens] = examples.lengths[piece].sum() / (time.monotonic() - began)
+            speed = examples.lengths[piece].sum() / (time.monotonic() - began)
+            if speed < _WORTH_ITS_MEMORY * max(speeds.values(), default=0.0):
+                break
+            speeds[tokens] = speed
         except Exception as error:
             if not machine.is_out_of_memory(error):
                 raise
@@ -123,7 +128,7 @@ def measure_micro_tokens(network: Network, examples: Examples, loss: RowLoss, ba
             "not even the smallest micro-batch fits in memory",
             hint="lower model.max_length or take a smaller model.base",
         )
-    return max(speeds, key=lambda tokens: speeds[tokens])
+    return max(speeds)
 
 
 def _pass(network: Network, examples: Examples, loss: RowLoss, piece: np.ndarray, runs_on: Machine) -> None:

@@ -55,7 +55,7 @@ def add_gradients(
             found.append(outputs_of(piece))
     whole = torch.cat(found).requires_grad_()
     loss = loss_of(whole)
-    gradients = torch.autograd.grad(loss, whole)[0].split([len(outputs) for outputs in found])
+    gradients = torch.split(torch.autograd.grad(loss, whole)[0], [len(outputs) for outputs in found])
     for place, (piece, before, gradient) in enumerate(zip(pieces, random, gradients, strict=True), 1):
         state.set_random_state(before)
         with around(place == len(pieces)):

@@ -48,7 +48,7 @@ def csv_text(delimiter=",", table=ROWS):
 
 
 def test_names_are_the_public_functions():
-    assert {"csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx", "sql", "conll", "squad"} == set(
+    assert {"csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx", "sql", "conll", "squad", "parallel"} == set(
         plugins.names("data.formats")
     )
 
