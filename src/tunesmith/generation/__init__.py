@@ -1,0 +1,12 @@
+"""Text generation with every parameter set per request: decoders and encoder-decoders, greedy, sampled and beams.
+
+request.py      what a caller may ask for, with legal ranges; what does not go together
+decode.py       the life of a request: submit, step, cancel; generate() on top
+choosing.py     how one request's rows go on from logits to tokens: choices of their own, or beams
+sampler.py      the table of samplers in their order, and the draw of a token
+processors.py   each sampler's formula
+grammar.py      answers that keep to a JSON schema, a regular expression, a choice or a grammar
+text.py         tokens to text piece by piece, and stop strings
+network.py      one forward pass for all rows over a transformers model
+cache.py        keys and values of rows that come and go
+"""

@@ -1,0 +1,182 @@
+"""Keys and values of rows that come and go: every row's newest token stands in the same column.
+
+        columns   start               end
+        row 0     . . t t t t t t t t |        t: a token's keys and values
+        row 1     . . . . . . t t t t |        .: nothing of this row's
+        row 2     t t t t t t t t t t |
+
+New columns are written at ``end``. A row that joins is laid so that it ends there, a row that leaves is overwritten
+by another. The distance of two tokens of a row is that of their columns, which relative positions need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+# Columns to spare when the buffers are laid anew, beside half the width in use: so that it seldom happens.
+_SPARE_COLUMNS = 64
+
+
+class RowCache(Cache):  # type: ignore[misc]
+    """A ``transformers`` cache whose rows have lengths of their own.
+
+    Args:
+        lengths: of rows about to be written, which will all end in one column; none where rows are to join.
+        capacity: rows to make room for.
+    """
+
+    def __init__(self, lengths: Sequence[int] = (), capacity: int = 0) -> None:
+        super().__init__(layers=[])
+        self.starts = [max(lengths, default=0) - length for length in lengths]
+        self.end = 0
+        self._capacity, self._columns = max(capacity, len(lengths)), 0
+        self._alone: int | None = None
+
+    @property
+    def start(self) -> int:
+        """The first column that any row uses."""
+        return min(self.end, *self.starts[self.rows]) if self.starts else self.end
+
+    @property
+    def width(self) -> int:
+        """Columns in use."""
+        return self.end - self.start
+
+    @property
+    def rows(self) -> slice:
+        """The rows in use."""
+        return slice(0, len(self.starts)) if self._alone is None else slice(self._alone, self._alone + 1)
+
+    def mask(self, more: int = 0) -> Tensor:
+        """Whether a column belongs to a row: (rows, width + more), with columns about to be written."""
+        columns = torch.arange(self.start, self.end + more)
+        return columns[None, :] >= torch.tensor(self.starts[self.rows])[:, None]
+
+    def positions(self, columns: int) -> Tensor:
+        """What number in its row the token of each column about to be written has, (rows, columns); 0 before the first."""
+        new = torch.arange(self.end, self.end + columns)
+        return (new[None, :] - torch.tensor(self.starts[self.rows])[:, None]).clamp(min=0)
+
+    @contextmanager
+    def alone(self, row: int) -> Iterator[None]:
+        """Show a single row, as if there were no other."""
+        self._alone = row
+        try:
+            yield
+        finally:
+            self._alone = None
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: object, **__: object
+    ) -> tuple[Tensor, Tensor]:
+        """Write new columns (rows, heads, columns, size) at the end; return all columns in use with them."""
+        while len(self.layers) <= layer_idx:
+            self.layers.append(_Layer(self))
+        layer, new = self.layers[layer_idx], key_states.shape[2]
+        layer.make((key_states, value_states), self._capacity, self._columns)
+        for buffer, states in zip(layer.buffers, (key_states, value_states), strict=True):
+            buffer[self.rows, :, self.end : self.end + new] = states
+        return layer.window(new)
+
+    def reserve(self, columns: int) -> None:
+        """Make room for columns about to be written."""
+        self._lay(len(self.starts), 0, columns)
+
+    def advance(self, columns: int) -> None:
+        """Columns that a forward pass wrote now belong to the rows."""
+        self.end += columns
+
+    def move(self, sources: Sequence[int]) -> None:
+        """Row i becomes a copy of what row ``sources[i]`` was; rows not named are gone."""
+        changed = [row for row, source in enumerate(sources) if row != source]
+        self._lay(len(sources), 0, 0)
+        for buffer in (buffer for layer in self.layers if changed for buffer in layer.buffers):
+            window = buffer[:, :, self.start : self.end]
+            window[changed] = window[[sources[row] for row in changed]]
+        self.starts = [self.starts[source] for source in sources]
+
+    def join(self, other: RowCache, sources: Sequence[int]) -> None:
+        """Append copies of the rows ``sources`` of another cache."""
+        first = len(self.starts)
+        widest = max(other.end - other.starts[source] for source in sources)
+        self._lay(first + len(sources), max(0, widest - self.width), 0)
+        while len(self.layers) < len(other.layers):
+            self.layers.append(_Layer(self))
+        for layer, given in zip(self.layers, other.layers, strict=True):
+            layer.make(given.buffers, self._capacity, self._columns)
+            for buffer, source_buffer in zip(layer.buffers, given.buffers, strict=True):
+                for row, source in enumerate(sources, start=first):
+                    part = source_buffer[source, :, other.starts[source] : other.end]
+                    buffer[row, :, self.end - part.shape[1] : self.end] = part
+        self.starts += [self.end - (other.end - other.starts[source]) for source in sources]
+
+    def _lay(self, rows: int, left: int, right: int) -> None:
+        """Have room for so many rows, and for columns on both sides of the window: it may move to other columns."""
+        start, end, width = self.start, self.end, self.width
+        if rows <= self._capacity and start >= left and end + right <= self._columns:
+            return
+        self._capacity = max(rows, self._capacity)
+        self._columns = left + width + right + width // 2 + _SPARE_COLUMNS
+        for layer in self.layers:
+            old, layer.buffers = layer.buffers, ()
+            layer.make(old, self._capacity, self._columns)
+            for buffer, before in zip(layer.buffers, old, strict=True):
+                buffer[: len(before), :, left : left + width] = before[:, :, start:end]
+        self.starts = [mine - start + left for mine in self.starts]
+        self.end = left + width
+
+
+class _Layer(CacheLayerMixin):  # type: ignore[misc]
+    """What one attention layer sees of a ``RowCache``: buffers (capacity, heads, columns, size) of keys and values."""
+
+    is_sliding = False
+    is_initialized = True
+
+    def __init__(self, cache: RowCache) -> None:
+        self._cache = cache
+        self.buffers: tuple[Tensor, ...] = ()
+
+    def make(self, like: Sequence[Tensor], rows: int, columns: int) -> None:
+        """Have buffers for states like these. They are zeros: what is masked out must still be numbers."""
+        if not self.buffers:
+            self.buffers = tuple(one.new_zeros(rows, one.shape[1], columns, one.shape[3]) for one in like)
+
+    def window(self, more: int = 0) -> tuple[Tensor, Tensor]:
+        """Keys and values of the rows and columns in use."""
+        cache = self._cache
+        keys, values = (buffer[cache.rows, :, cache.start : cache.end + more] for buffer in self.buffers)
+        return keys, values
+
+    @property
+    def keys(self) -> Tensor:
+        """Keys in use."""
+        return self.window()[0]
+
+    @property
+    def values(self) -> Tensor:
+        """Values in use."""
+        return self.window()[1]
+
+    def get_seq_length(self) -> int:
+        """Columns before those about to be written."""
+        return self._cache.width
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Columns with those about to be written, and the number of the first."""
+        return self._cache.width + query_length, 0
+
+    def get_max_length(self) -> int:
+        """There is no maximum."""
+        return -1
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
+        """The cache writes all layers."""
+        raise NotImplementedError
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Buffers are made when they are first written."""

@@ -1,0 +1,207 @@
+"""One forward pass for all rows: decoders and encoder-decoders of transformers look alike from here.
+
+A row's positions are given explicitly, so that rows of different ages can share a batch.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import EncoderDecoderCache
+from transformers.modeling_outputs import BaseModelOutput
+
+from tunesmith.errors import UsageError
+from tunesmith.generation.cache import RowCache
+
+
+@dataclass
+class State:
+    """What the network remembers of its rows.
+
+    own: of the tokens generated from. cross: of the encoder's output, where there is an encoder. source: that output
+    (rows, columns, width), until the decoder has read it.
+    """
+
+    own: RowCache
+    cross: RowCache | None = None
+    source: Tensor | None = None
+
+    @property
+    def caches(self) -> list[RowCache]:
+        """Those that there are."""
+        return [self.own] if self.cross is None else [self.own, self.cross]
+
+    def move(self, sources: Sequence[int]) -> None:
+        """Row i becomes a copy of what row ``sources[i]`` was; rows not named are gone."""
+        for cache in self.caches:
+            cache.move(sources)
+
+    def join(self, other: State, sources: Sequence[int]) -> None:
+        """Append copies of rows of another state."""
+        for cache, given in zip(self.caches, other.caches, strict=True):
+            cache.join(given, sources)
+
+
+class Network:
+    """A model of transformers that continues rows of tokens.
+
+    Args:
+        model: a causal language model or an encoder-decoder with a language modelling head.
+        alone: run every row by itself, so that its numbers are the same to the last bit whatever else is in the
+            batch: slow, for studies.
+
+    Raises:
+        UsageError: if the model cannot be told the positions of its tokens.
+    """
+
+    def __init__(self, model: Any, *, alone: bool = False) -> None:
+        self.model = model.eval()
+        self.alone = alone
+        self.has_encoder = bool(model.config.is_encoder_decoder)
+        self._accepts = set(inspect.signature(model.forward).parameters)
+        kinds = set(getattr(model.config, "layer_types", None) or ())
+        if not self.has_encoder and "position_ids" not in self._accepts:
+            raise UsageError(f"cannot generate in batches with a model of type '{model.config.model_type}'")
+        if unknown := kinds - {"full_attention", "sliding_attention"}:
+            raise UsageError(f"cannot generate with layers of type {', '.join(sorted(unknown))}")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        device: torch.device = self.model.device
+        return device
+
+    @property
+    def decoder_start(self) -> list[int]:
+        """The tokens with which an encoder-decoder's answers begin."""
+        own = getattr(self.model.generation_config, "decoder_start_token_id", None)
+        start = self.model.config.decoder_start_token_id if own is None else own
+        return [start if start is not None else self.model.config.bos_token_id]
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """The model's end tokens."""
+        ends = self.model.generation_config.eos_token_id
+        ends = self.model.config.eos_token_id if ends is None else ends
+        return frozenset([] if ends is None else [ends] if isinstance(ends, int) else ends)
+
+    @property
+    def suppressed(self) -> tuple[int, ...]:
+        """Tokens that the model's makers say it must never give."""
+        config = self.model.generation_config
+        banned = [words[0] for words in config.bad_words_ids or () if len(words) == 1]
+        return tuple(dict.fromkeys([*banned, *(config.suppress_tokens or ())]))
+
+    @property
+    def context(self) -> int | None:
+        """Most tokens that a row may have; of an encoder-decoder, each side's; None if there is no limit."""
+        config = self.model.config.get_text_config(decoder=True)
+        return getattr(config, "max_position_embeddings", None)
+
+    def empty(self, rows: int) -> State:
+        """A state without rows, with room for so many."""
+        return State(RowCache(capacity=rows), RowCache(capacity=rows) if self.has_encoder else None)
+
+    @torch.no_grad()
+    def start(self, prompts: Sequence[Sequence[int]], sources: Sequence[Sequence[int]] = ()) -> State:
+        """Rows whose prompts are about to be fed; an encoder-decoder reads its source texts here."""
+        own = RowCache([len(prompt) for prompt in prompts])
+        if not self.has_encoder:
+            return State(own)
+        lengths = torch.tensor([len(source) for source in sources])
+        tokens = torch.tensor(_padded(sources, int(lengths.max())), device=self.device)
+        mask = (torch.arange(tokens.shape[1])[None, :] < lengths[:, None]).to(self.device)
+        hidden = self.model.get_encoder()(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
+        # Encoders count positions from the left; in the cache rows end in one column.
+        aligned = [torch.roll(row, tokens.shape[1] - int(n), 0) for row, n in zip(hidden, lengths, strict=True)]
+        return State(own, RowCache(lengths.tolist()), torch.stack(aligned))
+
+    @torch.no_grad()
+    def feed(self, state: State, tokens: Tensor, *, all_logits: bool = False) -> Tensor:
+        """Let every row read its next tokens (rows, columns).
+
+        Returns:
+            float32 logits (rows, vocabulary) of what follows the last column; ``all_logits``: of what follows each,
+            (rows, columns, vocabulary).
+        """
+        for cache in state.caches:
+            cache.reserve(tokens.shape[1] if cache is state.own else 0 if state.source is None else state.source.shape[1])
+        if self.alone and len(tokens) > 1:
+            logits = torch.cat([self._forward_alone(state, tokens, row, all_logits) for row in range(len(tokens))])
+        else:
+            logits = self._forward(state, tokens, all_logits)
+        state.own.advance(tokens.shape[1])
+        if state.cross is not None and state.source is not None:
+            state.cross.advance(state.source.shape[1])
+            state.source = None
+        return logits.float() if all_logits else logits[:, -1].float()
+
+    def _forward_alone(self, state: State, tokens: Tensor, row: int, all_logits: bool) -> Tensor:
+        with state.own.alone(row), state.cross.alone(row) if state.cross is not None else nullcontext():
+            return self._forward(state, tokens[row : row + 1], all_logits)
+
+    def _forward(self, state: State, tokens: Tensor, all_logits: bool) -> Tensor:
+        tokens = tokens.to(self.device)
+        mask = state.own.mask(tokens.shape[1]).long().to(self.device)
+        positions = state.own.positions(tokens.shape[1]).to(self.device)
+        if state.cross is None:
+            few = {"logits_to_keep": 1} if "logits_to_keep" in self._accepts and not all_logits else {}
+            given = {"input_ids": tokens, "attention_mask": mask, "position_ids": positions, "past_key_values": state.own}
+            logits: Tensor = self.model(**given, **few, use_cache=True).logits
+            return logits
+        caches = EncoderDecoderCache(state.own, state.cross)
+        with self._decoder_positions(positions):
+            logits = self.model(
+                encoder_outputs=BaseModelOutput(last_hidden_state=self._source(state)),
+                attention_mask=state.cross.mask(0 if state.source is None else state.source.shape[1]).long().to(self.device),
+                decoder_input_ids=tokens,
+                decoder_attention_mask=mask,
+                past_key_values=caches,
+                use_cache=True,
+            ).logits
+        return logits
+
+    def _source(self, state: State) -> Tensor:
+        """The encoder's output; later only its shape is looked at, as its keys and values are in the cache."""
+        assert state.cross is not None
+        if state.source is not None:
+            return state.source[state.cross.rows]
+        rows = len(state.cross.starts[state.cross.rows])
+        return torch.zeros(1, 1, 1, dtype=self.model.dtype, device=self.device).expand(
+            rows, state.cross.width, self.model.config.hidden_size
+        )
+
+    @contextmanager
+    def _decoder_positions(self, positions: Tensor) -> Iterator[None]:
+        """Let a decoder that counts columns embed these positions instead."""
+        table = getattr(self.model.get_decoder(), "embed_positions", None)
+        if table is None:
+            yield
+            return
+        weight: Tensor = table.weight if hasattr(table, "weight") else table.weights
+        embedded = weight[positions + getattr(table, "offset", 0)]
+        hook = table.register_forward_hook(lambda *_: embedded)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+
+def left_padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    """Tokens (rows, columns) that end in one column; what stands before a row's first token is never looked at.
+
+    >>> left_padded([[1, 2], [3]]).tolist()
+    [[1, 2], [0, 3]]
+    """
+    width = max(map(len, rows))
+    return torch.tensor([[0] * (width - len(row)) + list(row) for row in rows])
+
+
+def _padded(rows: Sequence[Sequence[int]], width: int) -> list[list[int]]:
+    return [[*row, *[0] * (width - len(row))] for row in rows]

@@ -1,0 +1,82 @@
+"""Heads that label every token, and their losses.
+
+Shapes as in ``heads``: B sequences, T tokens, W width, O labels. Targets are (B, T) with ``heads.IGNORED`` where a token
+has no label of its own.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tunesmith import crf
+from tunesmith.crf import Chain
+from tunesmith.heads import IGNORED, Head, RowLoss
+
+
+class TokenHead(Head):
+    """Dropout and one linear layer on every token's vector: (B, T, W) to (B, T, O)."""
+
+    linear: nn.Linear
+
+    def __init__(self, width: int, outputs: int, *, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(width, outputs)
+
+    def features(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """The vectors as they are, in float32."""
+        return hidden.float()
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Features (B, T, W) to outputs (B, T, O)."""
+        outputs: Tensor = self.linear(self.dropout(features))
+        return outputs
+
+
+class ChainHead(TokenHead):
+    """A conditional random field over the outputs of ``TokenHead``; its outputs are packed (see ``crf.Chain``)."""
+
+    def __init__(self, width: int, outputs: int, *, dropout: float) -> None:
+        super().__init__(width, outputs, dropout=dropout)
+        self.transitions = nn.Parameter(torch.zeros(outputs, outputs))
+        self.first = nn.Parameter(torch.zeros(outputs))
+        self.last = nn.Parameter(torch.zeros(outputs))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Features (B, T, W) to a packed chain (B, (T + O + 2) * O)."""
+        return Chain(super().classify(features), self.transitions, self.first, self.last).packed()
+
+
+def token_cross_entropy(weights: Tensor | None = None, *, label_smoothing: float = 0.0) -> RowLoss:
+    """Mean cross-entropy of the labelled tokens of each sequence; ``weights`` (O,) scale a token by its label's weight."""
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        labelled = targets != IGNORED
+        cells = F.cross_entropy(
+            outputs.flatten(0, 1), targets.flatten(), reduction="none", label_smoothing=label_smoothing
+        ).view_as(targets)
+        if weights is not None:
+            cells = cells * weights.to(cells)[targets.clamp_min(0)]
+        return cells.masked_fill(~labelled, 0).sum(1) / labelled.sum(1).clamp_min(1)
+
+    return loss
+
+
+def chain_likelihood(labels: int) -> RowLoss:
+    """Negative log-likelihood of each sequence under a conditional random field, divided by its labelled tokens.
+
+    Outputs that are not packed, (B, T, O), have no transitions: their loss is the mean cross-entropy, which is the same
+    for transitions of zero. So a linear layer alone can be fitted.
+    """
+    plain = token_cross_entropy()
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        if outputs.dim() == 3:
+            return plain(outputs, targets)
+        labelled = targets != IGNORED
+        rows = crf.negative_log_likelihood(Chain.unpacked(outputs, labels), targets, labelled)
+        return rows / labelled.sum(1).clamp_min(1)
+
+    return loss
