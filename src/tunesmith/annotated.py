@@ -61,7 +61,7 @@ def read(row: Mapping[str, Any]) -> Marked:
     found = [] if tags is None else [_of_tags(tags, places)]
     if not _is_missing(row.get("entities")):
         in_words = _is_missing(row.get("text"))
-        found.append(read_entities(row["entities"], text, places if in_words else None))
+        found.append(sorted(read_entities(row["entities"], text, places if in_words else None)))
     if not found:
         raise MarkError("entities", "is missing; write [] where a text has none")
     if found[0] != found[-1]:
@@ -87,7 +87,7 @@ def read_text(row: Mapping[str, Any]) -> tuple[str | None, list[str] | None]:
 
 
 def read_entities(cell: Any, text: str, words: Sequence[Place] | None = None) -> list[Span]:
-    """Marked pieces of a text in characters, by their place.
+    """Marked pieces of a text in characters, in the order given, since relations refer to them by number.
 
     Args:
         cell: in any of the forms above.
@@ -115,7 +115,7 @@ def read_entities(cell: Any, text: str, words: Sequence[Place] | None = None) ->
     for (start, end, _), (here, mention) in zip(found, mentions, strict=True):
         if mention is not None and mention != text[start:end]:
             raise MarkError("entities", "have another text than stands there", f"{here}: {text[start:end]!r}")
-    return sorted(found)
+    return found
 
 
 def _given(row: Mapping[str, Any], column: str, read_cell: Any) -> Any:
