@@ -14,6 +14,7 @@ the first word inside, and ends before a word of another type.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
@@ -103,7 +104,7 @@ def illegal(tags: Sequence[str], scheme: Scheme) -> list[int]:
     parsed = [_OUTSIDE, *map(parse, tags), _OUTSIDE]
     return [
         place
-        for place, (before, now) in enumerate(zip(parsed, parsed[1:], strict=False))
+        for place, (before, now) in enumerate(itertools.pairwise(parsed))
         if not follows(before, now, scheme)
     ]
 
