@@ -133,7 +133,11 @@ def best_threshold(
 
 def moved(then: Sequence[Sequence[float]], now: Sequence[Sequence[float]]) -> float:
     """The largest change of a probability between two packed texts; 1 where their words are not the same."""
-    before, after = (np.asarray(rows, np.float64).reshape(len(rows), -1) for rows in (then, now))
+    if len(then) != len(now):
+        return 1.0
+    if not len(then):
+        return 0.0
+    before, after = np.asarray(then, np.float64), np.asarray(now, np.float64)
     if before.shape != after.shape or (before[:, :2] != after[:, :2]).any():
         return 1.0
     return float(np.abs(before[:, _COLUMNS:] - after[:, _COLUMNS:]).max(initial=0.0))

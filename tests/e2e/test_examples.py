@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import json
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
@@ -11,8 +12,13 @@ from typing import Any
 
 import pytest
 
+import tiny
 from tunesmith import cli, config
+from tunesmith.data.formats import jsonl
+from tunesmith.data.files import Source
+from tunesmith.tasks.token_classification import Params, Task
 
+DATA = Path(__file__).parents[2] / "examples" / "data"
 DEMO = Path(__file__).parents[2] / "examples" / "demo.py"
 
 
@@ -87,3 +93,26 @@ def test_the_demos_table(demo: ModuleType, tmp_path: Path) -> None:
     assert set(labels) == {"positive", "negative"}
     assert min(labels.values()) > count / 3
     assert all(row["text"].strip() for row in rows)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_entities_are_learned_from_the_example(
+    language: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = DATA / f"entities_{language}.jsonl"
+    rows = [item for _, item in jsonl(Source(str(file), "jsonl")) if isinstance(item, dict)]
+    assert len(rows) > 40
+    assert {one["type"] for row in rows for one in row["entities"]} == {"person", "place", "organisation"}
+    assert all(Task(Params()).read_row(row) for row in rows)
+    base = tiny.write_tiny(tmp_path / "base", "bert", [row["text"] for row in rows])
+    run = str(tmp_path / "run")
+    flags = ["--task", "token-classification", "--model.base", str(base), "--out", run, "--model.window_overlap", "8",
+             "--train.epochs", "60", "--train.learning_rate", "3e-3", "--train.evaluate_every", "20 epochs",
+             "--data.validation", str(file), "--data.test", str(file), "--train.freeze_embeddings", "false",
+             "--train.warm_start", "false", "--train.batch_size", "8", "--train.threads", "1"]  # fmt: skip
+    assert cli.main(["train", str(file), *flags]) == 0
+    capsys.readouterr()
+    assert cli.main(["predict", run, rows[0]["text"]]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    places = [{name: one[name] for name in ("start", "end", "type")} for one in answer["entities"]]
+    assert places == rows[0]["entities"], "a row of training, known by heart"
