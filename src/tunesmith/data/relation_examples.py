@@ -95,7 +95,8 @@ class MarkedExamples(Examples):
     def _telling(self) -> NDArray[np.bool_]:
         if len(self) == self.row_count:
             return np.ones(len(self), bool)
-        shown = self._shown()
+        covered = np.array([np.count_nonzero(marks) for marks in self.marks(np.arange(len(self)))])
+        shown = self._shown() * (covered.max(initial=0) + 1) + covered  # both mentions first, then most of their tokens
         most = np.zeros(self.row_count, np.int64)
         np.maximum.at(most, self.rows, shown)
         return np.asarray(shown == most[self.rows])
