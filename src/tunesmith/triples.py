@@ -147,10 +147,10 @@ class Found:
     @classmethod
     def unpacked(cls, packed: Any, names: Names) -> Found:
         """What ``packed`` made, as an array or as lists."""
-        rows = np.asarray(packed, np.float64).reshape(len(packed), -1)
-        count = len(rows)
+        count = len(packed)
         if not count:
             return cls((), np.zeros(0), np.zeros((0, 0, len(names.relations))), names.relations)
+        rows = np.asarray(packed, np.float64)
         facts = rows[:, :_ENTITY_COLUMNS]
         entities = tuple(Span(int(row[0]), int(row[1]), names.types[int(row[2])]) for row in facts.tolist())
         relations = rows[:, _ENTITY_COLUMNS:].reshape(count, count, len(names.relations))
