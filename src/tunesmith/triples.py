@@ -142,7 +142,7 @@ class Found:
             for (start, end, name), score in zip(self.entities, self.scores.tolist(), strict=True)
         ]
         columns = np.array(facts, np.float64).reshape(-1, _ENTITY_COLUMNS)
-        return np.concatenate([columns, self.relations.reshape(len(facts), -1)], axis=1)
+        return np.concatenate([columns, self.relations.reshape(len(facts), len(facts) * len(self.names))], axis=1)
 
     @classmethod
     def unpacked(cls, packed: Any, names: Names) -> Found:
