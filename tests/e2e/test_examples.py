@@ -116,3 +116,39 @@ def test_entities_are_learned_from_the_example(
     answer = json.loads(capsys.readouterr().out)
     places = [{name: one[name] for name in ("start", "end", "type")} for one in answer["entities"]]
     assert places == rows[0]["entities"], "a row of training, known by heart"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_triples_are_learned_from_the_example(
+    language: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = DATA / f"relations_{language}.jsonl"
+    rows = [item for _, item in jsonl(Source(str(file), "jsonl")) if isinstance(item, dict)]
+    assert len(rows) > 40
+    assert {one["type"] for row in rows for one in row["entities"]} == {"person", "place", "organisation"}
+    names = {one["type"] for row in rows for one in row["relations"]}
+    assert names == {"works_for", "based_in", "lives_in", "born_in", "founded"}
+    base = tiny.write_tiny(tmp_path / "base", "bert", [row["text"] for row in rows])
+    run = str(tmp_path / "run")
+    flags = ["--task", "relation-extraction", "--model.base", str(base), "--out", run, "--model.window_overlap", "8",
+             "--train.epochs", "60", "--train.learning_rate", "3e-3", "--train.evaluate_every", "20 epochs",
+             "--data.validation", str(file), "--data.test", str(file), "--train.freeze_embeddings", "false",
+             "--train.batch_size", "8", "--train.threads", "1"]  # fmt: skip
+    assert cli.main(["train", str(file), *flags]) == 0
+    capsys.readouterr()
+    assert cli.main(["predict", run, rows[0]["text"]]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    places = [{name: one[name] for name in ("start", "end", "type")} for one in answer["entities"]]
+    assert places == rows[0]["entities"], "a row of training, known by heart"
+    told = {(one["head"]["start"], one["relation"], one["tail"]["start"]) for one in answer["triples"]}
+    known = rows[0]["entities"]
+    assert told == {
+        (known[one["head"]]["start"], one["type"], known[one["tail"]]["start"]) for one in rows[0]["relations"]
+    }
+
+
+@pytest.mark.parametrize("file", sorted((DATA.parent / "relations").glob("*.yaml")), ids=lambda file: file.stem)
+def test_configs_of_relations_are_understood(file: Path) -> None:
+    chosen = config.resolve(file, environment={})
+    assert chosen.task_name == "relation-extraction"
+    assert "--data.train" in file.read_text(encoding="utf-8").split("task:")[0], "how to call it stands on top"
