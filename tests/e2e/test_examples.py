@@ -14,8 +14,8 @@ import pytest
 
 import tiny
 from tunesmith import cli, config
-from tunesmith.data.formats import jsonl
 from tunesmith.data.files import Source
+from tunesmith.data.formats import jsonl
 from tunesmith.tasks.token_classification import Params, Task
 
 DATA = Path(__file__).parents[2] / "examples" / "data"
