@@ -1,9 +1,10 @@
-"""The examples: what they call is there, and the table that the demo trains on is what it says."""
+"""The examples: what they call is there, every table trains and answers, and the demo's table is what it says."""
 
 from __future__ import annotations
 
 import csv
 import importlib.util
+import json
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
@@ -11,9 +12,17 @@ from typing import Any
 
 import pytest
 
-from tunesmith import cli, config
+import tiny_generators
+import tunesmith as ts
+from tiny import write_tiny
+from tunesmith import cli, config, plugins
 
-DEMO = Path(__file__).parents[2] / "examples" / "demo.py"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+DEMO = EXAMPLES / "demo.py"
+TABLES = sorted((EXAMPLES / "data").glob("*/*"))
+"""The name of a table's folder is its task."""
+
+WRITING = ("chat", "summarization", "translation")
 
 
 @pytest.fixture
@@ -87,3 +96,33 @@ def test_the_demos_table(demo: ModuleType, tmp_path: Path) -> None:
     assert set(labels) == {"positive", "negative"}
     assert min(labels.values()) > count / 3
     assert all(row["text"].strip() for row in rows)
+
+
+def rows_of(file: Path) -> list[dict[str, Any]]:
+    with file.open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines)) if file.suffix == ".csv" else [json.loads(line) for line in lines]
+
+
+def test_every_task_has_a_table_in_english_and_in_another_language() -> None:
+    counts = Counter(file.parent.name for file in TABLES)
+    assert {task for task, count in counts.items() if count >= 2} == set(plugins.names("tasks"))
+
+
+@pytest.mark.parametrize("file", TABLES, ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_every_table_trains_and_answers(file: Path, tmp_path: Path) -> None:
+    task = file.parent.name
+    rows = rows_of(file)
+    texts = file.read_text(encoding="utf-8").splitlines()
+    base = (tiny_generators.write if task in WRITING else write_tiny)(tmp_path / "base", texts=texts)
+    quick = {"max_steps": 2, "threads": 1, "warm_start": False}
+    model = {"base": str(base), "window_overlap": 8}
+    request = {"max_tokens": 4} if task in WRITING else {}
+    run = ts.train(str(file), task=task, out=str(tmp_path / "run"), model=model, train=quick)
+    assert sum(run.report.rows.values()) == len(rows)
+    made = run.model()
+    columns = {role: name for role, name in made.bundle.config.columns if name is not None}
+    given = {role: rows[0][columns[role]] for role in made.task.inputs if role in columns}
+    if task == "chat":
+        given["messages"] = given["messages"][:-1]
+    (answer,) = made.answers([given], **request)
+    assert json.loads(json.dumps(answer)) == answer
