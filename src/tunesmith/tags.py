@@ -102,11 +102,7 @@ def illegal(tags: Sequence[str], scheme: Scheme) -> list[int]:
     ([1], [])
     """
     parsed = [_OUTSIDE, *map(parse, tags), _OUTSIDE]
-    return [
-        place
-        for place, (before, now) in enumerate(itertools.pairwise(parsed))
-        if not follows(before, now, scheme)
-    ]
+    return [place for place, (before, now) in enumerate(itertools.pairwise(parsed)) if not follows(before, now, scheme)]
 
 
 def follows(before: Tag, now: Tag, scheme: Scheme) -> bool:
