@@ -16,7 +16,7 @@ from seqeval import metrics as seqeval
 import small
 import tiny
 from tunesmith import config as configs
-from tunesmith import metrics, predict, tags, text
+from tunesmith import cli, metrics, predict, tags, text
 from tunesmith.data.prepare import prepare
 from tunesmith.data.word_examples import WordExamples
 from tunesmith.errors import DataError, TunesmithError, UsageError
@@ -479,3 +479,19 @@ def test_requests_that_cannot_be_are_refused(run: Callable[..., runs.Run]) -> No
             model.answers(["a"], **wrong)
     with pytest.raises(UsageError, match="input 1"):
         model.answers(["a", {"tokens": [""]}])
+
+
+def test_a_model_of_tags_is_asked_and_judged_by_texts_too(
+    run: Callable[..., runs.Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = run("tagged", **{"train.epochs": 1})
+    texts = small.write(tmp_path / "texts.jsonl", "entities", 20)
+    assert cli.main(["evaluate", str(done.folder), str(texts), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 20
+    assert cli.main(["predict", str(done.folder), "--input", str(texts)]) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(answers) == 20
+    assert all("entities" in answer["prediction"] for answer in answers)
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"body": "a"}\n')
+    assert cli.main(["predict", str(done.folder), "--input", str(other)]) == 2
