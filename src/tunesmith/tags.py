@@ -30,6 +30,9 @@ _LETTER_OF = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "
 _LETTERS: dict[Scheme, str] = {"iob2": "OBI", "iobes": "OBIES", "io": "OI", "iob1": "OBI"}
 _FORMS = re.compile(r"(?P<a>[BIMELSUW])[-_](?P<b>.+)|(?P<d>.+)[-_](?P<c>[BIMELSUW])|(?P<e>[BIMELSUW])", re.DOTALL)
 
+# A letter that a scheme does not have speaks more against it than a letter in the wrong place.
+_FOREIGN = 10
+
 Tag = tuple[str, str]
 _OUTSIDE: Tag = ("O", "")
 
@@ -128,7 +131,8 @@ def detect(rows: Iterable[Sequence[str]]) -> Scheme:
     for tags in rows:
         if any(tag != "O" for tag in tags):
             for scheme in breaks:
-                breaks[scheme] += len(illegal(tags, scheme))
+                foreign = sum(parse(tag)[0] not in _LETTERS[scheme] for tag in tags)
+                breaks[scheme] += len(illegal(tags, scheme)) + _FOREIGN * foreign
     return min(breaks, key=lambda scheme: breaks[scheme])
 
 
