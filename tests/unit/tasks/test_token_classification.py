@@ -15,8 +15,8 @@ from seqeval import metrics as seqeval
 
 import small
 import tiny
-from tunesmith import config as configs
 from tunesmith import cli, metrics, predict, tags, text
+from tunesmith import config as configs
 from tunesmith.data.prepare import prepare
 from tunesmith.data.word_examples import WordExamples
 from tunesmith.errors import DataError, TunesmithError, UsageError
@@ -495,3 +495,52 @@ def test_a_model_of_tags_is_asked_and_judged_by_texts_too(
     other = tmp_path / "other.jsonl"
     other.write_text('{"body": "a"}\n')
     assert cli.main(["predict", str(done.folder), "--input", str(other)]) == 2
+
+
+def as_conll(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    blocks = ["\n".join(map("\t".join, zip(row["tokens"], row["tags"], strict=True))) for row in rows]
+    (folder / "rows.conll").write_text("-DOCSTART-\tO\n\n" + "\n\n".join(blocks), encoding="utf-8")
+    return folder / "rows.conll"
+
+
+def as_clue(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    lines = []
+    for row in rows:
+        label: dict[str, dict[str, list[list[int]]]] = {}
+        for one in row["entities"]:
+            mention = row["text"][one["start"] : one["end"]]
+            label.setdefault(one["type"], {}).setdefault(mention, []).append([one["start"], one["end"] - 1])
+        lines.append(json.dumps({"text": row["text"], "label": label}))
+    (folder / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return folder / "rows.jsonl"
+
+
+def as_brat(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    """Documents of four rows each."""
+    for number in range(0, len(rows), 4):
+        whole, marks = "", []
+        for row in rows[number : number + 4]:
+            for one in row["entities"]:
+                start, end = len(whole) + one["start"], len(whole) + one["end"]
+                marks.append(
+                    f"T{len(marks) + 1}\t{one['type']} {start} {end}\t{row['text'][one['start'] : one['end']]}\n"
+                )
+            whole += row["text"] + "\n"
+        (folder / f"{number:03}.txt").write_text(whole, encoding="utf-8")
+        (folder / f"{number:03}.ann").write_text("".join(marks), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("write", "kind", "count"), [(as_conll, "tagged", 160), (as_clue, "entities", 160), (as_brat, "entities", 160)]
+)
+def test_every_form_of_data_trains(
+    write: Callable[..., Path], kind: str, count: int, run: Callable[..., runs.Run], tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    file = write(folder, small.rows(kind, count))
+    more = {"data.train": str(file), "model.max_length": 24, "train.epochs": 4, "train.batch_size": 8}
+    done = run("entities", **more)
+    assert sum(done.report.rows.values()) == (count if write is not as_brat else count // 4)
+    assert done.report.metrics["f1_micro"] > 0.3
