@@ -126,3 +126,29 @@ def test_every_table_trains_and_answers(file: Path, tmp_path: Path) -> None:
         given["messages"] = given["messages"][:-1]
     (answer,) = made.answers([given], **request)
     assert json.loads(json.dumps(answer)) == answer
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_entities_of_a_table_are_learned_by_heart(language: str, tmp_path: Path) -> None:
+    file = EXAMPLES / "data" / "token-classification" / f"{language}.jsonl"
+    rows = rows_of(file)
+    assert {one["type"] for row in rows for one in row["entities"]} == {"person", "place", "organisation"}
+    base = write_tiny(tmp_path / "base", texts=[row["text"] for row in rows])
+    run = ts.train(
+        task="token-classification",
+        out=str(tmp_path / "run"),
+        data={"train": str(file), "validation": str(file), "test": str(file)},
+        model={"base": str(base), "window_overlap": 8},
+        train={
+            "epochs": 60,
+            "learning_rate": 3e-3,
+            "batch_size": 8,
+            "evaluate_every": "20 epochs",
+            "freeze_embeddings": False,
+            "warm_start": False,
+            "threads": 1,
+        },
+    )
+    (answer,) = run.model().answers([rows[0]["text"]])
+    places = [{name: one[name] for name in ("start", "end", "type")} for one in answer["entities"]]
+    assert places == rows[0]["entities"]

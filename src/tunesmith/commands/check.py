@@ -69,7 +69,10 @@ def _tokenizer(config: Config) -> tuple[Any, list[Finding]]:
 def _encoded(task: Task, reading: Model, splits: Splits, tokenizer: Any, folder: Path) -> dict[str, Encoded]:
     from tunesmith import text
 
-    reading = reading.but(max_length=text.choose_max_length(text.length_limit(tokenizer), reading.max_length))
+    reading = reading.but(
+        max_length=text.choose_max_length(text.length_limit(tokenizer), reading.max_length),
+        long_text=reading.long_text or task.long_text,
+    )
     return {
         name: task.encode(table, tokenizer, reading, folder / f"{name}-tokens").encoded[0]
         for name, table in splits.tables.items()
