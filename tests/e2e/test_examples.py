@@ -1,4 +1,4 @@
-"""The examples: what they call is there, and the table that the demo trains on is what it says."""
+"""The examples: what they call is there, every table trains and answers, and the demo's table is what it says."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from typing import Any
 
 import pytest
 
-import tiny
-from tunesmith import cli, config
-from tunesmith.data.files import Source
-from tunesmith.data.formats import jsonl
-from tunesmith.tasks.token_classification import Params, Task
+import tiny_generators
+import tunesmith as ts
+from tiny import write_tiny
+from tunesmith import cli, config, plugins
 
-DATA = Path(__file__).parents[2] / "examples" / "data"
-DEMO = Path(__file__).parents[2] / "examples" / "demo.py"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+DEMO = EXAMPLES / "demo.py"
+TABLES = sorted((EXAMPLES / "data").glob("*/*"))
+"""The name of a table's folder is its task."""
+
+WRITING = ("chat", "summarization", "translation")
 
 
 @pytest.fixture
@@ -95,60 +98,84 @@ def test_the_demos_table(demo: ModuleType, tmp_path: Path) -> None:
     assert all(row["text"].strip() for row in rows)
 
 
+def rows_of(file: Path) -> list[dict[str, Any]]:
+    with file.open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines)) if file.suffix == ".csv" else [json.loads(line) for line in lines]
+
+
+def test_every_task_has_a_table_in_english_and_in_another_language() -> None:
+    counts = Counter(file.parent.name for file in TABLES)
+    assert {task for task, count in counts.items() if count >= 2} == set(plugins.names("tasks"))
+
+
+@pytest.mark.parametrize("file", TABLES, ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_every_table_trains_and_answers(file: Path, tmp_path: Path) -> None:
+    task = file.parent.name
+    rows = rows_of(file)
+    texts = file.read_text(encoding="utf-8").splitlines()
+    base = (tiny_generators.write if task in WRITING else write_tiny)(tmp_path / "base", texts=texts)
+    quick = {"max_steps": 2, "threads": 1, "warm_start": False}
+    model = {"base": str(base), "window_overlap": 8}
+    request = {"max_tokens": 4} if task in WRITING else {}
+    run = ts.train(str(file), task=task, out=str(tmp_path / "run"), model=model, train=quick)
+    assert sum(run.report.rows.values()) == len(rows)
+    made = run.model()
+    columns = {role: name for role, name in made.bundle.config.columns if name is not None}
+    given = {role: rows[0][columns[role]] for role in made.task.inputs if role in columns}
+    if task == "chat":
+        given["messages"] = given["messages"][:-1]
+    (answer,) = made.answers([given], **request)
+    assert json.loads(json.dumps(answer)) == answer
+
+
+def known_by_heart(task: str, file: Path, folder: Path, **train: Any) -> Any:
+    """The answer of a tiny model to the first text of a table that it was trained on for long."""
+    rows = rows_of(file)
+    base = write_tiny(folder / "base", texts=[row["text"] for row in rows])
+    run = ts.train(
+        task=task,
+        out=str(folder / "run"),
+        data={"train": str(file), "validation": str(file), "test": str(file)},
+        model={"base": str(base), "window_overlap": 8},
+        train={
+            "epochs": 60,
+            "learning_rate": 3e-3,
+            "batch_size": 8,
+            "evaluate_every": "20 epochs",
+            "freeze_embeddings": False,
+            "threads": 1,
+            **train,
+        },
+    )
+    (answer,) = run.model().answers([rows[0]["text"]])
+    return answer
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_entities_are_learned_from_the_example(
-    language: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = DATA / f"entities_{language}.jsonl"
-    rows = [item for _, item in jsonl(Source(str(file), "jsonl")) if isinstance(item, dict)]
-    assert len(rows) > 40
+def test_entities_of_a_table_are_learned_by_heart(language: str, tmp_path: Path) -> None:
+    file = EXAMPLES / "data" / "token-classification" / f"{language}.jsonl"
+    rows = rows_of(file)
     assert {one["type"] for row in rows for one in row["entities"]} == {"person", "place", "organisation"}
-    assert all(Task(Params()).read_row(row) for row in rows)
-    base = tiny.write_tiny(tmp_path / "base", "bert", [row["text"] for row in rows])
-    run = str(tmp_path / "run")
-    flags = ["--task", "token-classification", "--model.base", str(base), "--out", run, "--model.window_overlap", "8",
-             "--train.epochs", "60", "--train.learning_rate", "3e-3", "--train.evaluate_every", "20 epochs",
-             "--data.validation", str(file), "--data.test", str(file), "--train.freeze_embeddings", "false",
-             "--train.warm_start", "false", "--train.batch_size", "8", "--train.threads", "1"]  # fmt: skip
-    assert cli.main(["train", str(file), *flags]) == 0
-    capsys.readouterr()
-    assert cli.main(["predict", run, rows[0]["text"]]) == 0
-    answer = json.loads(capsys.readouterr().out)
+    answer = known_by_heart("token-classification", file, tmp_path, warm_start=False)
     places = [{name: one[name] for name in ("start", "end", "type")} for one in answer["entities"]]
-    assert places == rows[0]["entities"], "a row of training, known by heart"
+    assert places == rows[0]["entities"]
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_triples_are_learned_from_the_example(
-    language: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = DATA / f"relations_{language}.jsonl"
-    rows = [item for _, item in jsonl(Source(str(file), "jsonl")) if isinstance(item, dict)]
-    assert len(rows) > 40
-    assert {one["type"] for row in rows for one in row["entities"]} == {"person", "place", "organisation"}
+def test_triples_of_a_table_are_learned_by_heart(language: str, tmp_path: Path) -> None:
+    file = EXAMPLES / "data" / "relation-extraction" / f"{language}.jsonl"
+    rows = rows_of(file)
     names = {one["type"] for row in rows for one in row["relations"]}
     assert names == {"works_for", "based_in", "lives_in", "born_in", "founded"}
-    base = tiny.write_tiny(tmp_path / "base", "bert", [row["text"] for row in rows])
-    run = str(tmp_path / "run")
-    flags = ["--task", "relation-extraction", "--model.base", str(base), "--out", run, "--model.window_overlap", "8",
-             "--train.epochs", "60", "--train.learning_rate", "3e-3", "--train.evaluate_every", "20 epochs",
-             "--data.validation", str(file), "--data.test", str(file), "--train.freeze_embeddings", "false",
-             "--train.batch_size", "8", "--train.threads", "1"]  # fmt: skip
-    assert cli.main(["train", str(file), *flags]) == 0
-    capsys.readouterr()
-    assert cli.main(["predict", run, rows[0]["text"]]) == 0
-    answer = json.loads(capsys.readouterr().out)
+    answer = known_by_heart("relation-extraction", file, tmp_path)
+    entities, relations = rows[0]["entities"], rows[0]["relations"]
     places = [{name: one[name] for name in ("start", "end", "type")} for one in answer["entities"]]
-    assert places == rows[0]["entities"], "a row of training, known by heart"
+    assert places == entities
     told = {(one["head"]["start"], one["relation"], one["tail"]["start"]) for one in answer["triples"]}
-    known = rows[0]["entities"]
-    assert told == {
-        (known[one["head"]]["start"], one["type"], known[one["tail"]]["start"]) for one in rows[0]["relations"]
-    }
+    assert told == {(entities[one["head"]]["start"], one["type"], entities[one["tail"]]["start"]) for one in relations}
 
 
-@pytest.mark.parametrize("file", sorted((DATA.parent / "relations").glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted((EXAMPLES / "relations").glob("*.yaml")), ids=lambda file: file.stem)
 def test_configs_of_relations_are_understood(file: Path) -> None:
-    chosen = config.resolve(file, environment={})
-    assert chosen.task_name == "relation-extraction"
+    assert config.resolve(file, environment={}).task_name == "relation-extraction"
     assert "--data.train" in file.read_text(encoding="utf-8").split("task:")[0], "how to call it stands on top"

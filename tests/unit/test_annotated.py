@@ -28,13 +28,19 @@ MAPPINGS = [{"start": 0, "end": 7, "type": "person"}, {"start": 12, "end": 16, "
         {"text": TEXT, "entities": json.dumps(MAPPINGS)},
         {"text": TEXT, "entities": MAPPINGS[::-1]},
         {"text": TEXT, "entities": [[0, 7, "person"], (12, 16, "place")]},
-        {"text": TEXT, "entities": [{"start": 0, "end": 7, "label": "person", "text": "Ann Lee", "id": 3, "score": 1}, MAPPINGS[1]]},
+        {
+            "text": TEXT,
+            "entities": [
+                {"start": 0, "end": 7, "label": "person", "text": "Ann Lee", "id": 3, "score": 1},
+                MAPPINGS[1],
+            ],
+        },
         {"text": TEXT, "entities": {"person": {"Ann Lee": [[0, 6]]}, "place": {"Oslo": [[12, 15]]}}},
         {"text": TEXT, "tokens": WORDS, "tags": TAGS, "entities": MAPPINGS},
         {"text": TEXT, "tokens": WORDS, "tags": ["B-person", "L-person", "O", "U-place", "O"]},
         {"text": TEXT, "tokens": WORDS, "tags": ["person", "person", "O", "place", "O"]},
     ],
-)  # fmt: skip
+)
 def test_all_forms_say_the_same(row: dict[str, Any]) -> None:
     found = annotated.read(row)
     assert (found.text, found.spans) == (TEXT, SPANS)
@@ -95,10 +101,18 @@ def test_entities_keep_their_order_for_those_who_number_them() -> None:
         ({"text": TEXT, "entities": [{"start": 0, "end": 7}]}, "entities", "have no type"),
         ({"text": TEXT, "entities": [{"start": 0, "end": 7, "type": "a", "label": "b"}]}, "entities", "no one type"),
         ({"text": TEXT, "entities": [{"start": 0, "end": 7, "kind": "a"}]}, "entities", "keys that are not known"),
-        ({"text": TEXT, "entities": [{**MAPPINGS[0], "text": "Eve"}]}, "entities", "have another text than stands there"),
+        (
+            {"text": TEXT, "entities": [{**MAPPINGS[0], "text": "Eve"}]},
+            "entities",
+            "have another text than stands there",
+        ),
         ({"text": TEXT, "entities": {"person": ["Ann"]}}, "entities", "{type: {mention: [[first, last]]}}"),
         ({"text": TEXT, "entities": {"person": {"Ann": [[0, 6]]}}}, "entities", "'Ann Lee'"),
-        ({"text": TEXT, "tokens": WORDS, "entities": [[0, 5, "person"]]}, "entities", "where tokens do ('Ann L', 0 to 5)"),
+        (
+            {"text": TEXT, "tokens": WORDS, "entities": [[0, 5, "person"]]},
+            "entities",
+            "where tokens do ('Ann L', 0 to 5)",
+        ),
         (
             {"text": TEXT, "tokens": WORDS, "tags": TAGS, "entities": MAPPINGS[:1]},
             "entities",

@@ -17,7 +17,9 @@ Path = tuple[int, ...]
 def best_of_all(scores: np.ndarray, rules: Rules) -> tuple[float, Path]:
     """Highest sum of scores over the legal paths, and a path that has it, by trying every one."""
     length, labels = scores.shape
-    legal = (path for path in itertools.product(range(labels), repeat=length) if decoding.is_legal(np.array(path), rules))
+    legal = (
+        path for path in itertools.product(range(labels), repeat=length) if decoding.is_legal(np.array(path), rules)
+    )
     return max((sum(scores[place, label] for place, label in enumerate(path)), path) for path in legal)
 
 

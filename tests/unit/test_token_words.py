@@ -64,9 +64,7 @@ def test_every_word_is_spoken_for_by_its_last_token(
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("scheme", ["iob2", "iobes"])
-def test_labels_lead_back_to_the_spans(
-    tokenizers: dict[str, Any], family: str, scheme: Any, tmp_path: Path
-) -> None:
+def test_labels_lead_back_to_the_spans(tokenizers: dict[str, Any], family: str, scheme: Any, tmp_path: Path) -> None:
     encoded = encode(tokenizers[family], tmp_path, TEXTS)
     names = tags.labels(["a", "b"], scheme)
     for one, read in zip(TEXTS, units(encoded, TEXTS), strict=True):
@@ -98,9 +96,7 @@ def test_targets_stand_at_speaking_tokens_of_every_window(tokenizers: dict[str, 
 
 
 @pytest.mark.parametrize("way", ["keep-ends", "keep-start", "keep-end"])
-def test_words_that_are_cut_away_are_outside_for_certain(
-    tokenizers: dict[str, Any], way: str, tmp_path: Path
-) -> None:
+def test_words_that_are_cut_away_are_outside_for_certain(tokenizers: dict[str, Any], way: str, tmp_path: Path) -> None:
     long = " ".join(tiny.TEXTS)
     encoded = encode(tokenizers["bert"], tmp_path, [long], 14, long_text=way)
     [read] = units(encoded, [long])

@@ -29,7 +29,8 @@ def document(source: Source) -> dict[str, Any] | list[Problem]:
         raise DataError("has no text beside it", where=str(source), hint=f"put {file.name} into the same folder")
     text = whole_text(replace(source, path=str(file), name=None))
     entities: dict[str, dict[str, Any]] = {}
-    relations, problems = [], []
+    relations: list[tuple[int, re.Match[str]]] = []
+    problems: list[Problem] = []
     for number, line in _lines(source, problems):
         found = _ENTITY.fullmatch(line) or _RELATION.fullmatch(line)
         if found is None:

@@ -169,7 +169,9 @@ def _documents(folder: Path, split: str, encoding: str) -> dict[str, tuple[Sourc
     """The files of brat in a folder, or in its folders that are named like the splits."""
     named = {name: [folder / each for each in names] for name, names in SPLITS.items()}
     for places in ({split: [folder]}, named):
-        files = {name: sorted(file for place in folders for file in place.glob("*.ann")) for name, folders in places.items()}
+        files = {
+            name: sorted(file for place in folders for file in place.glob("*.ann")) for name, folders in places.items()
+        }
         if any(files.values()):
             return {
                 name: tuple(Source(str(file), "brat", encoding) for file in found)

@@ -180,6 +180,9 @@ class Task(ABC):
     inputs: ClassVar[tuple[str, ...]] = ("text",)
     """The canonical columns that a caller gives."""
 
+    any_input_will_do: ClassVar[bool] = False
+    """Whether a row may have other inputs than the rows of training, as long as it has one."""
+
     required: ClassVar[tuple[tuple[str, ...], ...]]
     """Sets of columns of which one must be found in labelled data."""
 

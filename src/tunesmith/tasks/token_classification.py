@@ -90,6 +90,7 @@ class Task(base.Task):
     """Token classification."""
 
     inputs = ("text", "tokens")
+    any_input_will_do = True
     required = (("tokens", "tags"), ("text", "entities"), ("tokens", "entities"))
     long_text = "windows"
     options: Params

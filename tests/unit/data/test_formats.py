@@ -48,9 +48,20 @@ def csv_text(delimiter=",", table=ROWS):
 
 
 def test_names_are_the_public_functions():
-    assert {"csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx", "sql", "conll", "squad", "parallel", "brat"} == set(
-        plugins.names("data.formats")
-    )
+    assert {
+        "csv",
+        "tsv",
+        "jsonl",
+        "json",
+        "parquet",
+        "arrow",
+        "xlsx",
+        "sql",
+        "conll",
+        "squad",
+        "parallel",
+        "brat",
+    } == set(plugins.names("data.formats"))
 
 
 def test_csv_gives_the_line_where_a_row_starts(tmp_path):

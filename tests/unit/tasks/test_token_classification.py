@@ -15,8 +15,8 @@ from seqeval import metrics as seqeval
 
 import small
 import tiny
+from tunesmith import cli, metrics, predict, tags, text
 from tunesmith import config as configs
-from tunesmith import metrics, predict, tags, text
 from tunesmith.data.prepare import prepare
 from tunesmith.data.word_examples import WordExamples
 from tunesmith.errors import DataError, TunesmithError, UsageError
@@ -96,9 +96,17 @@ def test_what_is_wrong_with_a_row_names_the_column() -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{}, {"text": ""}, {"text": None}, {"tokens": []}, {"tokens": [""]}, {"text": "a b", "tokens": ["a"]}, {"tags": ["O"]},
-     {"text": ["a"]}],
-)  # fmt: skip
+    [
+        {},
+        {"text": ""},
+        {"text": None},
+        {"tokens": []},
+        {"tokens": [""]},
+        {"text": "a b", "tokens": ["a"]},
+        {"tags": ["O"]},
+        {"text": ["a"]},
+    ],
+)
 def test_inputs_that_say_nothing_are_refused(given: dict[str, Any]) -> None:
     if given == {"text": "a b", "tokens": ["a"]}:
         assert task().read_input(given)["tokens"] == ["a"], "a text may go on after its last word"
@@ -177,7 +185,9 @@ def test_ten_bad_rows_are_each_told_with_line_and_reason(
 def test_ten_bad_blocks_of_conll_are_each_told(tmp_path: Path) -> None:
     bad = ["a", "b\tO\tO", "c\t9", "d\t", "\tO", "e\tO\nf", "g\tO\tO\tO", "h\t1", "i", "j\t\u0663"]
     file = tmp_path / "rows.conll"
-    file.write_text("\n\n".join(["Ann\tB-person", *bad, *[f"Bo\tB-person\n{n}\tO" for n in range(20)]]) + "\n", encoding="utf-8")
+    file.write_text(
+        "\n\n".join(["Ann\tB-person", *bad, *[f"Bo\tB-person\n{n}\tO" for n in range(20)]]) + "\n", encoding="utf-8"
+    )
     message = told(file, tmp_path / "work")
     line = 3
     for block in bad:
@@ -204,7 +214,11 @@ def test_tags_that_break_their_scheme_are_told_and_read(tmp_path: Path) -> None:
 
 def test_types_that_training_never_saw_are_told(tmp_path: Path) -> None:
     train, test = tmp_path / "train.jsonl", tmp_path / "test.jsonl"
-    train.write_text(json.dumps(ROWS[0]) + "\n" + "\n".join(json.dumps({"text": f"Bo {n}", "entities": [[0, 2, "person"]]}) for n in range(12)))  # fmt: skip
+    train.write_text(
+        json.dumps(ROWS[0])
+        + "\n"
+        + "\n".join(json.dumps({"text": f"Bo {n}", "entities": [[0, 2, "person"]]}) for n in range(12))
+    )
     test.write_text(json.dumps({"text": "Oslo", "entities": [[0, 4, "Place"]]}) + "\n")
     splits = prepared(train, tmp_path / "work", **{"data.test": str(test)})
     [finding] = [finding for finding in splits.findings if finding.code == "unknown_type"]
@@ -316,8 +330,8 @@ def test_a_threshold_leaves_out_what_is_less_sure(scored: Callable[..., Scored])
 
 def test_aggregation_decides_the_score(scored: Callable[..., Scored]) -> None:
     made = scored(certainty=1.0)
-    way: Any
-    found = {way: task().answers(made, TARGET, Request(aggregation=way))[0]["entities"][0]["score"] for way in ("mean", "product")}  # fmt: skip
+    both: tuple[Any, ...] = ("mean", "product")
+    found = {way: task().answers(made, TARGET, Request(aggregation=way))[0]["entities"][0]["score"] for way in both}
     assert found["product"] == pytest.approx(found["mean"] ** 2, rel=1e-6), "two words, each as sure"
 
 
@@ -338,8 +352,12 @@ def test_a_word_threshold_finds_more_or_less(scored: Callable[..., Scored]) -> N
 
 @pytest.mark.parametrize(
     ("scheme", "tags_of_second"),
-    [("iob2", ["B-person", "O", "O", "B-place"]), ("iobes", ["S-person", "O", "O", "S-place"]), ("io", ["I-person", "O", "O", "I-place"])],
-)  # fmt: skip
+    [
+        ("iob2", ["B-person", "O", "O", "B-place"]),
+        ("iobes", ["S-person", "O", "O", "S-place"]),
+        ("io", ["I-person", "O", "O", "I-place"]),
+    ],
+)
 def test_tags_come_in_the_scheme_asked_for(
     scored: Callable[..., Scored], scheme: Any, tags_of_second: list[str]
 ) -> None:
@@ -352,7 +370,14 @@ def test_scores_are_those_of_seqeval_on_the_tags(read: Callable[..., WordExample
     rows = []
     for _ in range(60):
         words = [chance.choice(small.FILLERS) for _ in range(chance.randint(1, 12))]
-        rows.append({"tokens": words, "tags": tags.write([Span(n, n + 1, chance.choice(TARGET.labels)) for n in range(0, len(words), 3)], len(words))})  # fmt: skip
+        rows.append(
+            {
+                "tokens": words,
+                "tags": tags.write(
+                    [Span(n, n + 1, chance.choice(TARGET.labels)) for n in range(0, len(words), 3)], len(words)
+                ),
+            }
+        )
     made = table(rows)
     examples = read(task(), made)
     outputs = [random_.normal(size=(length, len(NAMES))).astype(np.float32) for length in examples.lengths]
@@ -395,7 +420,9 @@ def test_a_run_learns_answers_and_replays(run: Callable[..., runs.Run], options:
     assert model.replay() < 1e-4
     given = "they saw soup and then the film was very bank with goal team"
     as_text, as_tokens = model.answers([given, {"tokens": given.split()}])
-    places = [[(one["start"], one["end"], one["type"]) for one in answer["entities"]] for answer in (as_text, as_tokens)]
+    places = [
+        [(one["start"], one["end"], one["type"]) for one in answer["entities"]] for answer in (as_text, as_tokens)
+    ]
     assert places[0] == places[1] != []
     assert len(as_tokens["tags"]) == len(given.split())
     for one in as_text["entities"]:
@@ -417,12 +444,23 @@ def test_the_encoder_of_bart_learns_too(tmp_path: Path, table: Callable[..., Pat
 
     base = tiny.write_tiny(tmp_path / "bart", "roberta", small.TEXTS)
     size = len(text.load_tokenizer(base))
-    sizes = {f"{side}_{name}": value for side in ("encoder", "decoder") for name, value in (("layers", 2), ("attention_heads", 2), ("ffn_dim", 64))}  # fmt: skip
+    sizes = {
+        f"{side}_{name}": value
+        for side in ("encoder", "decoder")
+        for name, value in (("layers", 2), ("attention_heads", 2), ("ffn_dim", 64))
+    }
     torch.manual_seed(0)
     t.BartForConditionalGeneration(
         t.BartConfig(vocab_size=size, d_model=32, max_position_embeddings=64, **sizes)
     ).save_pretrained(base)
-    given = {**small.QUICK, "task": "token-classification", "data.train": str(table("entities")), "model.base": str(base), "model.window_overlap": 8, "out": str(tmp_path / "run")}  # fmt: skip
+    given = {
+        **small.QUICK,
+        "task": "token-classification",
+        "data.train": str(table("entities")),
+        "model.base": str(base),
+        "model.window_overlap": 8,
+        "out": str(tmp_path / "run"),
+    }
     done = runs.train(configs.resolve(keywords=given, environment={}), quiet=True)
     assert done.report.metrics["f1_micro"] > 0.1
     assert predict.load(done.folder).answers(["they saw soup"])[0].keys() == {"entities"}
@@ -430,8 +468,79 @@ def test_the_encoder_of_bart_learns_too(tmp_path: Path, table: Callable[..., Pat
 
 def test_requests_that_cannot_be_are_refused(run: Callable[..., runs.Run]) -> None:
     model = run("entities", **{"train.epochs": 0.2}).model()
-    for wrong in ({"threshold": 2}, {"word_threshold": 0}, {"aggregation": "median"}, {"types": ["fod"]}, {"thresold": 1}):
+    for wrong in (
+        {"threshold": 2},
+        {"word_threshold": 0},
+        {"aggregation": "median"},
+        {"types": ["fod"]},
+        {"thresold": 1},
+    ):
         with pytest.raises(TunesmithError):
             model.answers(["a"], **wrong)
     with pytest.raises(UsageError, match="input 1"):
         model.answers(["a", {"tokens": [""]}])
+
+
+def test_a_model_of_tags_is_asked_and_judged_by_texts_too(
+    run: Callable[..., runs.Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = run("tagged", **{"train.epochs": 1})
+    texts = small.write(tmp_path / "texts.jsonl", "entities", 20)
+    assert cli.main(["evaluate", str(done.folder), str(texts), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 20
+    assert cli.main(["predict", str(done.folder), "--input", str(texts)]) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(answers) == 20
+    assert all("entities" in answer["prediction"] for answer in answers)
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"body": "a"}\n')
+    assert cli.main(["predict", str(done.folder), "--input", str(other)]) == 2
+
+
+def as_conll(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    blocks = ["\n".join(map("\t".join, zip(row["tokens"], row["tags"], strict=True))) for row in rows]
+    (folder / "rows.conll").write_text("-DOCSTART-\tO\n\n" + "\n\n".join(blocks), encoding="utf-8")
+    return folder / "rows.conll"
+
+
+def as_clue(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    lines = []
+    for row in rows:
+        label: dict[str, dict[str, list[list[int]]]] = {}
+        for one in row["entities"]:
+            mention = row["text"][one["start"] : one["end"]]
+            label.setdefault(one["type"], {}).setdefault(mention, []).append([one["start"], one["end"] - 1])
+        lines.append(json.dumps({"text": row["text"], "label": label}))
+    (folder / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return folder / "rows.jsonl"
+
+
+def as_brat(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    """Documents of four rows each."""
+    for number in range(0, len(rows), 4):
+        whole, marks = "", []
+        for row in rows[number : number + 4]:
+            for one in row["entities"]:
+                start, end = len(whole) + one["start"], len(whole) + one["end"]
+                marks.append(
+                    f"T{len(marks) + 1}\t{one['type']} {start} {end}\t{row['text'][one['start'] : one['end']]}\n"
+                )
+            whole += row["text"] + "\n"
+        (folder / f"{number:03}.txt").write_text(whole, encoding="utf-8")
+        (folder / f"{number:03}.ann").write_text("".join(marks), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("write", "kind", "count"), [(as_conll, "tagged", 160), (as_clue, "entities", 160), (as_brat, "entities", 160)]
+)
+def test_every_form_of_data_trains(
+    write: Callable[..., Path], kind: str, count: int, run: Callable[..., runs.Run], tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    file = write(folder, small.rows(kind, count))
+    more = {"data.train": str(file), "model.max_length": 24, "train.epochs": 4, "train.batch_size": 8}
+    done = run("entities", **more)
+    assert sum(done.report.rows.values()) == (count if write is not as_brat else count // 4)
+    assert done.report.metrics["f1_micro"] > 0.3

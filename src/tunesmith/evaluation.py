@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from tunesmith import metrics
+from tunesmith import metrics, predict
+from tunesmith.data.labelled import read_labelled
 from tunesmith.metrics import Counted, Predictions
 from tunesmith.predict import Model
 
@@ -24,6 +27,26 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """As the command line prints it."""
         return {"task": self.task, "rows": len(self.predictions), "metrics": self.metrics, "intervals": self.intervals}
+
+    def __str__(self) -> str:
+        """The table that the field prints for such predictions, and the chief scores with their intervals."""
+        lines = [metrics.classification_report(self.predictions)]
+        for name, (low, high) in self.intervals.items():
+            lines.append(f"{name}: {self.metrics[name]:.4f}  (95 % interval {low:.4f} to {high:.4f})")
+        return "\n".join(lines)
+
+
+def evaluate_data(bundle: str | Path, data: str, engine: str = "pytorch") -> Evaluation:
+    """Score a saved model on a labelled file, or on the test split of a folder; its golden answers are replayed first.
+
+    Raises:
+        BundleError: the model is damaged, or no longer gives its golden answers.
+        DataError: rows cannot be used; all are listed.
+    """
+    model = predict.load(bundle, engine)
+    model.replay()
+    with tempfile.TemporaryDirectory() as folder:
+        return evaluate(model, read_labelled(data, model.bundle.config, model.target, Path(folder)))
 
 
 def evaluate(model: Model, rows: pa.Table) -> Evaluation:
