@@ -87,7 +87,7 @@ def divergence(kind: str, first: Tensor, second: Tensor, targets: Tensor | None 
         kind: of the predictions.
         first: outputs (B, O), or (B, T, O) of every token.
         second: others of the same rows.
-        targets: what the tokens should give, where they are what is learned from; (B, T).
+        targets: what the tokens should give, where they are what is learned from; (B, T) or (B, T, S).
 
     Raises:
         UsageError: the outputs are those of a CRF.
@@ -99,6 +99,9 @@ def divergence(kind: str, first: Tensor, second: Tensor, targets: Tensor | None 
     if kind == "multi-label":
         none = torch.zeros_like(first)  # log-softmax over an output and 0 is the log of its yes and of its no
         first, second = torch.stack([first, none], -1), torch.stack([second, none], -1)
+    if kind == "entities" and targets is not None:
+        first, second = (outputs.reshape(*targets.shape, -1).flatten(1, -2) for outputs in (first, second))
+        targets = targets.flatten(1)
     p, q = first.log_softmax(-1), second.log_softmax(-1)
     both = F.kl_div(p, q, log_target=True, reduction="none") + F.kl_div(q, p, log_target=True, reduction="none")
     if kind == "entities" and targets is not None:
