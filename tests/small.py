@@ -95,6 +95,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "entities": {"model.window_overlap": 8},
     "tagged": {"model.window_overlap": 8, "task.scheme": "iobes"},
     "chain": {"model.window_overlap": 8, "task.crf": True},
+    "marked": {"model.window_overlap": 8},
+    "triples": {"model.window_overlap": 8},
 }
 
 
@@ -188,6 +190,29 @@ def _tagged(chance: random.Random) -> Row:
     return {"tokens": words, "tags": tags}
 
 
+def _marked(chance: random.Random) -> Row:
+    """What is eaten is bought with money, whichever of the two stands first; what is of one topic is unrelated."""
+    topics = chance.choice([("food", "money"), ("money", "food"), ("food", "food")])
+    first, second = (chance.choice(TOPICS[topic]) for topic in topics)
+    label = {"money": "Bought(e1,e2)", "food": "Other"}[topics[1]] if topics[0] == "food" else "Bought(e2,e1)"
+    pieces = [f"<e1>{first}</e1>", f"<e2>{second}</e2>"]
+    chance.shuffle(pieces)
+    return {"text": " ".join([pieces[0], _sentence(chance), pieces[1], _sentence(chance)]), "label": label}
+
+
+def _triples(chance: random.Random) -> Row:
+    """Food costs money, and sport earns and costs it."""
+    row = _entities(chance)
+    numbered = list(enumerate(entity["type"] for entity in row["entities"]))
+    relations = [
+        {"head": head, "tail": tail, "type": name}
+        for head, kind in numbered
+        for tail, other in numbered
+        for name in {("food", "money"): ["costs"], ("sport", "money"): ["costs", "earns"]}.get((kind, other), [])
+    ]
+    return {**row, "relations": relations}
+
+
 _MAKERS: dict[str, Callable[[random.Random], Row]] = {
     "binary": _binary,
     "multi-class": _multi_class,
@@ -201,12 +226,15 @@ _MAKERS: dict[str, Callable[[random.Random], Row]] = {
     "entities": _entities,
     "tagged": _tagged,
     "chain": _tagged,
+    "marked": _marked,
+    "triples": _triples,
 }
 TASKS: dict[str, tuple[str, ...]] = {
     "text-classification": ("binary", "multi-class", "multi-label", "regression", "pairs", "similarity"),
     "sentence-similarity": ("alike", "positive-pairs"),
     "question-answering": ("questions",),
     "token-classification": ("entities", "tagged", "chain"),
+    "relation-extraction": ("marked", "triples"),
 }
 """The kinds of rows that each task is tried on."""
 

@@ -53,5 +53,5 @@ def evaluate(model: Model, rows: pa.Table) -> Evaluation:
     """Score a model on canonical rows with labels."""
     predictions = model.predictions(rows)
     scores = metrics.score(predictions)
-    names = [name for name in metrics.KINDS[predictions.kind].chief if name in scores]
+    names = [name for name in dict.fromkeys(predictions.chief) if name in scores]
     return Evaluation(model.bundle.config.task_name, predictions, scores, metrics.intervals(predictions, names))

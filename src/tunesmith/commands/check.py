@@ -108,7 +108,9 @@ def _facts(
         "columns": dict(splits.columns),
         "rows": {name: len(table) for name, table in splits.tables.items()},
         "tokens": {name: int(tokens.lengths.sum(dtype="int64")) for name, tokens in encoded.items()},
-        "labels": {name: {label: counts[name][label] for label in target.labels} for name in counts}
+        "labels": {
+            name: {label: counts[name][label] for label in (*target.labels, *target.relations)} for name in counts
+        }
         if target and named
         else {},
         "findings": [asdict(finding) for finding in findings],

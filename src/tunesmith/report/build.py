@@ -88,6 +88,7 @@ def build(
         fingerprint=metrics.fingerprint(predictions),
         error_kinds=metrics.mistakes(predictions),
         notes=predictions.notes if isinstance(predictions, Counted) else (),
+        families=predictions.families if isinstance(predictions, Predictions) else (),
     )
 
 

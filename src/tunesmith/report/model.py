@@ -125,6 +125,7 @@ class Report:
         fingerprint: hash of the scored rows; equal for runs that may be compared row by row.
         error_kinds: how often each kind of error was made; empty where errors are of one kind.
         notes: how it was scored, such as sacrebleu's signatures.
+        families: where labels are relations, the one that each is a direction of; see ``metrics.Predictions``.
     """
 
     task: str
@@ -152,6 +153,7 @@ class Report:
     license: str | None = None
     error_kinds: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
 
     @property
     def facts(self) -> Facts:

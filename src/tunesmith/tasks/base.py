@@ -51,6 +51,7 @@ class Target:
         thresholds: probabilities from which answers hold, as the task uses them; empty: not tuned.
         scale: mean and standard deviation that a regression's outputs are scaled back with.
         relations: names of relations between labelled things.
+        patterns: the relations met in training, each with what it was between: labels of its head and of its tail.
     """
 
     kind: str
@@ -59,6 +60,7 @@ class Target:
     thresholds: tuple[float, ...] = ()
     scale: tuple[float, float] = (0.0, 1.0)
     relations: tuple[str, ...] = ()
+    patterns: tuple[tuple[str, str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, for the bundle."""
@@ -190,9 +192,6 @@ class Task(ABC):
     long_text: ClassVar[LongText] = "keep-ends"
     """What becomes of a text over the model's length when the user does not say."""
 
-    strata_are_labels: ClassVar[bool] = False
-    """Whether each row's strata are its labels, which the data check then looks through."""
-
     def __init__(self, options: Any) -> None:
         self.options = options
 
@@ -241,6 +240,14 @@ class Task(ABC):
     @abstractmethod
     def strata(self, rows: pa.Table) -> Sequence[Sequence[str]]:
         """Names of each row that a split keeps in proportion."""
+
+    def strata_are_labels(self, rows: pa.Table) -> bool:
+        """Whether the strata of labelled rows are their labels, which the data check then looks through."""
+        return False
+
+    def fits_head(self, target: Target) -> bool:
+        """Whether a warm start leaves no part of the head at random; one that does learns faster than the base model."""
+        return True
 
     @abstractmethod
     def metric(self, target: Target) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from tunesmith import machine, metrics, report, sources
+from tunesmith import machine, report, sources
 from tunesmith.data.finding import by_severity
 from tunesmith.metrics import Counted, Predictions
 from tunesmith.report import Report, Timing
@@ -32,7 +32,7 @@ def describe(
         task=config.task_name,
         base=config.model.base,
         adapter=config.adapter_name,
-        headline=metrics.headline(predictions.kind),
+        headline=predictions.chief[0],
         rows={name: len(table) for name, table in learned.splits.tables.items()},
         split=split,
         thresholds=target.thresholds,

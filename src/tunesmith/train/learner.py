@@ -161,10 +161,11 @@ def choose(config: Config, base: str, backbone: Backbone, splits: Splits, runs_o
     adapter = plugins.load("adapters", config.adapter_name)
     rate = config.train.learning_rate or adapter.learning_rate * min(1.0, _REFERENCE_WIDTH / backbone.width)
     fresh_head_rate = max(rate, min(_LARGEST_HEAD_RATE, _HEAD_RATE * rate))
-    head_rate = config.train.head_learning_rate or (rate if config.train.warm_start else fresh_head_rate)
-    pooling = backbone.pooling if config.model.pooling == "auto" else config.model.pooling
     assert splits.target is not None
     task = plugins.load("tasks", config.task_name)(config.task)
+    fitted = config.train.warm_start and task.fits_head(splits.target)
+    head_rate = config.train.head_learning_rate or (rate if fitted else fresh_head_rate)
+    pooling = backbone.pooling if config.model.pooling == "auto" else config.model.pooling
     return configs.fill(
         config,
         columns=splits.columns,
