@@ -174,7 +174,8 @@ def task_pages() -> str:
     """Every task, with a link to its page."""
     names = plugins.names("tasks")
     return _table(
-        ("task", "what it learns"), ((f"[{name}](docs/tasks/{name}.md)", plugins.summary("tasks", name)) for name in names)
+        ("task", "what it learns"),
+        ((f"[{name}](docs/tasks/{name}.md)", plugins.summary("tasks", name)) for name in names),
     )
 
 

@@ -1,7 +1,8 @@
 """From words to the tokens that speak for them, and from what a model gives for tokens back to spans of characters.
 
-A word is spoken for by its last token, which a model that reads from left to right has read whole. Words that share that
-token are one unit: they can only have one label. Shapes: N units of a text, O labels.
+A word is spoken for by its last token, which a model that reads from left to right has read whole. A token may speak for
+several words, most of all in scripts without spaces: it has a slot for each of the first few, and those that share a slot
+are one unit, which can only have one label. Shapes: N units of a text, S slots of a token, O labels.
 """
 
 from __future__ import annotations
@@ -35,11 +36,13 @@ class Units:
         places: first character and the one after the last of each; int, shape (N, 2).
         tokens: number of the token that speaks for each, among the tokens of the text; -1 where it was cut away.
         windows: in which the text is read.
+        slots: in which of its token's slots each stands; None: there is only one.
     """
 
     places: Numbers
     tokens: Numbers
     windows: tuple[Window, ...]
+    slots: Numbers | None = None
 
     def __len__(self) -> int:
         return len(self.places)
@@ -52,17 +55,23 @@ class Units:
         """Where in the window's sequence the tokens of these units stand."""
         return self.tokens[self.inside(window)] - window.first + window.place
 
+    def cells(self, window: Window, slots: int) -> Numbers:
+        """The places of these units among all slots of the window's sequence, token by token."""
+        inside = 0 if self.slots is None else self.slots[self.inside(window)]
+        return self.positions(window) * slots + inside
 
-def units(encoded: Encoded, words: Sequence[Sequence[Place]]) -> Iterator[Units]:
+
+def units(encoded: Encoded, words: Sequence[Sequence[Place]], slots: int = 1) -> Iterator[Units]:
     """The units of encoded texts, one after another.
 
     Args:
         encoded: texts with offsets.
         words: where the words of each text stand.
+        slots: S.
     """
     passages = answer_spans.passages(encoded, part=0)
     for passage, places, left_out in zip(passages, words, encoded.left_out.tolist(), strict=True):
-        yield _units(passage, np.array(places, np.int64).reshape(-1, 2), cut=left_out > 0)
+        yield _units(passage, np.array(places, np.int64).reshape(-1, 2), slots, cut=left_out > 0)
 
 
 def labels(text: Units, marked: Sequence[Span], names: Sequence[str], scheme: Scheme) -> Numbers:
@@ -91,12 +100,12 @@ def touched(text: Units, marked: Sequence[Span]) -> list[Span]:
     return found
 
 
-def targets(text: Units, numbers: Numbers) -> Iterator[Numbers]:
-    """What to learn of each token of each window, (its tokens,): the unit's label where a token speaks for one."""
+def targets(text: Units, numbers: Numbers, slots: int = 1) -> Iterator[Numbers]:
+    """What to learn of each token of each window, (its tokens,) or (its tokens, S): the labels of the units it speaks for."""
     for window in text.windows:
-        codes = np.full(window.length, IGNORED, np.int64)
-        codes[text.positions(window)] = numbers[text.inside(window)]
-        yield codes
+        codes = np.full(window.length * slots, IGNORED, np.int64)
+        codes[text.cells(window, slots)] = numbers[text.inside(window)]
+        yield codes if slots == 1 else codes.reshape(-1, slots)
 
 
 def joined(text: Units, outputs: Sequence[Floats]) -> Floats:
@@ -136,7 +145,7 @@ def rules(names: tuple[str, ...], scheme: Scheme) -> Rules:
     )
 
 
-def _units(passage: Passage, words: Numbers, *, cut: bool) -> Units:
+def _units(passage: Passage, words: Numbers, slots: int, *, cut: bool) -> Units:
     read = np.flatnonzero(passage.ends > passage.starts)
     starts, ends = passage.starts[read], passage.ends[read]
     first = np.searchsorted(ends, words[:, 0], side="right")
@@ -146,10 +155,26 @@ def _units(passage: Passage, words: Numbers, *, cut: bool) -> Units:
     tokens[there] = read[last[there]]
     if not cut:  # what the tokenizer makes nothing of, such as a mark of direction, is in no unit
         words, tokens = words[there], tokens[there]
-    begins = np.flatnonzero(np.diff(tokens, prepend=-2) != 0 if len(tokens) else np.zeros(0, bool))
-    finishes = np.append(begins[1:], len(tokens)) - 1 if len(begins) else begins
+    inside = np.where(tokens >= 0, np.minimum(_places_in_runs(tokens), slots - 1), 0)
+    begins = np.flatnonzero(_changes(tokens) | _changes(inside))
+    finishes = np.append(begins[1:], len(tokens))[: len(begins)] - 1
     places = np.stack([words[begins, 0], words[finishes, 1]], axis=1)
-    return Units(places, tokens[begins], passage.windows)
+    return Units(places, tokens[begins], passage.windows, inside[begins])
+
+
+def _changes(values: Numbers) -> NDArray[np.bool_]:
+    """Whether each value differs from the one before; the first does."""
+    return np.concatenate([np.ones(min(1, len(values)), bool), values[1:] != values[:-1]])
+
+
+def _places_in_runs(values: Numbers) -> Numbers:
+    """The place of each value among equal ones that stand together.
+
+    >>> _places_in_runs(np.array([7, 7, 7, 3, 7])).tolist()
+    [0, 1, 2, 0, 0]
+    """
+    numbers = np.arange(len(values))
+    return numbers - np.maximum.accumulate(np.where(_changes(values), numbers, 0))
 
 
 def words_of(text: str, given: Sequence[str] | None) -> list[Place]:

@@ -83,3 +83,16 @@ def test_heads_learn_and_dropout_is_off_in_evaluation(make: type[TokenHead]) -> 
         optimizer.step()
     assert totals[-1] < totals[0] / 3
     assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in head.parameters())
+
+
+def test_slots_of_a_token_are_labelled_one_after_another() -> None:
+    head, hidden = TokenHead(6, 3, dropout=0.0, slots=2), noise(1, 2, 6)
+    targets = torch.tensor([[[0, 2], [IGNORED, 1]]])
+    outputs = head(hidden, None)
+    assert outputs.shape == (1, 2, 6)
+    one_by_one = outputs.reshape(4, 3)[[0, 1, 3]]
+    expected = F.cross_entropy(one_by_one, torch.tensor([0, 2, 1]))[None]
+    torch.testing.assert_close(token_cross_entropy()(outputs, targets), expected)
+    chain = ChainHead(6, 3, dropout=0.0, slots=2)
+    chain.linear.load_state_dict(head.linear.state_dict())
+    torch.testing.assert_close(chain_likelihood(3)(chain(hidden, None), targets), expected)

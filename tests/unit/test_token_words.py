@@ -83,6 +83,19 @@ def test_words_that_share_a_token_are_one_unit(tokenizers: dict[str, Any], tmp_p
     assert token_words.touched(read, [Span(1, 2, "a"), Span(2, 5, "b")]) == [Span(0, 1, "a"), Span(1, 2, "b")]
 
 
+def test_a_token_has_a_slot_for_each_of_its_first_words(tokenizers: dict[str, Any], tmp_path: Path) -> None:
+    encoded = encode(tokenizers["bert"], tmp_path, ["the film"])
+    letters = [(0, 1), (1, 2), (2, 3), (4, 5), (5, 6), (6, 7), (7, 8)]
+    [read] = token_words.units(encoded, [letters], slots=3)
+    assert read.places.tolist() == [[0, 1], [1, 2], [2, 3], [4, 5], [5, 6], [6, 8]]
+    assert read.slots is not None
+    assert read.slots.tolist() == [0, 1, 2, 0, 1, 2]
+    [window] = read.windows
+    assert read.cells(window, 3).tolist() == [3, 4, 5, 6, 7, 8]
+    [codes] = token_words.targets(read, np.arange(6), 3)
+    assert codes.tolist() == [[IGNORED] * 3, [0, 1, 2], [3, 4, 5], [IGNORED] * 3]
+
+
 def test_targets_stand_at_speaking_tokens_of_every_window(tokenizers: dict[str, Any], tmp_path: Path) -> None:
     long = " ".join(tiny.TEXTS)
     encoded = encode(tokenizers["bert"], tmp_path, [long], 14)

@@ -76,18 +76,19 @@ def entity_findings(split: str, rows: pa.Table, labels: Sequence[str]) -> Iterat
         yield about_rows("warning", "inside_word", message, rows, off, "correct them, or give tokens of your own")
 
 
-def token_findings(split: str, rows: pa.Table, encoded: Encoded) -> Iterator[Finding]:
+def token_findings(split: str, rows: pa.Table, encoded: Encoded, slots: int = 1) -> Iterator[Finding]:
     """Entities of a split that the tokens of the base model do not show as they are, or that were cut away.
 
     Args:
         split: its name.
         rows: canonical rows of token classification.
         encoded: the same rows, with offsets.
+        slots: how many words a token may speak for.
     """
     inside, lost = [], []
     columns = (_cells(rows, name) for name in ("text", "tokens", "entities"))
     texts, words, cells = zip(*zip(*columns, strict=True), strict=True) if len(rows) else ((), (), ())
-    read = token_words.units(encoded, [words_of(*row) for row in zip(texts, words, strict=True)])
+    read = token_words.units(encoded, [words_of(*row) for row in zip(texts, words, strict=True)], slots)
     for row, (text, units, cell) in enumerate(zip(texts, read, cells, strict=True)):
         for span in (Span(**one) for one in cell):
             if not _is_read(units, span):
@@ -98,9 +99,7 @@ def token_findings(split: str, rows: pa.Table, encoded: Encoded) -> Iterator[Fin
         message = f"{len(lost):,} {split} entities stand in the part of a text that is not read"
         yield about_rows("warning", "entity_cut", message, rows, lost, "read all of it: --model.long_text windows")
     if inside:
-        message = (
-            f"{len(inside):,} {split} entities start or end inside a token of the base model, which gives whole tokens"
-        )
+        message = f"{len(inside):,} {split} entities start or end inside a token of the base model, where it cannot tell words apart"
         yield about_rows("note", "inside_token", message, rows, inside, None)
 
 

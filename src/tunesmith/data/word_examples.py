@@ -26,6 +26,7 @@ class WordExamples(TokenExamples):
         marked: spans of each text, in characters; None where only answers are wanted.
         names: of the labels that mark them.
         scheme: of these.
+        slots: S, how many words a token may speak for, each with a label of its own.
 
     Attributes:
         units: of each text, see ``token_words``.
@@ -39,15 +40,17 @@ class WordExamples(TokenExamples):
         marked: Sequence[Sequence[Span]] | None = None,
         names: Sequence[str] = (),
         scheme: Scheme = "iob2",
+        slots: int = 1,
     ) -> None:
-        self.units = list(token_words.units(encoded, words))
+        self.units = list(token_words.units(encoded, words, slots))
+        self._slots = slots
         if marked is None:
             super().__init__([encoded], pad_id)
             return
         learned = [
             codes
             for text, spans in zip(self.units, marked, strict=True)
-            for codes in token_words.targets(text, token_words.labels(text, spans, names, scheme))
+            for codes in token_words.targets(text, token_words.labels(text, spans, names, scheme), slots)
         ]
         super().__init__([encoded], pad_id, learned)
 
@@ -55,29 +58,31 @@ class WordExamples(TokenExamples):
         """The probability of each label for each unit of each text, (N, O).
 
         Args:
-            outputs: of each sequence: (tokens, O), or a packed chain (see ``crf.Chain``).
+            outputs: of each sequence: (tokens, SO), or a packed chain of S places a token (see ``crf.Chain``).
             labels: O.
             chain: whether outputs are chains; their probabilities are marginals, all sequences weighed.
         """
         sequences = iter(outputs)
         read = _marginals if chain else _softmax
         return [
-            token_words.joined(text, [read(next(sequences), text.positions(window), labels) for window in text.windows])
+            token_words.joined(
+                text, [read(next(sequences), text.cells(window, self._slots), labels) for window in text.windows]
+            )
             for text in self.units
         ]
 
 
-def _softmax(output: np.ndarray, positions: Numbers, labels: int) -> Floats:
-    scores = output[positions].astype(np.float64)
+def _softmax(output: np.ndarray, cells: Numbers, labels: int) -> Floats:
+    scores = output.reshape(-1, labels)[cells].astype(np.float64)
     weights = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf))
     shares: Floats = weights / weights.sum(axis=1, keepdims=True)
     return shares
 
 
-def _marginals(output: np.ndarray, positions: Numbers, labels: int) -> Floats:
-    if not len(positions):
+def _marginals(output: np.ndarray, cells: Numbers, labels: int) -> Floats:
+    if not len(cells):
         return np.zeros((0, labels))
     whole = Chain.unpacked(torch.from_numpy(output).double()[None], labels)
-    own = Chain(whole.emissions[:, torch.from_numpy(positions)], whole.transitions, whole.first, whole.last)
-    found: Floats = crf.marginals(own, torch.ones(1, len(positions), dtype=torch.bool))[0].numpy()
+    own = Chain(whole.emissions[:, torch.from_numpy(cells)], whole.transitions, whole.first, whole.last)
+    found: Floats = crf.marginals(own, torch.ones(1, len(cells), dtype=torch.bool))[0].numpy()
     return found

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from tunesmith.tagging import Tagged
     from tunesmith.text import Encoded
 
+SLOTS = 3
+"""Words that a token may speak for, each with a label of its own. Few tokens of large vocabularies hold more characters."""
+
 # Values kept of each golden row at most, so that long documents do not make large files.
 _GOLDEN_WORDS = 200
 
@@ -141,9 +144,10 @@ class Task(base.Task):
         encoded = encode_texts(rows, tokenizer, reading, folder, long_text=long_text, offsets=True)
         words = [words_of(*row) for row in zip(_cells(rows, "text"), _cells(rows, "tokens"), strict=True)]
         if target is None:
-            return WordExamples(encoded, tokenizer.pad_token_id, words)
+            return WordExamples(encoded, tokenizer.pad_token_id, words, slots=SLOTS)
         known = [[span for span in row if span.type in target.labels] for row in _spans(rows)]
-        return WordExamples(encoded, tokenizer.pad_token_id, words, known, self._names(target), self.options.scheme)
+        learned = (known, self._names(target), self.options.scheme)
+        return WordExamples(encoded, tokenizer.pad_token_id, words, *learned, slots=SLOTS)
 
     def strata(self, rows: pa.Table) -> Sequence[Sequence[str]]:
         return [sorted({span.type for span in row}) for row in _spans(rows)]
@@ -155,7 +159,7 @@ class Task(base.Task):
         from tunesmith.token_heads import ChainHead, TokenHead
 
         made = ChainHead if self.options.crf else TokenHead
-        return made(width, len(self._names(target)), dropout=dropout)
+        return made(width, len(self._names(target)), dropout=dropout, slots=SLOTS)
 
     def loss(self, target: Target, *, label_smoothing: float = 0.0) -> RowLoss:
         from tunesmith.token_heads import chain_likelihood, token_cross_entropy
@@ -236,7 +240,7 @@ class Task(base.Task):
     def token_findings(self, split: str, rows: pa.Table, encoded: Encoded) -> Iterable[Finding]:
         from tunesmith.data.word_checks import token_findings
 
-        return token_findings(split, rows, encoded)
+        return token_findings(split, rows, encoded, SLOTS)
 
     def _names(self, target: Target) -> tuple[str, ...]:
         """The labels that the model chooses among."""

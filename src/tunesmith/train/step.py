@@ -108,7 +108,7 @@ def _losses(work: Work, piece: np.ndarray) -> Tensor:
         return losses
     again = _outputs(work, piece)
     both = (losses + work.loss(again, targets)) / 2
-    return both + work.train.r_drop * regularise.divergence(work.kind, outputs, again)
+    return both + work.train.r_drop * regularise.divergence(work.kind, outputs, again, targets)
 
 
 def _outputs(work: Work, piece: np.ndarray) -> Tensor:

@@ -77,7 +77,7 @@ def _samples(found: list[Tensor], examples: Examples, chosen: np.ndarray, seed: 
     if found[0].dim() == 1:
         return torch.stack(found), targets
     flat = torch.cat([row[: len(tokens)] for row, tokens in zip(targets, found, strict=True)])
-    labelled = torch.nonzero(flat != heads.IGNORED).squeeze(1)
+    labelled = torch.nonzero((flat != heads.IGNORED).reshape(len(flat), -1).any(1)).squeeze(1)
     order = np.random.default_rng(seed).permutation(len(labelled))[:_MOST_TOKENS]
     kept = labelled[torch.from_numpy(np.sort(order))]
     return torch.cat(found)[kept].unsqueeze(1), flat[kept].unsqueeze(1)

@@ -24,7 +24,7 @@ from tunesmith.heads import IGNORED
 from tunesmith.metrics import Counted
 from tunesmith.spans import Span
 from tunesmith.tasks.base import RowError, Scored, Target
-from tunesmith.tasks.token_classification import Params, Request, Task
+from tunesmith.tasks.token_classification import SLOTS, Params, Request, Task
 from tunesmith.token_heads import ChainHead, TokenHead
 from tunesmith.train import run as runs
 
@@ -68,9 +68,9 @@ def sure_of(examples: WordExamples, rows: pa.Table, names: Sequence[str], certai
     for units, cell in zip(examples.units, rows["entities"].to_pylist(), strict=True):
         right = token_words.labels(units, [Span(**span) for span in cell], names, "iob2")
         for window in units.windows:
-            output = np.zeros((window.length, len(names)), np.float32)
-            output[units.positions(window), right[units.inside(window)]] = certainty
-            outputs.append(output)
+            output = np.zeros((window.length * SLOTS, len(names)), np.float32)
+            output[units.cells(window, SLOTS), right[units.inside(window)]] = certainty
+            outputs.append(output.reshape(window.length, -1))
     return outputs
 
 
@@ -240,9 +240,25 @@ def test_entities_inside_words_are_told(tmp_path: Path) -> None:
 def test_words_are_labelled_at_their_last_token(read: Callable[..., WordExamples]) -> None:
     rows = table([{"tokens": ["the", "films", "was"], "tags": ["O", "B-place", "I-place"]}])
     examples = read(task(), rows, TARGET)
-    codes = examples.targets_of(np.array([0]))[0].tolist()
+    codes = examples.targets_of(np.array([0]))[0, :, 0].tolist()
     expected = [IGNORED, 0, IGNORED, NAMES.index("B-place"), NAMES.index("I-place"), IGNORED]
     assert codes == expected
+
+
+def test_words_that_share_a_token_have_labels_of_their_own(read: Callable[..., WordExamples]) -> None:
+    words = ["f", "i", "l", "m", "was"]
+    rows = table([{"text": "film was", "tokens": words, "tags": ["O", "B-place", "I-place", "I-place", "B-person"]}])
+    examples = read(task(), rows, TARGET)
+    o, place, inside, person = (NAMES.index(name) for name in ("O", "B-place", "I-place", "B-person"))
+    codes = examples.targets_of(np.array([0]))[0].tolist()
+    none = [IGNORED] * 3
+    assert codes == [none, [o, place, inside], [person, IGNORED, IGNORED], none]
+    made = Scored(
+        rows, examples, task().scores(sure_of(examples, rows, NAMES), examples, TARGET, Request()), task().inputs
+    )
+    [answer] = task().answers(made, TARGET, Request())
+    assert [one["text"] for one in answer["entities"]] == ["ilm", "was"]
+    assert answer["tags"] == ["O", "B-place", "I-place", "I-place", "B-person"]
 
 
 def test_types_of_other_rows_are_not_learned(read: Callable[..., WordExamples]) -> None:
@@ -252,8 +268,8 @@ def test_types_of_other_rows_are_not_learned(read: Callable[..., WordExamples]) 
 
 
 def test_head_and_loss_fit_the_scheme() -> None:
-    assert task().head(4, TARGET, pooling="cls", dropout=0.0).linear.out_features == 5  # type: ignore[union-attr]
-    assert task(scheme="iobes").head(4, TARGET, pooling="cls", dropout=0.0).linear.out_features == 9  # type: ignore[union-attr]
+    assert task().head(4, TARGET, pooling="cls", dropout=0.0).linear.out_features == SLOTS * 5  # type: ignore[union-attr]
+    assert task(scheme="iobes").head(4, TARGET, pooling="cls", dropout=0.0).linear.out_features == SLOTS * 9  # type: ignore[union-attr]
     assert type(task().head(4, TARGET, pooling="cls", dropout=0.0)) is TokenHead
     assert type(task(crf=True).head(4, TARGET, pooling="cls", dropout=0.0)) is ChainHead
     with pytest.raises(UsageError, match="a CRF has no label smoothing"):
@@ -380,7 +396,7 @@ def test_scores_are_those_of_seqeval_on_the_tags(read: Callable[..., WordExample
         )
     made = table(rows)
     examples = read(task(), made)
-    outputs = [random_.normal(size=(length, len(NAMES))).astype(np.float32) for length in examples.lengths]
+    outputs = [random_.normal(size=(length, SLOTS * len(NAMES))).astype(np.float32) for length in examples.lengths]
     found = Scored(made, examples, task().scores(outputs, examples, TARGET, Request()), task().inputs)
     scores = metrics.score(task().predictions(found, TARGET))
     answered = [one["tags"] for one in task().answers(found, TARGET, Request())]
@@ -395,7 +411,7 @@ def test_tuning_turns_a_shy_model_bold(read: Callable[..., WordExamples]) -> Non
     examples = read(task(), rows)
     outputs = sure_of(examples, rows, NAMES, 2.0)
     for output in outputs:
-        output[:, 0] += 2.5  # inclined to see nothing
+        output[:, :: len(NAMES)] += 2.5  # inclined to see nothing
     found = Scored(rows, examples, task().scores(outputs, examples, TARGET, Request()), task().inputs)
     assert metrics.score(task().predictions(found, TARGET))["recall_micro"] < 1
     tuned = task().tune(found, TARGET)

@@ -162,6 +162,19 @@ def test_resumed_is_the_same_to_the_bit(job: MakeJob, options: dict[str, Any]) -
     assert list(small.log_of(again.folder, "evaluation")) == whole
 
 
+@pytest.mark.parametrize(("kind", "r_drop"), [("tagged", 0.5), ("chain", 0.0)])
+def test_labels_of_tokens_are_learned_as_exactly(job: MakeJob, kind: str, r_drop: float) -> None:
+    quick = {"train.evaluate_every": "5 steps", "train.checkpoint_every": 0.001, "train.r_drop": r_drop}
+    expected = trained(job(kind, out="whole", **quick))
+    killed_in_evaluation(job(kind, out="killed", **quick), 2)
+    found = trained(job(kind, out="killed", **quick), resume=True)
+    assert found[1] == expected[1]
+    assert same(found[0], expected[0])
+    calm = {**STILL, "train.learning_rate": 1e-4, "train.warm_start": False, "train.r_drop": r_drop}
+    one, other = (trained(job(kind, out=f"{size}", **{**calm, "train.micro_tokens": size})) for size in (4096, 60))
+    assert one[1] == pytest.approx(other[1], abs=1e-5)
+
+
 def test_killed_before_the_first_checkpoint_it_begins_again(job: MakeJob) -> None:
     expected = trained(job(out="whole"))
     killed_in_evaluation(job(out="killed"), 0)

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from tunesmith.errors import UsageError
+from tunesmith.heads import IGNORED
 from tunesmith.train import regularise
 
 
@@ -84,3 +86,13 @@ def test_divergence_of_the_same_is_nothing(kind: str) -> None:
     found = regularise.divergence(kind, outputs, outputs)
     assert found.shape == (4,)
     assert found.abs().max() < 1e-6
+
+
+def test_divergence_of_tokens_is_the_mean_over_those_that_are_learned() -> None:
+    p, q = torch.tensor([0.8, 0.2]).log(), torch.tensor([0.5, 0.5]).log()
+    first, second = torch.stack([p, p, q, p])[None], torch.stack([p, q, q, q])[None]
+    targets = torch.tensor([[IGNORED, 0, 1, IGNORED]])
+    expected = regularise.divergence("multi-class", p[None], q[None]) / 2
+    assert regularise.divergence("entities", first, second, targets).tolist() == pytest.approx(expected.tolist())
+    with pytest.raises(UsageError, match="a CRF has no R-Drop"):
+        regularise.divergence("entities", first.flatten(1), second.flatten(1), targets)
