@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tunesmith import scratch
 from tunesmith.errors import DataError, UsageError
 from tunesmith.tasks import base
 from tunesmith.tasks.base import Reader, Scored, Target
@@ -43,6 +45,21 @@ class GeneratingTask(base.Task):
 
     answer: ClassVar[str]
     """What the text written is called in an answer."""
+
+    @classmethod
+    def adapter_for(cls, base: str | None) -> str:
+        """LoRA for decoders; every weight of an encoder-decoder, which is small, and of a model made from nothing."""
+        return "full" if scratch.is_scratch(base) or _has_encoder(base) else "lora"
+
+    def base_folder(self, reference: str, rows: pa.Table, folder: Path) -> Path:
+        """A model from nothing has a tokenizer of the rows' texts."""
+        if not scratch.is_scratch(reference):
+            return super().base_folder(reference, rows, folder)
+        return scratch.build(reference, self.texts(rows), folder)
+
+    @abstractmethod
+    def texts(self, rows: pa.Table) -> Iterator[str]:
+        """Everything in some rows that is read or written."""
 
     @abstractmethod
     def readings(self, rows: pa.Table, tokenizer: Any, reading: Model, *, truth: bool) -> Iterator[Reading]:
@@ -255,6 +272,15 @@ class Written:
     def choice(self, number: int) -> str:
         """A text, from what was written for the windows."""
         return "\n".join(choices[number].text.strip() for choices in self.parts)
+
+
+def _has_encoder(base: str | None) -> bool:
+    """Whether a folder on this machine holds an encoder-decoder, by what its config says."""
+    try:
+        described = json.loads((Path(base or "") / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(isinstance(described, dict) and described.get("is_encoder_decoder"))
 
 
 def _within(request: Any, used: int, context: int | None) -> Any:

@@ -47,6 +47,13 @@ class TextToText(GeneratingTask):
         pairs = zip(rows[self.wanted].to_pylist(), rows["references"].to_pylist(), strict=True)
         return [list(dict.fromkeys([text, *(others or ())])) for text, others in pairs]
 
+    def texts(self, rows: pa.Table) -> Iterator[str]:
+        from tunesmith.data import store
+
+        for _, piece in store.batches(rows):
+            for name in (self.given, self.wanted):
+                yield from piece[name].to_pylist()
+
     def readings(self, rows: pa.Table, tokenizer: Any, reading: Model, *, truth: bool) -> Iterator[Reading]:
         from tunesmith.data import store
 

@@ -42,6 +42,8 @@ KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
     "tokens": ("tokens", "words"),
     "tags": ("tags", "ner_tags", "labels"),
     "answers": ("answers", "answer"),
+    "source": ("source", "src"),
+    "target": ("target", "tgt", "translation"),
     "summary": ("summary", "highlights", "abstract"),
     "messages": ("messages", "conversations", "conversation"),
 }

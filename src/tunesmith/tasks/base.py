@@ -180,14 +180,16 @@ class Task(ABC):
     required: ClassVar[tuple[tuple[str, ...], ...]]
     """Sets of columns of which one must be found in labelled data."""
 
-    adapter: ClassVar[str] = "full"
-    """The adapter that is taken when the user names none."""
-
     strata_are_labels: ClassVar[bool] = False
     """Whether each row's strata are its labels, which the data check then looks through."""
 
     def __init__(self, options: Any) -> None:
         self.options = options
+
+    @classmethod
+    def adapter_for(cls, base: str | None) -> str:
+        """The adapter that is taken when the user names none; ``base`` is the base model as named, None: the task's own."""
+        return "full"
 
     @abstractmethod
     def schema(self) -> pa.Schema:
@@ -238,6 +240,12 @@ class Task(ABC):
     @abstractmethod
     def metric(self, target: Target) -> str:
         """The validation metric that chooses the best weights."""
+
+    def base_folder(self, reference: str, rows: pa.Table, folder: Path) -> Path:
+        """Where the base model lies; one that is made from nothing is made of the training rows, in the folder."""
+        from tunesmith import sources
+
+        return sources.resolve(reference).path
 
     def load_base(self, path: Path, **options: Any) -> Backbone:
         """The base model in a folder; options as for `backbones.load`."""

@@ -210,6 +210,12 @@ class Task(GeneratingTask):
             raise DataError(f"no token of the answer fits in {reading.max_length} tokens", hint=hint)
         return one
 
+    def texts(self, rows: pa.Table) -> Iterator[str]:
+        from tunesmith.data import store
+
+        for _, piece in store.batches(rows):
+            yield from piece["text"].to_pylist()
+
     def references(self, rows: pa.Table) -> list[list[str]]:
         return [[reply] for reply in rows["reply"].to_pylist()]
 
