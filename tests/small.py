@@ -159,6 +159,36 @@ def _questions(chance: random.Random) -> Row:
     return {"question": f"the {topic} thing", "context": context, "answers": found}
 
 
+_OTHER_WORDS = {word: word[::-1] for words in TOPICS.values() for word in words}
+
+
+def _translations(chance: random.Random) -> Row:
+    """The words of topics, each with its letters turned round."""
+    words = chance.choices(list(_OTHER_WORDS), k=chance.randint(1, 5))
+    return {"source": " ".join(words), "target": " ".join(_OTHER_WORDS[word] for word in words)}
+
+
+def _summaries(chance: random.Random) -> Row:
+    topic = chance.choice(list(TOPICS))
+    text = _sentence(chance, *chance.choices(TOPICS[topic], k=4))
+    return {"text": text, "summary": f"the {topic} thing", "references": [f"a {topic} thing"]}
+
+
+def _conversations(chance: random.Random) -> Row:
+    """One to three rounds of a question with a word of a topic, and an answer that names the topic."""
+    messages = []
+    for topic in chance.choices(list(TOPICS), k=chance.randint(1, 3)):
+        messages.append({"role": "user", "content": _sentence(chance, chance.choice(TOPICS[topic]))})
+        messages.append({"role": "assistant", "content": f"the {topic} thing"})
+    return {"messages": messages}
+
+
+def _preferences(chance: random.Random) -> Row:
+    first, second = chance.sample(list(TOPICS), k=2)
+    asked = _sentence(chance, chance.choice(TOPICS[first]))
+    return {"prompt": asked, "chosen": f"the {first} thing", "rejected": f"the {second} thing"}
+
+
 _MAKERS: dict[str, Callable[[random.Random], Row]] = {
     "binary": _binary,
     "multi-class": _multi_class,
@@ -169,15 +199,24 @@ _MAKERS: dict[str, Callable[[random.Random], Row]] = {
     "alike": _alike,
     "positive-pairs": _positive_pairs,
     "questions": _questions,
+    "translations": _translations,
+    "summaries": _summaries,
+    "conversations": _conversations,
+    "preferences": _preferences,
 }
 TASKS: dict[str, tuple[str, ...]] = {
     "text-classification": ("binary", "multi-class", "multi-label", "regression", "pairs", "similarity"),
     "sentence-similarity": ("alike", "positive-pairs"),
     "question-answering": ("questions",),
+    "translation": ("translations",),
+    "summarization": ("summaries",),
+    "chat": ("conversations", "preferences"),
 }
 """The kinds of rows that each task is tried on."""
 
 KINDS = TASKS["text-classification"]
+WRITTEN = ("translations", "summaries", "conversations", "preferences")
+"""The kinds whose answers are texts, for models that write (see ``tiny_generators``)."""
 
 
 def log_of(folder: Path, event: str | None = None) -> Iterator[dict[str, Any]]:

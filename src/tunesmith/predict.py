@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tunesmith.tasks.base import Scores
 
 Input = str | tuple[str, ...] | list[str] | Mapping[str, Any]
-"""A text, a pair of texts, or a mapping with the task's canonical columns."""
+"""A text for the task's first column, texts for its first two, or a mapping with its canonical columns."""
 
 _GOLDEN_TOLERANCE = 0.02
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -141,7 +141,7 @@ class Model:
         rows, problems = [], []
         for number, given in enumerate(inputs):
             try:
-                rows.append(self._row(_columns(given)))
+                rows.append(self._row(_columns(given, self.task.inputs)))
             except RowError as error:
                 problems.append(Problem(f"{error.column} {error}", f"input {number}"))
         if problems:
@@ -149,11 +149,12 @@ class Model:
         return pa.Table.from_pylist(rows, schema=self.task.schema())
 
 
-def _columns(given: Input) -> dict[str, Any]:
+def _columns(given: Input, names: Sequence[str]) -> dict[str, Any]:
+    """An input by column; ``names`` are those of texts that come without one."""
     if isinstance(given, str):
-        return {"text": given}
+        return {names[0]: given}
     if isinstance(given, Mapping):
         return dict(given)
-    if isinstance(given, (tuple, list)) and 1 <= len(given) <= 2:
-        return dict(zip(("text", "text_pair"), given, strict=False))
-    raise RowError("input", "is no text, no pair of texts and no mapping with columns")
+    if isinstance(given, (tuple, list)) and 1 <= len(given) <= len(names):
+        return dict(zip(names, given, strict=False))
+    raise RowError("input", f"is no text, no list of {' and '.join(names)}, no mapping with columns")

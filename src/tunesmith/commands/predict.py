@@ -19,7 +19,9 @@ class Arguments(Params):
     """Which model, which inputs; the task's request parameters are flags too (``--threshold 0.6``)."""
 
     bundle: str = param(..., "Folder of the saved model.", positional=True)
-    texts: tuple[str, ...] = param((), "Texts to answer.", positional=True)
+    texts: tuple[str, ...] = param(
+        (), "Texts to answer; an input of several columns, or a conversation, is written as JSON.", positional=True
+    )
     input: str | None = param(None, "File of rows to answer instead, in any format that training reads.")
     output: str | None = param(
         None, "JSONL file for the answers; each line keeps the columns of its row. An unfinished one is continued."
@@ -40,10 +42,21 @@ def main(arguments: Arguments, flags: Mapping[str, str]) -> None:
     model = predict.load(arguments.bundle, arguments.engine)
     request = params.read_texts(type(model.request()), flags)
     if arguments.texts:
-        for answer in model.answers(arguments.texts, **request):
+        for answer in model.answers([_input(text, model) for text in arguments.texts], **request):
             print(json.dumps(answer, ensure_ascii=False))
     else:
         _answer_file(model, arguments, request)
+
+
+def _input(text: str, model: Model) -> Any:
+    """A JSON object of the task's columns is an input of several columns; anything else is a text."""
+    import json
+
+    try:
+        given = json.loads(text) if text.lstrip().startswith("{") else None
+    except ValueError:
+        return text
+    return given if isinstance(given, dict) and set(given) & set(model.task.inputs) else text
 
 
 def _answer_file(model: Model, arguments: Arguments, request: dict[str, Any]) -> None:

@@ -53,8 +53,9 @@ class Params(params.Params):
         "split",
         "A conversation over max_length: split between turns, or without its oldest turns. The system message stays.",
     )
-    preferences: Literal["auto", "ignore"] = param(
-        "auto", "Rows with chosen and rejected: learn the preference (DPO), or only the chosen answer."
+    preferences: Literal["auto", "learn", "ignore"] = param(
+        "auto",
+        "Rows with chosen and rejected: learn the preference (DPO), or only the chosen answer; auto: learn it, where there are such rows.",
     )
     beta: float = param(
         0.1, "DPO: how closely the model keeps to what it was; the smaller, the further it may move.", gt=0,
@@ -135,10 +136,16 @@ class Task(GeneratingTask):
     def learn(self, rows: pa.Table) -> Target:
         """Pairs are learned where every row has one; the target's count is theirs."""
         pairs = len(rows) - rows["rejected"].null_count if rows is not None else 0
-        if pairs and pairs < len(rows) and self.options.preferences == "auto":
+        asked = self.options.preferences
+        if asked == "ignore" or (asked == "auto" and not pairs):
+            return Target(self.kind)
+        if pairs < len(rows):
             hint = "give every row both, or learn the chosen answers alone: --task.preferences ignore"
             raise DataError(f"{pairs:,} of {len(rows):,} rows have a rejected answer, the others none", hint=hint)
-        return Target(self.kind, counts=(pairs,) if pairs and self.options.preferences == "auto" else ())
+        return Target(self.kind, counts=(pairs,))
+
+    def choose(self, target: Target, *, paired: bool, sentence_encoder: bool) -> dict[str, Any]:
+        return {"preferences": "learn" if target.counts else "ignore"}
 
     def metric(self, target: Target) -> str:
         return "loss" if target.counts else super().metric(target)
