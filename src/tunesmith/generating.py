@@ -176,7 +176,7 @@ class GeneratingTask(base.Task):
         """What the model writes beside the truth, for ``report_rows`` of the rows, and how likely it finds the truth."""
         import numpy as np
 
-        some = np.linspace(0, len(rows) - 1, min(len(rows), self.options.report_rows or len(rows))).astype(int)
+        some = self._answered(len(rows))
         chosen = np.arange(len(rows)) if self.keeps_unanswered else some
         rows, places = rows.take(chosen), np.flatnonzero(np.isin(chosen, some))
         examples = self.encode(rows, reader.tokenizer, reader.reading, folder / "truth", reader.target)
@@ -188,6 +188,20 @@ class GeneratingTask(base.Task):
             Written(parts.get(row, ()), float(nll), int(tokens)) for row, (nll, tokens) in enumerate(sums)
         ]
         return self.predictions(Scored(rows, examples, written, self.inputs), reader.target)
+
+    def _answered(self, rows: int) -> np.ndarray:
+        """Numbers of the rows for which something is written, evenly spread."""
+        import numpy as np
+
+        return np.linspace(0, rows - 1, min(rows, self.options.report_rows or rows)).astype(int)
+
+    def also_untuned(self, rows: int, base: str | None) -> tuple[np.ndarray, np.ndarray]:
+        import numpy as np
+
+        some = self._answered(rows)
+        few = 0 if scratch.is_scratch(base) else min(len(some), self.options.base_rows)
+        places = np.linspace(0, len(some) - 1, few).astype(int)
+        return some[places], some[places] if self.keeps_unanswered else places
 
     def golden(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> list[Any]:
         """Probabilities of the likeliest first tokens of each row's answer."""

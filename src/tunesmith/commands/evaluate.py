@@ -11,6 +11,7 @@ class Arguments(Params):
     bundle: str = param(..., "Folder of the saved model.", positional=True)
     data: str = param(..., "Labelled data; its columns are found as in training.", positional=True)
     engine: str = param("pytorch", "What computes the answers.", plugin="engines")
+    untuned: bool = param(False, "Score the base model as it was before training, where it can answer by itself.")
     as_json: bool = param(False, "Print one JSON object: task, rows, metrics, intervals.", name="json")
 
 
@@ -24,8 +25,9 @@ def main(arguments: Arguments) -> None:
     from tunesmith.data.labelled import read_labelled
     from tunesmith.evaluate import evaluate
 
-    model = predict.load(arguments.bundle, arguments.engine)
-    model.replay()
+    model = predict.load(arguments.bundle, arguments.engine, untuned=arguments.untuned)
+    if not arguments.untuned:
+        model.replay()
     with tempfile.TemporaryDirectory() as folder:
         rows = read_labelled(arguments.data, model.bundle.config, model.target, Path(folder))
         result = evaluate(model, rows)

@@ -302,6 +302,17 @@ class Task(ABC):
         """What a model gives for rows beside their truth."""
         return self.predictions(self.read(reader, rows, request, folder), reader.target)
 
+    def also_untuned(self, rows: int, base: str | None) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the rows that the base model answers too, for the report, and of their places among the predictions.
+
+        Args:
+            rows: how many the report is about.
+            base: the base model.
+        """
+        import numpy as np
+
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+
     def golden(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> list[Any]:
         """What is kept of a few rows, as plain values, to tell later whether the model still gives the same."""
         return [score.tolist() for score in self.read(reader, rows, request, folder).scores]

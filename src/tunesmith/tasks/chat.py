@@ -63,6 +63,9 @@ class Params(params.Params):
     )  # fmt: skip
     system: str | None = param(None, "System message for conversations that have none; none: the template's own.")
     report_rows: int | None = param(50, "Most test rows that are answered for the report; none: all.", ge=1)
+    base_rows: int = param(
+        5, "Of these rows, how many the base model answers too, as it was, for the report to show side by side.", ge=0
+    )
 
 
 class Request(GenerationRequest):
