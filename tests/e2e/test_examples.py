@@ -5,15 +5,29 @@ from __future__ import annotations
 import csv
 import importlib.util
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+import small
+import tiny_generators
 from tunesmith import cli, config
+from tunesmith.train import run
 
-DEMO = Path(__file__).parents[2] / "examples" / "demo.py"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+DEMO = EXAMPLES / "demo.py"
+WRITTEN = {
+    "translation_en_de.csv": "translation",
+    "translation_en_zh.csv": "translation",
+    "summaries_en.jsonl": "summarization",
+    "summaries_zh.jsonl": "summarization",
+    "chat_en.jsonl": "chat",
+    "chat_zh.jsonl": "chat",
+}
+"""Data whose answers are texts, with its task."""
 
 
 @pytest.fixture
@@ -87,3 +101,27 @@ def test_the_demos_table(demo: ModuleType, tmp_path: Path) -> None:
     assert set(labels) == {"positive", "negative"}
     assert min(labels.values()) > count / 3
     assert all(row["text"].strip() for row in rows)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_the_written_data_is_learned_from(name: str, writer: Callable[..., Path], tmp_path: Path) -> None:
+    family: tiny_generators.Kind = "llama" if WRITTEN[name] == "chat" else "marian"
+    few = {"model.max_length": 240, "train.epochs": 3, "request.max_tokens": 8, "task.report_rows": 3}
+    keywords = {
+        **small.QUICK,
+        **few,
+        "task": WRITTEN[name],
+        "model.base": str(writer(family)),
+        "out": str(tmp_path / "run"),
+    }
+    made = run.train(config.resolve(keywords={**keywords, "data.train": str(EXAMPLES / "data" / name)}, environment={}))
+    scores = [entry["scores"]["loss"] for entry in small.log_of(made.folder, "evaluation")]
+    assert scores[-1] < scores[0]
+    assert made.report.rows["train"] > 20
+    assert not [finding for finding in made.report.findings if finding.startswith(("error", "warning"))]
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*/*.yaml")), ids=lambda file: file.stem)
+def test_the_configs_are_understood(file: Path) -> None:
+    assert "tunesmith train" in file.read_text(encoding="utf-8")
+    assert config.from_call(file, flags={"data.train": "DATA"}).data.train == "DATA"
