@@ -105,13 +105,13 @@ class TextToText(GeneratingTask):
 
         assert reading.max_length is not None
         prefix = self.options.prefix
-        whole = len(tokenizer(prefix + text, verbose=False)["input_ids"])
-        around = len(tokenizer(prefix)["input_ids"])
-        pieces = [text]
+        sources = [tokenizer(prefix + text, verbose=False)["input_ids"]]
+        whole = len(sources[0])
         if whole > reading.max_length:
             how = "keep-ends" if answer is not None and reading.long_text == "windows" else reading.long_text
-            pieces = dialogue.cut(tokenizer, text, reading.max_length - around - 1, how, reading.window_overlap)
-        sources = [tokenizer(prefix + piece, verbose=False)["input_ids"] for piece in pieces]
+            room = reading.max_length - len(tokenizer(prefix)["input_ids"]) - 1
+            pieces = dialogue.cut(tokenizer, text, room, how, reading.window_overlap)
+            sources = [tokenizer(prefix + piece, verbose=False)["input_ids"] for piece in pieces]
         left_out = max(0, whole - sum(map(len, sources)))
         if answer is None:
             return Reading([(ids, ()) for ids in sources], whole, left_out)
