@@ -80,10 +80,12 @@ class Network:
 
     @property
     def decoder_start(self) -> list[int]:
-        """The tokens with which an encoder-decoder's answers begin."""
-        own = getattr(self.model.generation_config, "decoder_start_token_id", None)
-        start = self.model.config.decoder_start_token_id if own is None else own
-        return [start if start is not None else self.model.config.bos_token_id]
+        """The tokens with which an encoder-decoder's answers begin: its start, and a first one that it is held to."""
+        settings, config = self.model.generation_config, self.model.config
+        named = (getattr(settings, "decoder_start_token_id", None), config.decoder_start_token_id, config.bos_token_id)
+        start = next(token for token in named if token is not None)
+        forced = getattr(settings, "forced_bos_token_id", None)
+        return [start] if forced is None else [start, forced]
 
     @property
     def ends(self) -> frozenset[int]:
