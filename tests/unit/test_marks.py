@@ -6,9 +6,9 @@ import random
 import re
 
 import pytest
+from tunesmith.marks import Marked
 
 from tunesmith import marks
-from tunesmith.marks import Marked
 
 
 def test_markers_are_taken_out_and_put_back() -> None:

@@ -23,9 +23,9 @@ def reference(made: Generator, prompts: Prompts, **options: Any) -> list[list[in
     width = max(map(len, prompts))
     two_sided = made.model.config.is_encoder_decoder
     pads = [[0] * (width - len(prompt)) for prompt in prompts]
-    rows = [[*prompt, *pad] if two_sided else [*pad, *prompt] for prompt, pad in zip(prompts, pads)]
+    rows = [[*prompt, *pad] if two_sided else [*pad, *prompt] for prompt, pad in zip(prompts, pads, strict=False)]
     ones = [[1] * len(prompt) for prompt in prompts]
-    mask = [[*one, *pad] if two_sided else [*pad, *one] for one, pad in zip(ones, pads)]
+    mask = [[*one, *pad] if two_sided else [*pad, *one] for one, pad in zip(ones, pads, strict=False)]
     found = made.model.generate(
         torch.tensor(rows), attention_mask=torch.tensor(mask), do_sample=False, max_new_tokens=16, **options
     )
@@ -249,7 +249,7 @@ def test_cancelling_frees_the_rows_at_once(generator: Of, prompts: Prompts) -> N
     assert {answer.finish_reason for answer in running.results} == {"cancelled"}
     run(scheduler)
     assert scheduler.free_rows == 4
-    for job, prompt in zip(jobs[1:5], prompts[1:5]):
+    for job, prompt in zip(jobs[1:5], prompts[1:5], strict=False):
         alone = generate(*made, [prompt], job.plan.terms.request)[0]
         assert [answer.tokens for answer in job.results] == [answer.tokens for answer in alone]
 
@@ -335,5 +335,5 @@ def test_arrange_moves_as_few_rows_as_possible() -> None:
         sources = [source.randrange(8) for _ in range(source.randrange(9))]
         places = arrange(sources)
         assert sorted(places) == list(range(len(sources)))
-        stay = sum(one == place for one, place in zip(sources, places))
+        stay = sum(one == place for one, place in zip(sources, places, strict=True))
         assert stay == len({one for one in sources if one < len(sources)})
