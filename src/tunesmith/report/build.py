@@ -11,7 +11,18 @@ import numpy as np
 
 from tunesmith import metrics
 from tunesmith.metrics import KINDS, Counted, Predictions
-from tunesmith.report.model import Curves, Evaluated, Headline, Mistake, Report, Slice, Timing, Trained
+from tunesmith.report.model import (
+    Beside,
+    Curves,
+    Evaluated,
+    Headline,
+    Mistake,
+    Report,
+    Sample,
+    Slice,
+    Timing,
+    Trained,
+)
 
 MOST_MISTAKES = 25
 
@@ -37,6 +48,7 @@ def build(
     timing: Timing | None = None,
     config: Mapping[str, Any] | None = None,
     license: str | None = None,
+    beside: Beside | None = None,
     seed: int = 0,
 ) -> Report:
     """Score predictions and gather what a reader needs to judge them.
@@ -56,6 +68,7 @@ def build(
         timing: what the run cost.
         config: nested or dotted parameters of the run.
         license: SPDX name of the base model's licence.
+        beside: what the base model gave before training; see ``beside``.
         seed: of the bootstrap.
     """
     scores = metrics.score(predictions)
@@ -89,7 +102,16 @@ def build(
         error_kinds=metrics.mistakes(predictions),
         notes=predictions.notes if isinstance(predictions, Counted) else (),
         families=predictions.families if isinstance(predictions, Predictions) else (),
+        beside=beside or Beside(),
     )
+
+
+def beside(base: Counted, trained: Counted) -> Beside:
+    """What the base model gave before training, beside the trained model's answers to the same rows."""
+    before, after = metrics.score(base), metrics.score(trained)
+    rows = zip(trained.texts, trained.targets, base.predicted, trained.predicted, strict=True)
+    samples = (Sample(*map(shortened, row)) for row in rows)
+    return Beside(tuple(samples), {name: (before[name], after[name]) for name in after if name in before})
 
 
 def environment() -> dict[str, str]:

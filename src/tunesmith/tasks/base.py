@@ -186,14 +186,16 @@ class Task(ABC):
     required: ClassVar[tuple[tuple[str, ...], ...]]
     """Sets of columns of which one must be found in labelled data."""
 
-    adapter: ClassVar[str] = "full"
-    """The adapter that is taken when the user names none."""
-
     long_text: ClassVar[LongText] = "keep-ends"
     """What becomes of a text over the model's length when the user does not say."""
 
     def __init__(self, options: Any) -> None:
         self.options = options
+
+    @classmethod
+    def adapter_for(cls, base: str | None) -> str:
+        """The adapter that is taken when the user names none; ``base`` is the base model as named, None: the task's own."""
+        return "full"
 
     @abstractmethod
     def schema(self) -> pa.Schema:
@@ -253,6 +255,12 @@ class Task(ABC):
     def metric(self, target: Target) -> str:
         """The validation metric that chooses the best weights."""
 
+    def base_folder(self, reference: str, rows: pa.Table, folder: Path) -> Path:
+        """Where the base model lies; one that is made from nothing is made of the training rows, in the folder."""
+        from tunesmith import sources
+
+        return sources.resolve(reference).path
+
     def load_base(self, path: Path, **options: Any) -> Backbone:
         """The base model in a folder; options as for `backbones.load`."""
         from tunesmith import backbones
@@ -307,6 +315,17 @@ class Task(ABC):
     def judge(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Predictions | Counted:
         """What a model gives for rows beside their truth."""
         return self.predictions(self.read(reader, rows, request, folder), reader.target)
+
+    def also_untuned(self, rows: int, base: str | None) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the rows that the base model answers too, for the report, and of their places among the predictions.
+
+        Args:
+            rows: how many the report is about.
+            base: the base model.
+        """
+        import numpy as np
+
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
 
     def golden(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> list[Any]:
         """What is kept of a few rows, as plain values, to tell later whether the model still gives the same."""
