@@ -88,7 +88,6 @@ def build(
         intervals=intervals,
         text=metrics.classification_report(predictions),
         per_label=metrics.label_table(predictions, tuned),
-        confusions=metrics.confusions(predictions),
         worst=worst(predictions),
         slices=slices(predictions, seed),
         curves=curves(log),
@@ -98,12 +97,20 @@ def build(
         environment=environment(),
         config=flat(config or {}),
         license=license,
-        fingerprint=metrics.fingerprint(predictions),
-        error_kinds=metrics.mistakes(predictions),
-        notes=predictions.notes if isinstance(predictions, Counted) else (),
-        families=predictions.families if isinstance(predictions, Predictions) else (),
         beside=beside or Beside(),
+        **_read_off(predictions),
     )
+
+
+def _read_off(predictions: Predictions | Counted) -> dict[str, Any]:
+    """What follows from the predictions alone."""
+    return {
+        "confusions": metrics.confusions(predictions),
+        "error_kinds": metrics.mistakes(predictions),
+        "fingerprint": metrics.fingerprint(predictions),
+        "notes": predictions.notes if isinstance(predictions, Counted) else (),
+        "families": predictions.families if isinstance(predictions, Predictions) else (),
+    }
 
 
 def beside(base: Counted, trained: Counted) -> Beside:
