@@ -181,7 +181,7 @@ def best_threshold(found: Sequence[Found], gold: Sequence[set[Triple]], default:
     """The probability from which relations are taken to hold that gives the best F1 of whole triples.
 
     It lies between two of the probabilities met, so that a like one falls on the same side; of equal ones the nearest to
-    the default is taken, and the default itself where nothing was found or there is nothing to find.
+    the default is taken. The default itself is kept where it is worse by no more than one triple, which is chance.
     """
     scored = sorted(_judged(found, gold), reverse=True)
     wanted = sum(len(row) for row in gold)
@@ -190,8 +190,12 @@ def best_threshold(found: Sequence[Found], gold: Sequence[set[Triple]], default:
     values = np.array([score for score, _ in scored])
     hits = np.cumsum([right for _, right in scored])
     f1 = 2 * hits / (np.arange(1, len(values) + 1) + wanted)
+    given = int((values >= default).sum())
+    with_default = float(f1[given - 1]) if given else 0.0
     below = np.append(values[1:], 0.0)
     ends_run = values > below
+    if f1[ends_run].max() <= with_default + 1 / wanted:
+        return default
     best = np.flatnonzero(ends_run & (f1 >= f1[ends_run].max() - 1e-12))
     middles = (values[best] + below[best]) / 2
     return float(middles[np.abs(middles - default).argmin()])

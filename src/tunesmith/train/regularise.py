@@ -96,8 +96,9 @@ def divergence(kind: str, first: Tensor, second: Tensor, targets: Tensor | None 
         raise UsageError("a CRF has no R-Drop", where="train.r_drop", hint="legal here: 0, or task.crf false")
     if kind == "regression":
         return (first - second).square().sum(1)
-    if kind == "triples":  # whose outputs are scores beside vectors
-        return (first - second).square().flatten(1).mean(1)
+    if kind == "triples" and targets is not None:  # outputs are scores beside vectors, targets tags before pairs
+        labelled = targets[:, : first.shape[1]] != IGNORED
+        return (first - second).square().mean(2).masked_fill(~labelled, 0).sum(1) / labelled.sum(1).clamp_min(1)
     if kind == "multi-label":
         none = torch.zeros_like(first)  # log-softmax over an output and 0 is the log of its yes and of its no
         first, second = torch.stack([first, none], -1), torch.stack([second, none], -1)

@@ -96,3 +96,9 @@ def test_divergence_of_tokens_is_the_mean_over_those_that_are_learned() -> None:
     assert regularise.divergence("entities", first, second, targets).tolist() == pytest.approx(expected.tolist())
     with pytest.raises(UsageError, match="a CRF has no R-Drop"):
         regularise.divergence("entities", first.flatten(1), second.flatten(1), targets)
+
+
+def test_divergence_of_triples_is_the_mean_over_tagged_tokens() -> None:
+    first, second = torch.zeros(1, 3, 4), torch.tensor([[[9.0] * 4, [1.0] * 4, [3.0] * 4]])
+    targets = torch.tensor([[IGNORED, 0, 2, 0, 1, 1, 2, 1]])  # tags of the tokens, then a pair
+    assert regularise.divergence("triples", first, second, targets).tolist() == [5.0]
