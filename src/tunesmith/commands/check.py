@@ -127,7 +127,7 @@ def _preview(
     tokens, table = encoded["train"], splits.tables["train"]
     found = []
     for ids, row in zip(tokens.lists().take(range(min(count, len(tokens)))), tokens.rows.tolist(), strict=False):
-        [label] = task.strata(table.slice(row, 1))
+        [label] = task.shown(table.slice(row, 1))
         found.append(
             {
                 "where": store.where(table, row),

@@ -242,6 +242,10 @@ class Task(ABC):
     def strata(self, rows: pa.Table) -> Sequence[Sequence[str]]:
         """Names of each row that a split keeps in proportion."""
 
+    def shown(self, rows: pa.Table) -> Sequence[Sequence[str]]:
+        """What each row is labelled, for people."""
+        return self.strata(rows)
+
     @abstractmethod
     def metric(self, target: Target) -> str:
         """The validation metric that chooses the best weights."""
