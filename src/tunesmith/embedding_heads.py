@@ -31,6 +31,8 @@ class EmbeddingHead(Head):
         dropout: of the pooled vectors, in training.
     """
 
+    reads = ("parts",)
+
     def __init__(self, width: int, dimensions: int | None = None, *, pooling: str, dropout: float) -> None:
         super().__init__()
         self.width = width
@@ -47,10 +49,10 @@ class EmbeddingHead(Head):
         """Numbers of an embedding."""
         return self.dense.out_features if self.dense is not None else self.width
 
-    def features(self, hidden: Tensor, mask: Tensor | None, parts: int = 1) -> Tensor:
-        """Pooled vectors (B, P * W) of ``parts`` texts a row, which are stacked (P * B, T, W): first texts first."""
+    def features(self, hidden: Tensor, mask: Tensor | None, parts: Tensor | None = None) -> Tensor:
+        """Pooled vectors (B, P * W) of a row's texts, numbered in ``parts`` (P,), which are stacked (P * B, T, W): first texts first."""
         vectors: Tensor = self.pooling(hidden, mask)
-        return vectors.reshape(parts, -1, vectors.shape[1]).transpose(0, 1).flatten(1)
+        return vectors.reshape(1 if parts is None else len(parts), -1, vectors.shape[1]).transpose(0, 1).flatten(1)
 
     def classify(self, features: Tensor) -> Tensor:
         """Pooled vectors (B, P * W) to embeddings (B, P * D)."""

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tunesmith import scratch
 from tunesmith.errors import DataError, UsageError
 from tunesmith.tasks import base
 from tunesmith.tasks.base import Reader, Scored, Target
@@ -43,6 +45,21 @@ class GeneratingTask(base.Task):
 
     answer: ClassVar[str]
     """What the text written is called in an answer."""
+
+    @classmethod
+    def adapter_for(cls, base: str | None) -> str:
+        """LoRA for decoders; every weight of an encoder-decoder, which is small, and of a model made from nothing."""
+        return "full" if scratch.is_scratch(base) or _has_encoder(base) else "lora"
+
+    def base_folder(self, reference: str, rows: pa.Table, folder: Path) -> Path:
+        """A model from nothing has a tokenizer of the rows' texts."""
+        if not scratch.is_scratch(reference):
+            return super().base_folder(reference, rows, folder)
+        return scratch.build(reference, self.texts(rows), folder)
+
+    @abstractmethod
+    def texts(self, rows: pa.Table) -> Iterator[str]:
+        """Everything in some rows that is read or written."""
 
     @abstractmethod
     def readings(self, rows: pa.Table, tokenizer: Any, reading: Model, *, truth: bool) -> Iterator[Reading]:
@@ -159,7 +176,7 @@ class GeneratingTask(base.Task):
         """What the model writes beside the truth, for ``report_rows`` of the rows, and how likely it finds the truth."""
         import numpy as np
 
-        some = np.linspace(0, len(rows) - 1, min(len(rows), self.options.report_rows or len(rows))).astype(int)
+        some = self._answered(len(rows))
         chosen = np.arange(len(rows)) if self.keeps_unanswered else some
         rows, places = rows.take(chosen), np.flatnonzero(np.isin(chosen, some))
         examples = self.encode(rows, reader.tokenizer, reader.reading, folder / "truth", reader.target)
@@ -171,6 +188,20 @@ class GeneratingTask(base.Task):
             Written(parts.get(row, ()), float(nll), int(tokens)) for row, (nll, tokens) in enumerate(sums)
         ]
         return self.predictions(Scored(rows, examples, written, self.inputs), reader.target)
+
+    def _answered(self, rows: int) -> np.ndarray:
+        """Numbers of the rows for which something is written, evenly spread."""
+        import numpy as np
+
+        return np.linspace(0, rows - 1, min(rows, self.options.report_rows or rows)).astype(int)
+
+    def also_untuned(self, rows: int, base: str | None) -> tuple[np.ndarray, np.ndarray]:
+        import numpy as np
+
+        some = self._answered(rows)
+        few = 0 if scratch.is_scratch(base) else min(len(some), self.options.base_rows)
+        places = np.linspace(0, len(some) - 1, few).astype(int)
+        return some[places], some[places] if self.keeps_unanswered else places
 
     def golden(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> list[Any]:
         """Probabilities of the likeliest first tokens of each row's answer."""
@@ -255,6 +286,15 @@ class Written:
     def choice(self, number: int) -> str:
         """A text, from what was written for the windows."""
         return "\n".join(choices[number].text.strip() for choices in self.parts)
+
+
+def _has_encoder(base: str | None) -> bool:
+    """Whether a folder on this machine holds an encoder-decoder, by what its config says."""
+    try:
+        described = json.loads((Path(base or "") / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(isinstance(described, dict) and described.get("is_encoder_decoder"))
 
 
 def _within(request: Any, used: int, context: int | None) -> Any:

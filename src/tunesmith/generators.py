@@ -176,7 +176,9 @@ class Generator(Backbone):
         random = torch.Generator().manual_seed(0)
         hidden = torch.randn(4, weight.shape[1], generator=random).to(weight)
         hidden[2:] *= 8  # a bend shows where logits are large
-        with torch.no_grad():
+        # Perhaps asked for in the midst of an evaluation; what is found must serve training, and be exact.
+        plain = torch.autocast(weight.device.type, enabled=False)
+        with torch.inference_mode(False), torch.no_grad(), plain:
             bias = self.logits(torch.zeros_like(hidden[:1]))[0].float()
             product = (hidden @ weight.T).float()
             found = self.logits(hidden).float() - bias

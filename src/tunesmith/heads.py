@@ -109,10 +109,12 @@ class Head(nn.Module):
     Attributes:
         linear: the last layer, which the warm start fits to the features of the frozen base model; None: it is not fitted.
         pools: whether features are one vector a sequence that no weight of the head has touched, so that they may be kept.
+        reads: what ``features`` takes of a batch beside token vectors and mask, by name.
     """
 
     linear: nn.Linear | None
     pools: bool = False
+    reads: tuple[str, ...] = ()
 
     def features(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """Token vectors (B, T, W) and their mask (B, T) or None to what the last layer sees: (B, F) or (B, T, F)."""

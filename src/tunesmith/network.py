@@ -13,8 +13,8 @@ from tunesmith.heads import Head
 Inputs = Mapping[str, Tensor]
 """A batch: ``input_ids`` (B, T) with ``attention_mask`` (B, T) where rows are padded; or, where the lower blocks are
 frozen, their kept ``hidden`` states (B, T, W); or, where all are, the kept ``features`` (B, F). Of pairs that are
-read separately, the B first texts are followed by the B second ones, and so on; ``parts`` (P,) numbers them where a head
-must be told how many they are."""
+read separately, the B first texts are followed by the B second ones, and so on. Beside these, what the head ``reads``:
+``parts`` (P,) numbers the texts of a row, ``marks`` (B, T) says which tokens are marked."""
 
 
 class Network(nn.Module):
@@ -39,11 +39,11 @@ class Network(nn.Module):
         if "hidden" in inputs:
             hidden = self.backbone.upper(inputs["hidden"], mask, self.depth)
         else:
-            read = {name: tensor for name, tensor in inputs.items() if name != "parts"}
+            read = {name: tensor for name, tensor in inputs.items() if name not in self.head.reads}
             hidden = self.backbone(**{"attention_mask": None, **read})
-        parts = {"parts": len(inputs["parts"])} if "parts" in inputs else {}
+        told = {name: inputs[name] for name in self.head.reads if name in inputs}
         with torch.autocast(hidden.device.type, enabled=False):
-            features: Tensor = self.head.features(hidden, mask, **parts)
+            features: Tensor = self.head.features(hidden, mask, **told)
             return features
 
     def train(self, mode: bool = True) -> Network:

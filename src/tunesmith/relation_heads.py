@@ -33,7 +33,9 @@ class MarkedHead(Head):
     """
 
     reads = ("marks",)
-    """What it is given beside token vectors: (B, T), 1 at tokens of the first mention, 2 of the second, 3 of both."""
+    """(B, T): 1 at tokens of the first mention, 2 of the second, 3 of both."""
+
+    linear: nn.Linear
 
     def __init__(self, width: int, outputs: int, *, pooling: str, dropout: float) -> None:
         super().__init__()
@@ -42,8 +44,9 @@ class MarkedHead(Head):
         self.linear = nn.Linear(3 * width, outputs)
         self.pools = self.pooling.query is None
 
-    def features(self, hidden: Tensor, mask: Tensor | None, marks: Tensor) -> Tensor:  # type: ignore[override]
+    def features(self, hidden: Tensor, mask: Tensor | None, marks: Tensor | None = None) -> Tensor:
         """Vectors of both mentions and of the text (B, 3W); zeros for a mention that was cut off."""
+        assert marks is not None, "texts of marked pairs come with their marks"
         hidden = hidden.float()
         mentions = [_mean(hidden, (marks & bit) > 0) for bit in (1, 2)]
         return torch.cat([*mentions, self.pooling(hidden, mask)], dim=1)
@@ -55,14 +58,17 @@ class MarkedHead(Head):
 
 
 class TripleHead(Head):
-    """Outputs of each token (B, T, O + 2RK): its tags, and its vectors as head and as tail of each relation."""
+    """Outputs of each token (B, T, O + 2RK): its tags, and its vectors as head and as tail of each relation.
 
-    linear = None  # its loss compares the words of a sequence, so it cannot be fitted to single ones
+    A warm start fits the tags; the vectors are learned by comparing words, so they start at random.
+    """
+
+    linear: nn.Linear
 
     def __init__(self, width: int, tags: int, relations: int, *, rank: int, dropout: float) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.tags = nn.Linear(width, tags)
+        self.linear = nn.Linear(width, tags)
         self.mix = nn.Linear(width + tags, width)
         self.pairs = nn.Linear(width, 2 * relations * (rank + 1))
 
@@ -73,7 +79,7 @@ class TripleHead(Head):
     def classify(self, features: Tensor) -> Tensor:
         """Token vectors to outputs; what a word may relate to depends on what it is, so tags go into the vectors."""
         features = self.dropout(features)
-        tags = self.tags(features)
+        tags = self.linear(features)
         mixed = F.gelu(self.mix(torch.cat([features, tags.softmax(-1)], dim=-1)))
         return torch.cat([tags, self.pairs(self.dropout(mixed))], dim=-1)
 
@@ -98,24 +104,27 @@ def pair_scores(heads: Any, tails: Any) -> Any:
 def triple_loss(tags: int, relations: int, *, relation_weight: float = 1.0, label_smoothing: float = 0.0) -> RowLoss:
     """Mean loss of a sequence's tags, and that of its pairs' relations, each of which holds or not.
 
-    Its targets are (B, T + P(4 + R)): tags, then pairs as ``PAIR_COLUMNS`` says, ``IGNORED`` where there is none.
+    Its targets are (B, T + P(4 + R)): tags, then pairs as ``PAIR_COLUMNS`` says, ``IGNORED`` where there is none. Outputs
+    that are tags alone (B, T, O) have the loss of the tags, so that a warm start can fit these.
     """
     named_loss = token_cross_entropy(label_smoothing=label_smoothing)
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         length = outputs.shape[1]
-        labels, pairs = targets[:, :length], targets[:, length:].unflatten(1, (-1, PAIR_COLUMNS + relations))
-        tag_scores, heads, tails = parts(outputs, tags, relations)
-        tagging = named_loss(tag_scores, labels)
-        if not pairs.shape[1]:
+        labels, columns = targets[:, :length], targets[:, length:]
+        tagging = named_loss(outputs[..., :tags], labels)
+        if outputs.shape[-1] == tags or not columns.shape[1]:
             return tagging
+        _, heads, tails = parts(outputs, tags, relations)
+        pairs = columns.reshape(len(columns), -1, PAIR_COLUMNS + relations)
         exists = pairs[..., 0] != IGNORED
         places = pairs[..., :PAIR_COLUMNS].clamp_min(0)
         named = labels != IGNORED
         head_means, tail_means = _span_means(heads, named, places[..., :2]), _span_means(tails, named, places[..., 2:])
         holds = pairs[..., PAIR_COLUMNS:].clamp_min(0).to(outputs.dtype)
         doubts = F.binary_cross_entropy_with_logits(pair_scores(head_means, tail_means), holds, reduction="none")
-        return tagging + relation_weight * (doubts.sum(2) * exists).sum(1) / exists.sum(1).clamp_min(1)
+        related: Tensor = (doubts.sum(2) * exists).sum(1) / exists.sum(1).clamp_min(1)
+        return tagging + relation_weight * related
 
     return loss
 
@@ -128,8 +137,8 @@ def _span_means(vectors: Tensor, named: Tensor, places: Tensor) -> Tensor:
     start, end = places[..., 0], places[..., 1]
     rows = torch.arange(len(places), device=places.device)[:, None]
     total = (counts[rows, end] - counts[rows, start]).clamp_min(1)
-    means = (sums[rows, end] - sums[rows, start]) / total[..., None]
-    return means.unflatten(-1, vectors.shape[2:])
+    means: Tensor = (sums[rows, end] - sums[rows, start]) / total[..., None]
+    return means.reshape(*places.shape[:2], *vectors.shape[2:])
 
 
 def _mean(hidden: Tensor, chosen: Tensor) -> Tensor:

@@ -47,6 +47,13 @@ class TextToText(GeneratingTask):
         pairs = zip(rows[self.wanted].to_pylist(), rows["references"].to_pylist(), strict=True)
         return [list(dict.fromkeys([text, *(others or ())])) for text, others in pairs]
 
+    def texts(self, rows: pa.Table) -> Iterator[str]:
+        from tunesmith.data import store
+
+        for _, piece in store.batches(rows):
+            for name in (self.given, self.wanted):
+                yield from piece[name].to_pylist()
+
     def readings(self, rows: pa.Table, tokenizer: Any, reading: Model, *, truth: bool) -> Iterator[Reading]:
         from tunesmith.data import store
 
@@ -99,14 +106,14 @@ class TextToText(GeneratingTask):
 
         assert reading.max_length is not None
         prefix = self.options.prefix
-        whole = len(tokenizer(prefix + text, verbose=False)["input_ids"])
-        around = len(tokenizer(prefix)["input_ids"])
-        pieces = [text]
+        sources = [tokenizer(prefix + text, verbose=False)["input_ids"]]
+        whole = len(sources[0])
         if whole > reading.max_length:
-            asked = reading.long_text or "keep-ends"
+            asked = reading.long_text or self.long_text
             how = "keep-ends" if answer is not None and asked == "windows" else asked
-            pieces = dialogue.cut(tokenizer, text, reading.max_length - around - 1, how, reading.window_overlap)
-        sources = [tokenizer(prefix + piece, verbose=False)["input_ids"] for piece in pieces]
+            room = reading.max_length - len(tokenizer(prefix)["input_ids"]) - 1
+            pieces = dialogue.cut(tokenizer, text, room, how, reading.window_overlap)
+            sources = [tokenizer(prefix + piece, verbose=False)["input_ids"] for piece in pieces]
         left_out = max(0, whole - sum(map(len, sources)))
         if answer is None:
             return Reading([(ids, ()) for ids in sources], whole, left_out)

@@ -128,15 +128,13 @@ def test_every_table_trains_and_answers(file: Path, tmp_path: Path) -> None:
     assert json.loads(json.dumps(answer)) == answer
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_entities_of_a_table_are_learned_by_heart(language: str, tmp_path: Path) -> None:
-    file = EXAMPLES / "data" / "token-classification" / f"{language}.jsonl"
+def known_by_heart(task: str, file: Path, folder: Path, **train: Any) -> Any:
+    """The answer of a tiny model to the first text of a table that it was trained on for long."""
     rows = rows_of(file)
-    assert {one["type"] for row in rows for one in row["entities"]} == {"person", "place", "organisation"}
-    base = write_tiny(tmp_path / "base", texts=[row["text"] for row in rows])
+    base = write_tiny(folder / "base", texts=[row["text"] for row in rows])
     run = ts.train(
-        task="token-classification",
-        out=str(tmp_path / "run"),
+        task=task,
+        out=str(folder / "run"),
         data={"train": str(file), "validation": str(file), "test": str(file)},
         model={"base": str(base), "window_overlap": 8},
         train={
@@ -145,10 +143,39 @@ def test_entities_of_a_table_are_learned_by_heart(language: str, tmp_path: Path)
             "batch_size": 8,
             "evaluate_every": "20 epochs",
             "freeze_embeddings": False,
-            "warm_start": False,
             "threads": 1,
+            **train,
         },
     )
     (answer,) = run.model().answers([rows[0]["text"]])
+    return answer
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_entities_of_a_table_are_learned_by_heart(language: str, tmp_path: Path) -> None:
+    file = EXAMPLES / "data" / "token-classification" / f"{language}.jsonl"
+    rows = rows_of(file)
+    assert {one["type"] for row in rows for one in row["entities"]} == {"person", "place", "organisation"}
+    answer = known_by_heart("token-classification", file, tmp_path, warm_start=False)
     places = [{name: one[name] for name in ("start", "end", "type")} for one in answer["entities"]]
     assert places == rows[0]["entities"]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_triples_of_a_table_are_learned_by_heart(language: str, tmp_path: Path) -> None:
+    file = EXAMPLES / "data" / "relation-extraction" / f"{language}.jsonl"
+    rows = rows_of(file)
+    names = {one["type"] for row in rows for one in row["relations"]}
+    assert names == {"works_for", "based_in", "lives_in", "born_in", "founded"}
+    answer = known_by_heart("relation-extraction", file, tmp_path)
+    entities, relations = rows[0]["entities"], rows[0]["relations"]
+    places = [{name: one[name] for name in ("start", "end", "type")} for one in answer["entities"]]
+    assert places == entities
+    told = {(one["head"]["start"], one["relation"], one["tail"]["start"]) for one in answer["triples"]}
+    assert told == {(entities[one["head"]]["start"], one["type"], entities[one["tail"]]["start"]) for one in relations}
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*/*.yaml")), ids=lambda file: file.stem)
+def test_the_configs_are_understood(file: Path) -> None:
+    assert "tunesmith train" in file.read_text(encoding="utf-8")
+    assert config.from_call(file, flags={"data.train": "DATA"}).data.train == "DATA"

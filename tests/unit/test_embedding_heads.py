@@ -44,7 +44,7 @@ def texts(outputs: Tensor, parts: int = 2) -> list[list[Tensor]]:
 def test_a_rows_texts_lie_one_after_the_other() -> None:
     head = EmbeddingHead(WIDTH, pooling="mean", dropout=0.0)
     hidden = torch.randn(6, TOKENS, WIDTH)
-    outputs = head.classify(head.features(hidden, None, 3))
+    outputs = head.classify(head.features(hidden, None, torch.arange(3)))
     assert outputs.shape == (2, 3 * WIDTH)
     for row, part in ((0, 0), (0, 2), (1, 1)):
         torch.testing.assert_close(outputs[row].chunk(3)[part], hidden[2 * part + row].mean(0))
@@ -73,7 +73,7 @@ def test_an_untrained_head_leaves_the_base_models_cosines() -> None:
 def test_dimensions_are_those_asked_for() -> None:
     head = EmbeddingHead(WIDTH, 3, pooling="cls", dropout=0.0)
     assert head.dimensions == 3
-    assert head.classify(head.features(torch.randn(4, TOKENS, WIDTH), None, 2)).shape == (2, 6)
+    assert head.classify(head.features(torch.randn(4, TOKENS, WIDTH), None, torch.arange(2))).shape == (2, 6)
     assert EmbeddingHead(WIDTH, pooling="cls", dropout=0.0).dimensions == WIDTH
 
 

@@ -153,3 +153,18 @@ def test_padding_after_a_row_changes_nothing(tmp_path: Path) -> None:
         "labels": F.pad(inputs["labels"], (0, 4), value=IGNORED),
     }
     torch.testing.assert_close(network(inputs), network(longer))
+
+
+@pytest.mark.parametrize("kind", ["t5", "marian"])
+def test_what_an_evaluation_finds_out_serves_training(tmp_path: Path, kind: Kind) -> None:
+    network = LanguageModel(generators.load(tiny_generators.write(tmp_path, kind)))
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        first = network.backbone.projection()
+    again = generators.load(tmp_path).projection()
+    assert first is not None
+    assert again is not None
+    assert first.scale == again.scale
+    hidden = torch.randn(3, network.backbone.width, requires_grad=True)
+    network.token_losses(hidden, torch.tensor([1, 2, 3])).sum().backward()
+    assert hidden.grad is not None
+    assert hidden.grad.any()

@@ -85,7 +85,7 @@ def _rows(sources: Sequence[Source]) -> Iterator[dict[str, Any]]:
 
 
 def _check_labels(rows: pa.Table, task: Task, target: Target) -> None:
-    if not task.strata_are_labels or target.kind == "regression":
+    if not task.strata_are_labels(rows) or target.kind == "regression":
         return
     known = set(target.labels)
     unknown = ((row, label) for row, labels in enumerate(task.strata(rows)) for label in labels if label not in known)

@@ -82,11 +82,17 @@ def merge(table: pa.Table, renamed: Mapping[str, str], path: Path, column: str =
     """Rewrite a table with labels renamed; a row that would have a label twice has it once."""
 
     def change(batch: pa.RecordBatch) -> pa.RecordBatch:
-        cells = [list(dict.fromkeys(renamed.get(name, name) for name in cell)) for cell in batch[column].to_pylist()]
+        cells = [_renamed(cell, renamed) for cell in batch[column].to_pylist()]
         index = batch.schema.get_field_index(column)
         return batch.set_column(index, batch.schema.field(index), pa.array(cells, batch.schema.field(index).type))
 
     return store.rewrite(table, change, path)
+
+
+def _renamed(cell: str | list[str], renamed: Mapping[str, str]) -> str | list[str]:
+    if isinstance(cell, str):
+        return renamed.get(cell, cell)
+    return list(dict.fromkeys(renamed.get(name, name) for name in cell))
 
 
 def label_findings(labels: Labels, tables: Mapping[str, pa.Table], *, dropped: bool) -> Iterator[Finding]:

@@ -124,7 +124,8 @@ def _read(config: Config, task: Task, folder: Path) -> _Whole:
         stop_on_errors(replace(finding, severity="error") for finding in bad.findings())
         raise DataError(f"no {empty[0]} row can be used")
     labels = _number(task, tables)
-    if config.data.merge_labels and not task.strata_are_labels:
+    labelled = task.strata_are_labels(tables["train"])
+    if config.data.merge_labels and not labelled:
         raise UsageError(
             f"{config.task_name} has no labels to merge", where="data.merge_labels", hint="legal here: false"
         )
@@ -132,8 +133,8 @@ def _read(config: Config, task: Task, folder: Path) -> _Whole:
         tables = {name: merge(table, renamed, folder / f"merged-{name}.arrow") for name, table in tables.items()}
         labels = _number(task, tables)
     findings = bad.findings()
-    if task.strata_are_labels:
-        findings += almost_numbers(labels, tables, task.options.kind)
+    if labelled:
+        findings += almost_numbers(labels, tables, dict(task.options).get("kind", "multi-class"))
     unclear = any(finding.code == "not_a_number" for finding in findings)
     target = None if unclear else task.learn(tables["train"])
     strata = labels.splits["train"] if target else Strata.one_each(np.zeros(len(tables["train"]), np.int64))
@@ -226,14 +227,14 @@ def _checked(data: Data, task: Task, whole: _Whole, sides: Sides, tables: dict[s
     labels = whole.labels.divided(sides)
     digests = {side: whole.digests[name][rows] for side, (name, rows) in sides.items()}
     findings = list(whole.findings)
+    labelled = task.strata_are_labels(tables["train"]) and whole.kind != "regression"
     for side, table in tables.items():
         findings += check.text_findings(side, table)
-        named = task.strata_are_labels and whole.kind != "regression"
-        findings += check.repeat_findings(side, table, digests[side], labels.splits[side] if named else None)
+        findings += check.repeat_findings(side, table, digests[side], labels.splits[side] if labelled else None)
     findings += check.leak_findings(tables, digests)
     if data.leaks == "drop":
         findings += _dropped_leaks(whole, sides)
-    if task.strata_are_labels and whole.kind not in ("regression", _UNKNOWN):
+    if labelled and whole.kind != _UNKNOWN:
         findings += label_findings(labels, tables, dropped=data.bad_rows == "drop")
         if data.bad_rows == "drop":
             tables, labels = _without_unseen(tables, labels, folder)

@@ -1,39 +1,43 @@
 """Canonical rows of relation extraction: read from a user's row, and what they hold.
 
-A row has ``text``, ``label``, ``entities``, ``relations`` and ``group``. Of a marked pair the text holds the markers of
-``marks`` and the label is set; of triples the entities (in characters) and relations are, and the label is null.
+    a marked pair   ``text`` with the markers of ``marks``, what it marks in ``e1`` and ``e2``, and a ``label``
+    triples         ``text``, its ``tokens`` where they were given, ``entities`` in characters, and ``relations``:
+                    [{"head": 0, "tail": 1, "type": "works_for"}, ...], numbers of entities, counted from 0
+
+What the other form has is null.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from tunesmith import annotations, marks, spans
-from tunesmith.annotations import Relation
+from tunesmith import annotated, marks
+from tunesmith import spans as places_of
+from tunesmith.annotated import MarkError
 from tunesmith.data import store
 from tunesmith.errors import DataError, Problem, did_you_mean
 from tunesmith.marks import Marked
-from tunesmith.spans import Place, Span
-
-T = TypeVar("T")
-Triple = tuple[Span, str, Span]
-"""Head, name of the relation, tail."""
+from tunesmith.spans import Span
+from tunesmith.token_words import Numbers
+from tunesmith.triples import Triple
 
 _MOST_SHOWN = 20
+_MENTIONS = ("e1", "e2")
 
 
-class CellError(ValueError):
-    """What is wrong with a value, and the canonical column in which it stands."""
+class Relation(NamedTuple):
+    """A relation of one entity to another, by their numbers in a list of entities."""
 
-    def __init__(self, column: str, message: str) -> None:
-        super().__init__(message)
-        self.column = column
+    head: int
+    tail: int
+    type: str
 
 
 class Truth(NamedTuple):
@@ -50,9 +54,12 @@ class Truth(NamedTuple):
 SCHEMA = pa.schema(
     {
         "text": pa.string(),
+        "tokens": pa.list_(pa.string()),
+        "e1": pa.string(),
+        "e2": pa.string(),
         "label": pa.string(),
-        "entities": pa.list_(pa.struct({"start": pa.int32(), "end": pa.int32(), "type": pa.string()})),
-        "relations": pa.list_(pa.struct({"head": pa.int32(), "tail": pa.int32(), "type": pa.string()})),
+        "entities": pa.list_(pa.struct({"start": pa.int64(), "end": pa.int64(), "type": pa.string()})),
+        "relations": pa.list_(pa.struct({"head": pa.int64(), "tail": pa.int64(), "type": pa.string()})),
         "group": pa.string(),
     }
 )
@@ -62,29 +69,74 @@ SCHEMA = pa.schema(
 def marked_row(given: Mapping[str, Any], *, labelled: bool = True) -> dict[str, Any]:
     """The canonical row of a marked pair: a text with markers, or ``text``, ``e1`` and ``e2``; with its ``label``.
 
-    Rows of the same sentence are of one group.
+    Where no group is given, rows of the same sentence are of one.
 
     Raises:
-        CellError: a value is missing, blank or of the wrong kind, or a mention is not in the text.
+        MarkError: a value is missing, blank or of the wrong kind, or a mention is not in the text.
     """
     marked = _marked(given)
+    row = {"text": marks.write(marked), **dict(zip(_MENTIONS, marked.mentions, strict=True))}
     label = _text(given, "label") if labelled else None
-    return {**_row(marks.write(marked)), "label": label, "group": _digest(marked.text)}
+    return _row(row, label=label, group=given.get("group") or _digest(marked.text))
 
 
 def triples_row(given: Mapping[str, Any], *, labelled: bool = True) -> dict[str, Any]:
     """The canonical row of a text, or of its tokens, with ``entities`` and ``relations``.
 
     Raises:
-        CellError: a value is missing, blank or of the wrong kind, or entities and relations do not fit.
+        MarkError: a value is missing, blank or of the wrong kind, or entities and relations do not fit.
     """
-    text, tokens = _text_and_tokens(given)
-    row = _row(text)
+    text, words = annotated.read_text(given)
+    places = None if text is not None or words is None else places_of.join(words)[1]
+    whole = annotated.unmarked(text, words).text
+    row: dict[str, Any] = {"text": whole, "tokens": words}
     if not labelled:
-        return row
-    entities = _cell("entities", lambda: annotations.read_entities(given.get("entities"), text, tokens))
-    relations = _cell("relations", lambda: annotations.read_relations(given.get("relations"), len(entities)))
-    return {**row, "entities": [span._asdict() for span in entities], "relations": [one._asdict() for one in relations]}
+        return _row(row)
+    for name in ("entities", "relations"):
+        if given.get(name) is None:
+            raise MarkError(name, "is missing; write [] where a text has none")
+    entities = annotated.read_entities(given["entities"], whole, places)
+    relations = read_relations(given["relations"], len(entities))
+    row["entities"] = [span._asdict() for span in entities]
+    return _row(row, relations=[one._asdict() for one in relations], group=given.get("group"))
+
+
+def read_relations(cell: Any, entities: int) -> list[Relation]:
+    """The relations in a cell, each once, in its order.
+
+    Args:
+        cell: list of mappings with ``head``, ``tail`` and ``type``, or such a list as JSON.
+        entities: how many entities there are.
+
+    Raises:
+        MarkError: the cell is no such list, or a relation is not between two of the entities.
+
+    >>> read_relations('[{"head": 0, "tail": 1, "type": "in"}]', 2)
+    [Relation(head=0, tail=1, type='in')]
+    """
+    found = []
+    for number, entry in enumerate(_items(cell), 1):
+        here = f"relation {number}"
+        if not isinstance(entry, Mapping):
+            raise MarkError("relations", "hold what is no {head, tail, type}", here)
+        for name in ("head", "tail"):
+            value = entry.get(name)
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise MarkError("relations", f"have no whole number as {name}", f"{here}: {value!r}")
+            if not 0 <= value < entities:
+                told = f"{here}: {name} {value}, and the row has {entities} entities, counted from 0"
+                raise MarkError("relations", "one is of an entity that does not exist", told)
+        if entry["head"] == entry["tail"]:
+            raise MarkError("relations", "one is of an entity to itself", f"{here}: entity {entry['head']}")
+        if not isinstance(entry.get("type"), str) or not entry["type"].strip():
+            raise MarkError("relations", "one has no type", here)
+        found.append(Relation(entry["head"], entry["tail"], entry["type"]))
+    return list(dict.fromkeys(found))
+
+
+def are_pairs(rows: pa.Table) -> bool:
+    """Whether labelled rows are marked pairs; else they are triples."""
+    return bool(rows["relations"].null_count == len(rows))
 
 
 def truths(rows: pa.Table) -> Iterator[Truth]:
@@ -94,16 +146,7 @@ def truths(rows: pa.Table) -> Iterator[Truth]:
             yield Truth([Span(**one) for one in entities or ()], [Relation(**one) for one in relations or ()])
 
 
-def torn_entities(rows: pa.Table) -> list[tuple[int, Span]]:
-    """Entities that begin or end inside a word, with the numbers of their rows; no model of words can find them."""
-    found = []
-    for row, (text, truth) in enumerate(zip(rows["text"].to_pylist(), truths(rows), strict=True)):
-        words = spans.split(text)
-        found += [(row, span) for span in truth.entities if not spans.cut_words(words, [span])]
-    return found
-
-
-def as_read(rows: pa.Table, path: Path) -> tuple[pa.Table, np.ndarray]:
+def as_read(rows: pa.Table, path: Path) -> tuple[pa.Table, Numbers]:
     """Texts of marked pairs as a model reads them, in an Arrow file, and where in them both mentions stand, (rows, 4)."""
     places: list[tuple[int, ...]] = []
 
@@ -116,7 +159,7 @@ def as_read(rows: pa.Table, path: Path) -> tuple[pa.Table, np.ndarray]:
     return table, np.array(places, np.int64).reshape(-1, 4)
 
 
-def label_numbers(rows: pa.Table, labels: Sequence[str]) -> np.ndarray:
+def label_numbers(rows: pa.Table, labels: Sequence[str]) -> Numbers:
     """Number of each row's label, int64 (rows,).
 
     Raises:
@@ -135,60 +178,56 @@ def label_numbers(rows: pa.Table, labels: Sequence[str]) -> np.ndarray:
     return np.array([number[name] for name in names], np.int64)
 
 
-def _row(text: str) -> dict[str, Any]:
-    return {"text": text, "label": None, "entities": None, "relations": None, "group": None}
+def _row(values: Mapping[str, Any], *, group: Any = None, **more: Any) -> dict[str, Any]:
+    empty = dict.fromkeys(SCHEMA.names)
+    return {**empty, **values, **more, "group": None if group is None else str(group)}
 
 
 def _marked(given: Mapping[str, Any]) -> Marked:
     text = _text(given, "text")
-    named = [name for name in ("e1", "e2") if given.get(name) is not None]
+    named = [name for name in _MENTIONS if given.get(name) is not None]
     if marks.has_marks(text):
-        marked = _cell("text", lambda: marks.read(text))
-        for name, mention in zip(("e1", "e2"), marked.mentions, strict=True):
-            if name in named and given[name] != mention:
-                raise CellError(name, f"is '{given[name]}', and <{name}> marks '{mention}'")
+        try:
+            marked = marks.read(text)
+        except ValueError as error:
+            raise MarkError("text", str(error)) from None
+        for name, mention in zip(_MENTIONS, marked.mentions, strict=True):
+            if name in named and str(given[name]) != mention:
+                raise MarkError(
+                    name, "is not what its markers hold", f"'{given[name]}', and <{name}> marks '{mention}'"
+                )
         return marked
     if not named:
-        raise CellError("text", "has no <e1>..</e1> and <e2>..</e2>, and there are no columns e1 and e2")
-    mentions = [_text(given, name) for name in ("e1", "e2")]
+        raise MarkError("text", "has no <e1>..</e1> and <e2>..</e2>, and there are no columns e1 and e2")
+    mentions = [_text(given, name) for name in _MENTIONS]
     try:
         return marks.place(text, *mentions)
     except LookupError as error:
         which = int(error.args[0])
-        raise CellError(("e1", "e2")[which], f"'{mentions[which]}' is not in the text") from None
-
-
-def _text_and_tokens(given: Mapping[str, Any]) -> tuple[str, list[Place] | None]:
-    tokens = given.get("tokens")
-    if tokens is None:
-        return _text(given, "text"), None
-    if not isinstance(tokens, (list, tuple)):
-        raise CellError("tokens", f"is a {type(tokens).__name__}, not a list")
-    if not tokens:
-        raise CellError("tokens", "is empty")
-    for number, token in enumerate(tokens):
-        if not isinstance(token, str) or not token.strip():
-            raise CellError("tokens", f"[{number}] is {'blank' if isinstance(token, str) else 'no text'}")
-    return spans.join(tokens)
+        raise MarkError(_MENTIONS[which], "is not in the text", repr(mentions[which])) from None
 
 
 def _text(given: Mapping[str, Any], column: str) -> str:
     value = given.get(column)
     if value is None:
-        raise CellError(column, "is missing")
+        raise MarkError(column, "is missing")
     if isinstance(value, (list, tuple, dict)):
-        raise CellError(column, f"is a {type(value).__name__}, not text")
+        raise MarkError(column, f"is a {type(value).__name__}, not text")
     text = str(value)
     if not text.strip():
-        raise CellError(column, "is blank")
+        raise MarkError(column, "is blank")
     return text
 
 
-def _cell(column: str, read: Callable[[], T]) -> T:
-    try:
-        return read()
-    except ValueError as error:
-        raise CellError(column, str(error)) from None
+def _items(cell: Any) -> Sequence[Any]:
+    if isinstance(cell, str):
+        try:
+            cell = json.loads(cell)
+        except (ValueError, RecursionError):
+            raise MarkError("relations", "is not JSON") from None
+    if not isinstance(cell, (list, tuple)):
+        raise MarkError("relations", "is no list")
+    return cell
 
 
 def _digest(text: str) -> str:

@@ -49,26 +49,31 @@ def row_findings(split: str, rows: pa.Table, labels: Sequence[str]) -> Iterator[
         labels: types of the training rows.
     """
     yield from _broken_tags(split, rows)
+    yield from entity_findings(split, rows, labels)
+
+
+def entity_findings(split: str, rows: pa.Table, labels: Sequence[str]) -> Iterator[Finding]:
+    """Entities of a split, of rows with ``text``, ``tokens`` and ``entities``; arguments as of ``row_findings``."""
     unknown, off = [], []
     known = set(labels)
     columns = (_cells(rows, name) for name in ("text", "tokens", "entities"))
     for row, (text, words, cell) in enumerate(zip(*columns, strict=True)):
         marked = [Span(**span) for span in cell]
-        unknown += [(row, f"{_shown(text, span)} [{span.type}]") for span in marked if span.type not in known]
+        unknown += [(row, f"{shown(text, span)} [{span.type}]") for span in marked if span.type not in known]
         if words is None and marked:
             whole = set(spans.in_characters(places := words_of(text, None), spans.cut_words(places, marked)))
-            off += [(row, f"{_shown(text, span)} [{span.type}]") for span in marked if span not in whole]
+            off += [(row, f"{shown(text, span)} [{span.type}]") for span in marked if span not in whole]
     if unknown:
         names = ", ".join(sorted({text.rpartition("[")[2][:-1] for _, text in unknown}))
         message = (
             f"{len(unknown):,} {split} entities are of types that no training row has, so that none is found: {names}"
         )
-        yield _finding(
+        yield about_rows(
             "warning", "unknown_type", message, rows, unknown, "correct the names, or train on such rows too"
         )
     if off:
         message = f"{len(off):,} {split} entities start or end inside a word, and the model can only give whole words"
-        yield _finding("warning", "inside_word", message, rows, off, "correct them, or give tokens of your own")
+        yield about_rows("warning", "inside_word", message, rows, off, "correct them, or give tokens of your own")
 
 
 def token_findings(split: str, rows: pa.Table, encoded: Encoded, slots: int = 1) -> Iterator[Finding]:
@@ -87,15 +92,15 @@ def token_findings(split: str, rows: pa.Table, encoded: Encoded, slots: int = 1)
     for row, (text, units, cell) in enumerate(zip(texts, read, cells, strict=True)):
         for span in (Span(**one) for one in cell):
             if not _is_read(units, span):
-                lost.append((row, _shown(text, span)))
+                lost.append((row, shown(text, span)))
             elif _is_inside_token(units, span):
-                inside.append((row, _shown(text, span)))
+                inside.append((row, shown(text, span)))
     if lost:
         message = f"{len(lost):,} {split} entities stand in the part of a text that is not read"
-        yield _finding("warning", "entity_cut", message, rows, lost, "read all of it: --model.long_text windows")
+        yield about_rows("warning", "entity_cut", message, rows, lost, "read all of it: --model.long_text windows")
     if inside:
         message = f"{len(inside):,} {split} entities start or end inside a token of the base model, where it cannot tell words apart"
-        yield _finding("note", "inside_token", message, rows, inside, None)
+        yield about_rows("note", "inside_token", message, rows, inside, None)
 
 
 def _broken_tags(split: str, rows: pa.Table) -> Iterator[Finding]:
@@ -107,7 +112,7 @@ def _broken_tags(split: str, rows: pa.Table) -> Iterator[Finding]:
     told = [(row, _breach(rows["tokens"][row].as_py(), cell, place)) for row, cell, place in broken[:_MOST_BROKEN]]
     message = f"{len(broken):,} {split} tags break their scheme ({scheme}); they are read as conlleval reads them"
     hint = "correct them: a span begins at its first word inside, and ends before a word of another type"
-    yield _finding("warning", "broken_tags", message, rows, told, hint, count=len(broken), most=_MOST_BROKEN)
+    yield about_rows("warning", "broken_tags", message, rows, told, hint, count=len(broken), most=_MOST_BROKEN)
 
 
 def _breach(words: Sequence[str], cell: Sequence[str], place: int) -> str:
@@ -132,12 +137,13 @@ def _cells(rows: pa.Table, column: str) -> Iterator[Any]:
     return (cell for chunk in rows[column].chunks for cell in chunk.to_pylist())
 
 
-def _shown(text: str, span: Span) -> str:
+def shown(text: str, span: Span) -> str:
+    """A piece of a text, in quotes, for a finding."""
     plain = " ".join(text[span.start : span.end].split())
     return f"'{plain if len(plain) <= _MOST_SHOWN else f'{plain[: _MOST_SHOWN - 1]}…'}'"
 
 
-def _finding(
+def about_rows(
     severity: Severity,
     code: str,
     message: str,
@@ -148,6 +154,7 @@ def _finding(
     count: int | None = None,
     most: int = MOST_EXAMPLES,
 ) -> Finding:
+    """A finding about some rows: their numbers, each with what to show of it."""
     examples = tuple(f"{_where(rows, row)}: {text}" for row, text in found[:most])
     return Finding(severity, code, message, len(found) if count is None else count, examples, hint)
 

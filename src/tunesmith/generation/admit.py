@@ -86,7 +86,9 @@ class Admission:
         ]
         if request.rows > self._max_rows:
             which = "num_beams" if request.num_beams > 1 else "best_of" if request.best_of else "n"
-            problems.append(Problem(f"{request.rows} is more rows than the batch has", which, f"legal: <= {self._max_rows}"))
+            problems.append(
+                Problem(f"{request.rows} is more rows than the batch has", which, f"legal: <= {self._max_rows}")
+            )
         if request.echo and self._network.has_encoder:
             problems.append(Problem("an encoder-decoder's answer does not go on from its prompt", "echo"))
         if not len(prompt):
@@ -94,7 +96,9 @@ class Admission:
         if problems:
             raise UsageError("the request does not fit the model", problems=problems)
 
-    def _fit(self, prompt: Sequence[int], request: GenerationRequest, begin: int) -> tuple[tuple[int, ...], int, list[str]]:
+    def _fit(
+        self, prompt: Sequence[int], request: GenerationRequest, begin: int
+    ) -> tuple[tuple[int, ...], int, list[str]]:
         """The prompt, cut where the request says so; the most tokens that the answer can have; what was cut."""
         context, wanted, sides = self._network.context, request.max_tokens, 2 if self._network.has_encoder else 1
         if context is None:

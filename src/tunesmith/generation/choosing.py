@@ -51,7 +51,9 @@ class Choices:
         alive = (processed.amax(1) > float("-inf")).tolist()
         going, pieces = [], []
         for number, (choice, token) in enumerate(zip(self._open, drawn, strict=True)):
-            piece = choice.take(token, None if log_p is None else log_p[number]) if alive[number] else choice.end("error")
+            piece = (
+                choice.take(token, None if log_p is None else log_p[number]) if alive[number] else choice.end("error")
+            )
             pieces.append(piece)
             if piece.answer is None:
                 going.append((number, token))
@@ -151,10 +153,15 @@ class Beams:
         hits = [self._ends(parent, token) for _, parent, token in found]
         for (score, parent, token), hit in list(zip(found, hits, strict=True))[: self._width]:
             if hit and score > _HOPELESS:
-                self._finished.append((self._ranked(score, len(self.rows[0].output) + 1), [*self.rows[parent].output, token]))
+                self._finished.append(
+                    (self._ranked(score, len(self.rows[0].output) + 1), [*self.rows[parent].output, token])
+                )
         self._finished = sorted(self._finished, key=lambda entry: -entry[0])[: self._width]
         running = sorted(
-            ((score + _HOPELESS if hit else score, parent, token) for (score, parent, token), hit in zip(found, hits, strict=True)),
+            (
+                (score + _HOPELESS if hit else score, parent, token)
+                for (score, parent, token), hit in zip(found, hits, strict=True)
+            ),
             key=lambda entry: -entry[0],
         )[: self._width]
         self._go_on(running)
@@ -172,7 +179,9 @@ class Beams:
         ends = len(self._plan.vocabulary.ends)
         top = sums.topk(min(max(2, 1 + ends) * self._width, len(sums)))
         size = log_p.shape[1]
-        return [(score, i // size, i % size) for score, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)]
+        return [
+            (score, i // size, i % size) for score, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)
+        ]
 
     def _ends(self, parent: int, token: int) -> bool:
         output = [*self.rows[parent].output, token]
@@ -208,7 +217,9 @@ class Beams:
         best = self._finished or [(0.0, self.rows[0].output)]
         return [
             Piece(rank, answer.text, answer=answer)
-            for rank, answer in enumerate(self._answer(score, output, reason) for score, output in best[: self._request.n])
+            for rank, answer in enumerate(
+                self._answer(score, output, reason) for score, output in best[: self._request.n]
+            )
         ]
 
     def _answer(self, score: float, output: list[int], reason: FinishReason | None) -> Generated:

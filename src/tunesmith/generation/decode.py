@@ -162,7 +162,14 @@ class Scheduler:
         if job in self._waiting:
             self._waiting.remove(job)
         elif job in self._running:
-            self._settle([_Next(one, place, self._tokens[place]) for one in self._running for place in one.places if one is not job])
+            self._settle(
+                [
+                    _Next(one, place, self._tokens[place])
+                    for one in self._running
+                    for place in one.places
+                    if one is not job
+                ]
+            )
 
     def _go_on(self) -> list[Job]:
         """Feed every row its last token and choose the next ones."""

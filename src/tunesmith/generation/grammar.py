@@ -52,7 +52,9 @@ class Formats:
             raise UsageError("response_format needs the package llguidance", hint="pip install llguidance") from None
         if self._own is None:
             try:
-                self._own = llguidance.hf.from_tokenizer(self._tokenizer, n_vocab=self._size, eos_token=self._ends or None)
+                self._own = llguidance.hf.from_tokenizer(
+                    self._tokenizer, n_vocab=self._size, eos_token=self._ends or None
+                )
             except ValueError as error:
                 raise UsageError(f"response_format does not work with this model's tokenizer: {error}") from None
         return llguidance
@@ -98,5 +100,7 @@ def _grammar(matcher: Any, form: dict[str, Any]) -> str:
     if kind == "choice":
         if not isinstance(content, (list, tuple)) or not content or not all(isinstance(text, str) for text in content):
             raise ValueError("choice is a list of texts")
-        return str(matcher.grammar_from_lark("start: " + " | ".join(json.dumps(text, ensure_ascii=False) for text in content)))
+        return str(
+            matcher.grammar_from_lark("start: " + " | ".join(json.dumps(text, ensure_ascii=False) for text in content))
+        )
     return str(matcher.grammar_from_lark(str(content)))

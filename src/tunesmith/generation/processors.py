@@ -156,7 +156,11 @@ def no_repeat_ngram_size(z: Tensor, value: Tensor, tokens: Sequence[Sequence[int
 def bad_words(z: Tensor, words: Sequence[Sequence[Sequence[int]]], tokens: Sequence[Sequence[int]]) -> Tensor:
     """Rule out the last token of each banned sequence (of token ids) whose first ones stand at the end of the history."""
     banned = [
-        [word[-1] for word in row if list(word[:-1]) == list(history[max(0, len(history) - len(word) + 1) :][: len(word) - 1])]
+        [
+            word[-1]
+            for word in row
+            if list(word[:-1]) == list(history[max(0, len(history) - len(word) + 1) :][: len(word) - 1])
+        ]
         for row, history in zip(words, tokens, strict=True)
     ]
     return _ruled_out(z, banned)
@@ -211,7 +215,7 @@ def _completions(history: Sequence[int], n: int) -> list[int]:
     starts = np.arange(len(text) - n + 1)
     for place in range(n - 1):
         starts = starts[text[starts + place] == text[len(text) - n + 1 + place]]
-    return np.unique(text[starts + n - 1]).tolist()
+    return [int(token) for token in np.unique(text[starts + n - 1])]
 
 
 def _counts(tokens: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

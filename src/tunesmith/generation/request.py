@@ -152,9 +152,7 @@ class GenerationRequest(params.Params):
         "raw", "Log-probabilities of the model's own logits, or of what the samplers made of them."
     )
     echo: bool = param(False, "The answer starts with the prompt, with its log-probabilities if asked for.")
-    num_beams: int = param(
-        1, "Width of the beam search; 1: none.", ge=1, le=64, search=Choices((1, 2, 4, 8))
-    )
+    num_beams: int = param(1, "Width of the beam search; 1: none.", ge=1, le=64, search=Choices((1, 2, 4, 8)))
     length_penalty: float = param(
         1.0, "Beams are ranked by (sum of log p) / length^this: above 0 favours long answers.", ge=-10, le=10,
         search=Range(0.0, 2.0),

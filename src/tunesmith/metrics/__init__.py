@@ -15,6 +15,7 @@ What differs between kinds and is no code, is in the table ``KINDS``.
 
 from tunesmith.metrics.answering import answers
 from tunesmith.metrics.counted import Counted, columns
+from tunesmith.metrics.formulas_relations import families, outside
 from tunesmith.metrics.kinds import KINDS, Facts, Kind, headline
 from tunesmith.metrics.predictions import Predictions, fingerprint
 from tunesmith.metrics.scores import (
@@ -60,6 +61,7 @@ __all__ = [
     "confusion_matrix",
     "confusions",
     "entities",
+    "families",
     "fingerprint",
     "headline",
     "higher_is_better",
@@ -67,6 +69,7 @@ __all__ = [
     "label_table",
     "mistakes",
     "names",
+    "outside",
     "paired_test",
     "ranking",
     "score",

@@ -62,6 +62,16 @@ class Counted:
         """Names of the columns of ``statistics``."""
         return columns(self.kind, self.labels)
 
+    @property
+    def chief(self) -> tuple[str, ...]:
+        """Scores that always get an interval; the first is the one that a reader looks for."""
+        return (KINDS[self.kind].headline, *KINDS[self.kind].chief)
+
+    @property
+    def metric_kinds(self) -> tuple[str, ...]:
+        """The kinds of metrics that are defined for them."""
+        return (self.kind,)
+
     def column(self, name: str) -> Array:
         """``(n,)`` one column; ``(n, labels)`` of one that is counted for each label."""
         return self.statistics[:, place(self.kind, len(self.labels), name)]

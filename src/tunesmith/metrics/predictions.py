@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.metrics.kinds import Kind
+from tunesmith.metrics.kinds import KINDS, Kind
 
 if TYPE_CHECKING:
     from tunesmith.metrics.counted import Counted
@@ -32,6 +32,8 @@ class Predictions:
         texts: the ``n`` texts.
         lengths: ``(n,)`` tokens of each text before any shortening.
         sources: where each row came from, as ``file:line``; empty if unknown.
+        families: where labels are relations of marked pairs, the relation that each is a direction of; empty for the one
+            that says that no relation holds.
 
     Raises:
         ValueError: a shape does not fit, a number is not finite, or there is no row.
@@ -45,6 +47,7 @@ class Predictions:
     texts: Sequence[str]
     lengths: NDArray[Any]
     sources: Sequence[str] = ()
+    families: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         number = np.int64 if self.kind != "regression" else np.float64
@@ -55,6 +58,18 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def chief(self) -> tuple[str, ...]:
+        """Scores that always get an interval; the first is the one that a reader looks for."""
+        facts = KINDS[self.kind]
+        return (*(["f1_relations"] if self.families else ()), facts.headline, *facts.chief)
+
+    @property
+    def metric_kinds(self) -> tuple[str, ...]:
+        """The kinds of metrics that are defined for them."""
+        binary = self.kind == "multi-class" and len(self.labels) == 2
+        return (self.kind, *(["binary"] if binary else ()), *(["labelled-relations"] if self.families else ()))
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:
@@ -82,6 +97,7 @@ class Predictions:
             [self.texts[row] for row in places],
             self.lengths[chosen],
             [self.sources[row] for row in places] if self.sources else (),
+            self.families,
         )
 
     def joined(self, other: Any) -> Predictions:

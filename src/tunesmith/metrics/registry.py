@@ -32,7 +32,8 @@ class Metric:
 
 
 METRICS: dict[tuple[str, str], Metric] = {}
-"""By kind of predictions and name. The kind ``binary`` is multi-class with two labels."""
+"""By kind of predictions and name. ``binary`` is multi-class with two labels, ``labelled-relations`` multi-class with
+labels that are relations."""
 
 
 def metric(

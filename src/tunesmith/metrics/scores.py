@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunesmith.errors import UsageError, did_you_mean
-from tunesmith.metrics import formulas, formulas_counted
+from tunesmith.metrics import formulas, formulas_counted, formulas_relations
 from tunesmith.metrics.counted import Counted
 from tunesmith.metrics.kinds import Kind
 from tunesmith.metrics.predictions import Array, Predictions
 from tunesmith.metrics.registry import METRICS, Metric
 from tunesmith.metrics.sample import row_by_row, sampled
 
-FORMULAS = (formulas, formulas_counted)
+FORMULAS = (formulas, formulas_counted, formulas_relations)
 """The files that declare the metrics, in the order in which these are shown."""
 
 RANK_RESAMPLES = 200
@@ -33,7 +33,7 @@ def names(kind: Kind, labels: int | None = None) -> tuple[str, ...]:
     >>> names("regression")
     ('spearman', 'pearson', 'rmse', 'mae', 'r2')
     """
-    return tuple(_metrics(kind, labels))
+    return tuple(_metrics((kind, "binary") if kind == "multi-class" and labels == 2 else (kind,)))
 
 
 def higher_is_better(name: str) -> bool:
@@ -204,13 +204,12 @@ def _percentiles(values: Array, confidence: float) -> tuple[float, float] | None
     return float(low), float(high)
 
 
-def _metrics(kind: str, labels: int | None) -> dict[str, Metric]:
-    kinds = (kind, "binary") if kind == "multi-class" and labels == 2 else (kind,)
+def _metrics(kinds: tuple[str, ...]) -> dict[str, Metric]:
     return {name: metric for (each, name), metric in METRICS.items() if each in kinds}
 
 
 def _choose(predictions: Predictions | Counted, wanted: Iterable[str] | None) -> Mapping[str, Metric]:
-    known = _metrics(predictions.kind, len(predictions.labels))
+    known = _metrics(predictions.metric_kinds)
     if wanted is None:
         return known
     chosen = list(wanted)

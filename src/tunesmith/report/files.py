@@ -75,6 +75,7 @@ def _labelled(rows: list[dict[str, Any]], report: Report) -> Predictions:
         targets=_numbers([row["target"] for row in rows], report, numbers),
         scores=np.array([row["scores"] for row in rows]),
         predicted=_numbers([row["predicted"] for row in rows], report, numbers),
+        families=report.families,
         **_context(rows),
     )
 

@@ -51,6 +51,7 @@ class Target:
         thresholds: probabilities from which answers hold, as the task uses them; empty: not tuned.
         scale: mean and standard deviation that a regression's outputs are scaled back with.
         relations: names of relations between labelled things.
+        patterns: the relations met in training, each with what it was between: labels of its head and of its tail.
     """
 
     kind: str
@@ -59,6 +60,7 @@ class Target:
     thresholds: tuple[float, ...] = ()
     scale: tuple[float, float] = (0.0, 1.0)
     relations: tuple[str, ...] = ()
+    patterns: tuple[tuple[str, str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, for the bundle."""
@@ -184,17 +186,16 @@ class Task(ABC):
     required: ClassVar[tuple[tuple[str, ...], ...]]
     """Sets of columns of which one must be found in labelled data."""
 
-    adapter: ClassVar[str] = "full"
-    """The adapter that is taken when the user names none."""
-
     long_text: ClassVar[LongText] = "keep-ends"
     """What becomes of a text over the model's length when the user does not say."""
 
-    strata_are_labels: ClassVar[bool] = False
-    """Whether each row's strata are its labels, which the data check then looks through."""
-
     def __init__(self, options: Any) -> None:
         self.options = options
+
+    @classmethod
+    def adapter_for(cls, base: str | None) -> str:
+        """The adapter that is taken when the user names none; ``base`` is the base model as named, None: the task's own."""
+        return "full"
 
     @abstractmethod
     def schema(self) -> pa.Schema:
@@ -242,13 +243,27 @@ class Task(ABC):
     def strata(self, rows: pa.Table) -> Sequence[Sequence[str]]:
         """Names of each row that a split keeps in proportion."""
 
-    def shown(self, rows: pa.Table) -> Sequence[Sequence[str]]:
+    def labelled(self, rows: pa.Table) -> Sequence[Sequence[str]]:
         """What each row is labelled, for people."""
         return self.strata(rows)
+
+    def strata_are_labels(self, rows: pa.Table) -> bool:
+        """Whether the strata of labelled rows are their labels, which the data check then looks through."""
+        return False
+
+    def fits_head(self, target: Target) -> bool:
+        """Whether a warm start leaves no part of the head at random; one that does learns faster than the base model."""
+        return True
 
     @abstractmethod
     def metric(self, target: Target) -> str:
         """The validation metric that chooses the best weights."""
+
+    def base_folder(self, reference: str, rows: pa.Table, folder: Path) -> Path:
+        """Where the base model lies; one that is made from nothing is made of the training rows, in the folder."""
+        from tunesmith import sources
+
+        return sources.resolve(reference).path
 
     def load_base(self, path: Path, **options: Any) -> Backbone:
         """The base model in a folder; options as for `backbones.load`."""
@@ -304,6 +319,17 @@ class Task(ABC):
     def judge(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Predictions | Counted:
         """What a model gives for rows beside their truth."""
         return self.predictions(self.read(reader, rows, request, folder), reader.target)
+
+    def also_untuned(self, rows: int, base: str | None) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the rows that the base model answers too, for the report, and of their places among the predictions.
+
+        Args:
+            rows: how many the report is about.
+            base: the base model.
+        """
+        import numpy as np
+
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
 
     def golden(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> list[Any]:
         """What is kept of a few rows, as plain values, to tell later whether the model still gives the same."""

@@ -53,8 +53,9 @@ class Params(params.Params):
         "split",
         "A conversation over max_length: split between turns, or without its oldest turns. The system message stays.",
     )
-    preferences: Literal["auto", "ignore"] = param(
-        "auto", "Rows with chosen and rejected: learn the preference (DPO), or only the chosen answer."
+    preferences: Literal["auto", "learn", "ignore"] = param(
+        "auto",
+        "Rows with chosen and rejected: learn the preference (DPO), or only the chosen answer; auto: learn it, where there are such rows.",
     )
     beta: float = param(
         0.1, "DPO: how closely the model keeps to what it was; the smaller, the further it may move.", gt=0,
@@ -62,6 +63,9 @@ class Params(params.Params):
     )  # fmt: skip
     system: str | None = param(None, "System message for conversations that have none; none: the template's own.")
     report_rows: int | None = param(50, "Most test rows that are answered for the report; none: all.", ge=1)
+    base_rows: int = param(
+        5, "Of these rows, how many the base model answers too, as it was, for the report to show side by side.", ge=0
+    )
 
 
 class Request(GenerationRequest):
@@ -135,10 +139,16 @@ class Task(GeneratingTask):
     def learn(self, rows: pa.Table) -> Target:
         """Pairs are learned where every row has one; the target's count is theirs."""
         pairs = len(rows) - rows["rejected"].null_count if rows is not None else 0
-        if pairs and pairs < len(rows) and self.options.preferences == "auto":
+        asked = self.options.preferences
+        if asked == "ignore" or (asked == "auto" and not pairs):
+            return Target(self.kind)
+        if pairs < len(rows):
             hint = "give every row both, or learn the chosen answers alone: --task.preferences ignore"
             raise DataError(f"{pairs:,} of {len(rows):,} rows have a rejected answer, the others none", hint=hint)
-        return Target(self.kind, counts=(pairs,) if pairs and self.options.preferences == "auto" else ())
+        return Target(self.kind, counts=(pairs,))
+
+    def choose(self, target: Target, *, paired: bool, sentence_encoder: bool) -> dict[str, Any]:
+        return {"preferences": "learn" if target.counts else "ignore"}
 
     def metric(self, target: Target) -> str:
         return "loss" if target.counts else super().metric(target)
@@ -209,6 +219,12 @@ class Task(GeneratingTask):
             hint = "raise model.max_length"
             raise DataError(f"no token of the answer fits in {reading.max_length} tokens", hint=hint)
         return one
+
+    def texts(self, rows: pa.Table) -> Iterator[str]:
+        from tunesmith.data import store
+
+        for _, piece in store.batches(rows):
+            yield from piece["text"].to_pylist()
 
     def references(self, rows: pa.Table) -> list[list[str]]:
         return [[reply] for reply in rows["reply"].to_pylist()]

@@ -37,6 +37,9 @@ class Params(params.Params):
         ge=8,
     )
     report_rows: int | None = param(200, "Most test rows that are summarised for the report; none: all.", ge=1)
+    base_rows: int = param(
+        5, "Of these rows, how many the base model answers too, as it was, for the report to show side by side.", ge=0
+    )
 
 
 class Request(GenerationRequest):

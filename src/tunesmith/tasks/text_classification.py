@@ -94,7 +94,6 @@ class Task(base.Task):
 
     inputs = ("text", "text_pair")
     required = (("text", "label"),)
-    strata_are_labels = True
     options: Params
 
     def schema(self) -> pa.Schema:
@@ -170,6 +169,9 @@ class Task(base.Task):
     def strata(self, rows: pa.Table) -> Sequence[Sequence[str]]:
         cells: list[list[str]] = rows["label"].to_pylist()
         return cells
+
+    def strata_are_labels(self, rows: pa.Table) -> bool:
+        return True
 
     def metric(self, target: Target) -> str:
         return {"multi-class": "f1_macro", "multi-label": "average_precision_macro", "regression": "spearman"}[

@@ -44,8 +44,11 @@ class Params(params.Params):
         ge=8,
     )
     report_rows: int | None = param(500, "Most test rows that are translated for the report; none: all.", ge=1)
-    bleu_tokenizer: Literal["auto", "13a", "zh", "char"] = param(
-        "auto", "Tokenizer of BLEU (sacrebleu's names); auto: by the script of the targets."
+    base_rows: int = param(
+        5, "Of these rows, how many the base model answers too, as it was, for the report to show side by side.", ge=0
+    )
+    bleu_tokenizer: Literal["13a", "zh", "char"] | None = param(
+        None, "Tokenizer of BLEU (sacrebleu's names); none: by the script of the targets."
     )
 
 

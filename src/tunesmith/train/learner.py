@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith import config as configs
-from tunesmith import machine, plugins, sources, text
+from tunesmith import machine, plugins, scratch, text
 from tunesmith.adapters.base import Adapter
 from tunesmith.backbones import Backbone
 from tunesmith.config import Config
@@ -105,12 +105,12 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
     assert splits.target is not None
     runs_on = machine.prepare(config.train.precision, config.train.threads)
     base = config.model.base or plugins.load("tasks", config.task_name).default_base
-    source = sources.resolve(base)
     task: Task = plugins.load("tasks", config.task_name)(config.task)
+    path = task.base_folder(base, splits.tables["train"], folder / "base")
     backbone = task.load_base(
-        source.path, hidden_dropout=config.model.hidden_dropout, attention_dropout=config.model.attention_dropout
+        path, hidden_dropout=config.model.hidden_dropout, attention_dropout=config.model.attention_dropout
     )
-    tokenizer = task.load_tokenizer(source.path, source.path)
+    tokenizer = task.load_tokenizer(path, path)
     config = choose(config, base, backbone, splits, runs_on)
     task = plugins.load("tasks", config.task_name)(config.task)
     adapter: Adapter = plugins.load("adapters", config.adapter_name)(config.adapter)
@@ -161,10 +161,11 @@ def choose(config: Config, base: str, backbone: Backbone, splits: Splits, runs_o
     adapter = plugins.load("adapters", config.adapter_name)
     rate = config.train.learning_rate or adapter.learning_rate * min(1.0, _REFERENCE_WIDTH / backbone.width)
     fresh_head_rate = max(rate, min(_LARGEST_HEAD_RATE, _HEAD_RATE * rate))
-    head_rate = config.train.head_learning_rate or (rate if config.train.warm_start else fresh_head_rate)
-    pooling = backbone.pooling if config.model.pooling == "auto" else config.model.pooling
     assert splits.target is not None
     task = plugins.load("tasks", config.task_name)(config.task)
+    fitted = config.train.warm_start and task.fits_head(splits.target)
+    head_rate = config.train.head_learning_rate or (rate if fitted else fresh_head_rate)
+    pooling = backbone.pooling if config.model.pooling == "auto" else config.model.pooling
     return configs.fill(
         config,
         columns=splits.columns,
@@ -183,8 +184,16 @@ def choose(config: Config, base: str, backbone: Backbone, splits: Splits, runs_o
             "precision": runs_on.precision,
             "threads": runs_on.threads,
             "metric": config.train.metric or task.metric(splits.target),
+            "freeze_embeddings": _frozen_embeddings(config, base),
         },
     )
+
+
+def _frozen_embeddings(config: Config, base: str) -> bool:
+    """Embeddings that nothing was learned in must not stay as they are."""
+    if config.train.freeze_embeddings is not None:
+        return config.train.freeze_embeddings
+    return not scratch.is_scratch(base)
 
 
 def _network(

@@ -79,7 +79,7 @@ class Average:
 
 
 def divergence(kind: str, first: Tensor, second: Tensor, targets: Tensor | None = None) -> Tensor:
-    """How far two outputs of one row are apart (B,): symmetric KL, or squared distance of a regression.
+    """How far two outputs of one row are apart (B,): symmetric KL, or squared distance of numbers and vectors.
 
     Of tokens it is the mean over those that have a label.
 
@@ -96,6 +96,8 @@ def divergence(kind: str, first: Tensor, second: Tensor, targets: Tensor | None 
         raise UsageError("a CRF has no R-Drop", where="train.r_drop", hint="legal here: 0, or task.crf false")
     if kind == "regression":
         return (first - second).square().sum(1)
+    if kind == "triples":  # whose outputs are scores beside vectors
+        return (first - second).square().flatten(1).mean(1)
     if kind == "multi-label":
         none = torch.zeros_like(first)  # log-softmax over an output and 0 is the log of its yes and of its no
         first, second = torch.stack([first, none], -1), torch.stack([second, none], -1)

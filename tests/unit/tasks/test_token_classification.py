@@ -126,7 +126,7 @@ def test_strata_are_the_types_of_a_row() -> None:
 
 
 def test_people_are_shown_the_entities() -> None:
-    assert task().shown(table())[:3] == [["Ann Lee [person]", "Oslo [place]"], ["Bo [person]", "Rome [place]"], []]
+    assert task().labelled(table())[:3] == [["Ann Lee [person]", "Oslo [place]"], ["Bo [person]", "Rome [place]"], []]
 
 
 TEN_BAD: list[tuple[dict[str, Any], str]] = [
