@@ -143,7 +143,8 @@ def _text(cell: Any) -> str:
 
 def _strings(cell: Any, column: str) -> list[str]:
     if isinstance(cell, str):
-        cell = _listed(cell) or cell.split()
+        listed = _listed(cell)
+        cell = cell.split() if listed is None else listed
     if not isinstance(cell, (list, tuple)):
         raise MarkError(column, "is neither a list nor text")
     for number, item in enumerate(cell, 1):

@@ -85,6 +85,8 @@ class Tagged:
         types: Collection[str] | None = None,
     ) -> Tagged:
         """The same with only the spans of at least this score and, where types are given, of these types."""
+        if not threshold and types is None:
+            return self
         chosen = self.chosen.copy()
         scored = zip(self.marked(names), self.scored(names, aggregation), strict=True)
         for span, (_, score) in scored:

@@ -83,6 +83,7 @@ def test_entities_keep_their_order_for_those_who_number_them() -> None:
         ({"tokens": WORDS, "tags": {"a": 1}}, "tags", "is neither a list nor text"),
         ({"tokens": ["a", None], "tags": ["O", "O"]}, "tokens", "number 2: None"),
         ({"tokens": ["a b", "", "c"], "tags": ["O"] * 3}, "tokens", "hold a blank one (number 2)"),
+        ({"tokens": "[]", "tags": "[]"}, "tokens", "is blank"),
         ({"tokens": [" ", " "], "tags": ["O"] * 2}, "tokens", "is blank"),
         ({"text": "Ann saw", "tokens": ["Ann", "Lee"], "tags": ["O", "O"]}, "tokens", "are not the words of the text"),
         ({"text": TEXT, "entities": "no JSON"}, "entities", "is not JSON"),

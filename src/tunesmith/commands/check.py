@@ -131,7 +131,7 @@ def _preview(
     labels = tokens.lists("labels").take(first) if "labels" in tokens.table.column_names else [None] * len(first)
     found = []
     for ids, learned, row in zip(tokens.lists().take(first), labels, tokens.rows.tolist(), strict=False):
-        [label] = task.strata(table.slice(row, 1))
+        [label] = task.labelled(table.slice(row, 1))
         found.append(
             {
                 "where": store.where(table, row),

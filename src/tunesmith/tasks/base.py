@@ -243,6 +243,10 @@ class Task(ABC):
     def strata(self, rows: pa.Table) -> Sequence[Sequence[str]]:
         """Names of each row that a split keeps in proportion."""
 
+    def labelled(self, rows: pa.Table) -> Sequence[Sequence[str]]:
+        """What each row is labelled, for people."""
+        return self.strata(rows)
+
     def strata_are_labels(self, rows: pa.Table) -> bool:
         """Whether the strata of labelled rows are their labels, which the data check then looks through."""
         return False

@@ -152,6 +152,10 @@ class Task(base.Task):
     def strata(self, rows: pa.Table) -> Sequence[Sequence[str]]:
         return [sorted({span.type for span in row}) for row in _spans(rows)]
 
+    def labelled(self, rows: pa.Table) -> Sequence[Sequence[str]]:
+        texts = zip(_cells(rows, "text"), _spans(rows), strict=True)
+        return [[f"{text[start:end]} [{name}]" for start, end, name in row] for text, row in texts]
+
     def metric(self, target: Target) -> str:
         return "f1_micro"
 

@@ -125,6 +125,10 @@ def test_strata_are_the_types_of_a_row() -> None:
     assert task().strata(table()) == [["person", "place"], ["person", "place"], [], ["person", "place"]]
 
 
+def test_people_are_shown_the_entities() -> None:
+    assert task().labelled(table())[:3] == [["Ann Lee [person]", "Oslo [place]"], ["Bo [person]", "Rome [place]"], []]
+
+
 TEN_BAD: list[tuple[dict[str, Any], str]] = [
     ({"text": "Ann", "entities": [[0, 9, "person"]]}, "one is outside of the text"),
     ({"text": "Ann", "entities": [[2, 2, "person"]]}, "one ends before or where it starts"),
