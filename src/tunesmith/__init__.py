@@ -3,6 +3,7 @@
     import tunesmith as ts
     run = ts.train("reviews.csv", task="text-classification")
     print(run.report)
+    print(ts.evaluate(run.folder, "more.csv"))
     ts.load(run.folder).answers(["fine film"], threshold=0.6)
 
 Nothing heavy is imported until it is used.
@@ -17,6 +18,7 @@ import tunesmith.train  # noqa: F401 - loaded later, the package would take the 
 from tunesmith.errors import BundleError, DataError, Interrupted, SourceError, TrainingError, TunesmithError, UsageError
 
 if TYPE_CHECKING:
+    from tunesmith.evaluation import Evaluation
     from tunesmith.predict import Model
     from tunesmith.train.run import Run
 
@@ -28,6 +30,7 @@ __all__ = [
     "TrainingError",
     "TunesmithError",
     "UsageError",
+    "evaluate",
     "load",
     "resume",
     "train",
@@ -64,3 +67,10 @@ def load(folder: str | Path, engine: str = "pytorch") -> Model:
     from tunesmith import predict
 
     return predict.load(folder, engine)
+
+
+def evaluate(bundle: str | Path, data: str | Path, engine: str = "pytorch") -> Evaluation:
+    """Score a bundle on labelled data: ``.metrics`` by name, ``.intervals`` of the chief ones; printed, the whole table."""
+    from tunesmith import evaluation
+
+    return evaluation.evaluate_data(bundle, str(data), engine)

@@ -61,12 +61,19 @@ def read(row: Mapping[str, Any]) -> Marked:
     found = [] if tags is None else [_of_tags(tags, places)]
     if not _is_missing(row.get("entities")):
         in_words = _is_missing(row.get("text"))
-        found.append(read_entities(row["entities"], text, places if in_words else None))
+        found.append(sorted(read_entities(row["entities"], text, places if in_words else None)))
     if not found:
         raise MarkError("entities", "is missing; write [] where a text has none")
+    if places is not None:
+        _check_borders(text, places, found[-1])
     if found[0] != found[-1]:
         raise MarkError("entities", "and tags mark different pieces", _difference(text, *found))
     return Marked(text, found[-1], words, tags)
+
+
+def unmarked(text: str | None, words: list[str] | None) -> Marked:
+    """A text without marks, from what ``read_text`` gives."""
+    return Marked(places_of.join(words or ())[0] if text is None else text, [], words)
 
 
 def read_text(row: Mapping[str, Any]) -> tuple[str | None, list[str] | None]:
@@ -78,7 +85,8 @@ def read_text(row: Mapping[str, Any]) -> tuple[str | None, list[str] | None]:
     words = _given(row, "tokens", lambda cell: _strings(cell, "tokens"))
     text = _given(row, "text", _text)
     if words is None and text is None:
-        raise MarkError("text", "is missing, and so is tokens")
+        first, second = ("text", "tokens") if _is_missing(row.get("tags")) else ("tokens", "text")
+        raise MarkError(first, f"is missing, and so is {second}")
     if words is not None:
         _check_words(words)
         if text is not None and _places(words, text) is None:
@@ -87,7 +95,7 @@ def read_text(row: Mapping[str, Any]) -> tuple[str | None, list[str] | None]:
 
 
 def read_entities(cell: Any, text: str, words: Sequence[Place] | None = None) -> list[Span]:
-    """Marked pieces of a text in characters, by their place.
+    """Marked pieces of a text in characters, in the order given, since relations refer to them by number.
 
     Args:
         cell: in any of the forms above.
@@ -115,7 +123,7 @@ def read_entities(cell: Any, text: str, words: Sequence[Place] | None = None) ->
     for (start, end, _), (here, mention) in zip(found, mentions, strict=True):
         if mention is not None and mention != text[start:end]:
             raise MarkError("entities", "have another text than stands there", f"{here}: {text[start:end]!r}")
-    return sorted(found)
+    return found
 
 
 def _given(row: Mapping[str, Any], column: str, read_cell: Any) -> Any:
@@ -170,6 +178,14 @@ def _check_words(words: Sequence[str]) -> None:
 
 def _places(words: Sequence[str], text: str | None) -> list[Place] | None:
     return places_of.join(words)[1] if text is None else places_of.locate(words, text)
+
+
+def _check_borders(text: str, places: Sequence[Place], found: Sequence[Span]) -> None:
+    whole = set(places_of.in_characters(places, places_of.cut_words(places, found)))
+    for span in found:
+        if span not in whole:
+            here = f"{text[span.start : span.end]!r}, {span.start} to {span.end}"
+            raise MarkError("entities", "one does not start and end where tokens do", here)
 
 
 def _of_tags(tags: Sequence[str], places: Sequence[Place] | None) -> list[Span]:

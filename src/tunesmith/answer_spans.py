@@ -21,7 +21,9 @@ NULL = 0
 NO_PLACE = -1
 """Start and end of the candidate that says "no answer"."""
 
-_CONTEXT = 1  # the context is the second of the two texts
+CONTEXT = 1
+"""The context is the second of the two texts."""
+
 _TRIED = 32  # cells looked at for each candidate, before all are
 
 
@@ -62,15 +64,15 @@ class Passage:
         return (int(touched[0]), int(touched[-1])) if len(touched) else None
 
 
-def passages(encoded: Encoded) -> Iterator[Passage]:
-    """The contexts of encoded pairs of question and context, one a row; ``encoded`` has offsets."""
+def passages(encoded: Encoded, part: int = CONTEXT) -> Iterator[Passage]:
+    """One of the texts of each encoded row, such as the context of question and context; ``encoded`` has offsets."""
     if not len(encoded):
         return
     columns = [encoded.lists(name) for name in ("starts", "ends", "part")]
     firsts = encoded.table["first"].to_numpy()
     for group in np.split(np.arange(len(encoded)), np.flatnonzero(np.diff(encoded.rows)) + 1):
         starts, ends, parts = (column.take(group) for column in columns)
-        windows = tuple(_window(part, first) for part, first in zip(parts, firsts[group].tolist(), strict=True))
+        windows = tuple(_window(own == part, first) for own, first in zip(parts, firsts[group].tolist(), strict=True))
         yield Passage(_joined(starts, windows), _joined(ends, windows), windows)
 
 
@@ -178,9 +180,9 @@ def best_threshold(shares: np.ndarray, with_answer: np.ndarray, with_null: np.nd
     return float(min(middles[apart & (gains >= best - 1e-9)].tolist(), key=lambda middle: abs(middle - 0.5)))
 
 
-def _window(part: np.ndarray, first: int) -> Window:
-    places = np.flatnonzero(part == _CONTEXT)
-    return Window(int(places[0]) if len(places) else 0, first, len(places), len(part))
+def _window(own: np.ndarray, first: int) -> Window:
+    places = np.flatnonzero(own)
+    return Window(int(places[0]) if len(places) else 0, first, len(places), len(own))
 
 
 def _joined(values: Sequence[np.ndarray], windows: Sequence[Window]) -> np.ndarray:

@@ -61,11 +61,13 @@ class Backbone(nn.Module):
         pooling: how its token vectors become one vector for the text, as it was trained.
         max_length: most tokens that it takes, special ones included; None if there is no limit.
         is_sentence_encoder: whether it was trained to encode whole texts (it lies in sentence-transformers' layout).
+        path: the folder that it was read from.
     """
 
     def __init__(self, model: Any, path: Path) -> None:
         super().__init__()
         self.model = model
+        self.path = path
         self.family: Family = pretrained.family(model.config)
         self.pooling: Pooling = pretrained.pooling(path, model.config)
         self.max_length = pretrained.max_length(path, model)

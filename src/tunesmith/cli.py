@@ -2,16 +2,19 @@
 
 ``--name value`` and ``--name=value`` set a parameter; one that is true or false may stand alone. A verb with ``MORE = "config"``
 accepts every config parameter by its dotted name (``--train.learning_rate 3e-5``), which ones there are follows from
-the task and the adapter named in the same call; one with ``MORE = "request"`` accepts the task's request parameters.
+the task and the adapter named in the same call; one with ``MORE = "request"`` accepts the request parameters of its
+bundle's task.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
+import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -73,7 +76,7 @@ def _run(words: list[str]) -> int:
     command = importlib.import_module(f"tunesmith.commands.{verb}")
     positional, flags = _split(rest, _kinds(command, rest))
     if "help" in flags:
-        print(help_for(verb, command, flags))
+        print(help_for(verb, command, positional, flags))
         return 0
     return int(_call(command, positional, flags) or 0)
 
@@ -95,11 +98,11 @@ def overview() -> str:
     )
 
 
-def help_for(verb: str, command: ModuleType, flags: dict[str, str]) -> str:
-    """What ``tunesmith VERB --help`` prints; with ``--task`` and ``--adapter`` it shows their parameters."""
+def help_for(verb: str, command: ModuleType, positional: Sequence[str], flags: dict[str, str]) -> str:
+    """What ``tunesmith VERB --help`` prints; with ``--task`` and ``--adapter``, or a bundle, it shows their parameters."""
     rows = [own_help(verb, command)]
-    for title, group in _more(command, flags).items():
-        rows += ["", f"{title}:", *_table(params.leaves(group))]
+    for title, leaves in _more(command, positional, flags).items():
+        rows += ["", f"{title}:", *_table(leaves)]
     return "\n".join(rows)
 
 
@@ -163,8 +166,8 @@ def _kinds(command: ModuleType, words: list[str]) -> dict[str, bool]:
     own = {leaf.path: leaf.annotation is bool for leaf in params.leaves(command.Arguments)}
     named = dict.fromkeys(PLUGIN_SECTIONS, False) if getattr(command, "MORE", None) == "config" else {}
     known = {**own, **named, "help": True}
-    more = _more(command, _split(words, known)[1]).values()
-    return {leaf.path: leaf.annotation is bool for group in more for leaf in params.leaves(group)} | known
+    more = _more(command, *_split(words, known)).values()
+    return {leaf.path: leaf.annotation is bool for leaves in more for leaf in leaves} | known
 
 
 def _split(words: list[str], known: dict[str, bool]) -> tuple[list[str], dict[str, str]]:
@@ -199,18 +202,43 @@ def _is_list(leaf: Leaf) -> bool:
     return "tuple" in str(leaf.annotation)
 
 
-def _more(command: ModuleType, flags: dict[str, str]) -> dict[str, type[Params]]:
-    """The parameters that a verb takes beside its own, by title: those of the config, or of each task's requests."""
+def _more(command: ModuleType, positional: Sequence[str], flags: dict[str, str]) -> dict[str, list[Leaf]]:
+    """The parameters that a verb takes beside its own, by title: those of the config, or of requests."""
     kind = getattr(command, "MORE", None)
     if kind == "config":
         from tunesmith import config
 
-        return {"config parameters": config.chosen_class(flags)}
+        return {"config parameters": list(params.leaves(config.chosen_class(flags)))}
     if kind == "request":
-        return {
-            f"request parameters of {task}": plugins.module("tasks", task).Request for task in plugins.names("tasks")
-        }
+        return _requests(_task_of(positional[0]) if positional else None)
     return {}
+
+
+def _requests(task: str | None) -> dict[str, list[Leaf]]:
+    """The request parameters of a task, or of all; those that several tasks declare alike stand together."""
+    asked = [task] if task else plugins.names("tasks")
+    declared = [(name, leaf) for name in asked for leaf in params.leaves(plugins.module("tasks", name).Request)]
+    tasks_with: dict[tuple[str, ...], list[str]] = {}
+    for name, leaf in declared:
+        tasks_with.setdefault(_declaration(leaf), []).append(name)
+    groups: dict[str, dict[str, Leaf]] = {}
+    for _, leaf in declared:
+        title = f"request parameters of {', '.join(tasks_with[_declaration(leaf)])}"
+        groups.setdefault(title, {})[leaf.path] = leaf
+    return {title: list(leaves.values()) for title, leaves in groups.items()}
+
+
+def _declaration(leaf: Leaf) -> tuple[str, ...]:
+    return leaf.path, str(leaf.default), leaf.legal, leaf.help
+
+
+def _task_of(folder: str) -> str | None:
+    """The task of the bundle in a folder; None where there is none, which the verb will tell."""
+    try:
+        task = json.loads((Path(folder) / "bundle.json").read_text(encoding="utf-8"))["task"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return task if task in plugins.names("tasks") else None
 
 
 def _table(leaves: Iterable[Leaf]) -> list[str]:

@@ -59,9 +59,9 @@ class Model(Params):
         "Tokens of a text that the model reads at once, special ones included; none: 256, or less where the model or the data is shorter.",
         ge=4,
     )
-    long_text: Literal["keep-ends", "keep-start", "keep-end", "windows"] = param(
-        "keep-ends",
-        "A text over max_length: keep a quarter from its start and the rest from its end, cut one side, or read all of it in windows.",
+    long_text: Literal["keep-ends", "keep-start", "keep-end", "windows"] | None = param(
+        None,
+        "A text over max_length: keep a quarter from its start and the rest from its end, cut one side, or read all of it in windows; none: keep-ends, but windows where every word is labelled.",
     )
     window_overlap: int = param(32, "Tokens that neighbouring windows share.", ge=0)
     pooling: Literal["auto", "mean", "cls", "max", "attention", "last"] = param(

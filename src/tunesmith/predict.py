@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tunesmith.tasks.base import Scores
 
 Input = str | tuple[str, ...] | list[str] | Mapping[str, Any]
-"""A text for the task's first column, texts for its first two, or a mapping with its canonical columns."""
+"""A text, texts for the task's inputs in their order (such as a pair), or a mapping with its canonical columns."""
 
 _GOLDEN_TOLERANCE = 0.02
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -151,11 +151,10 @@ class Model:
 
 
 def _columns(given: Input, names: Sequence[str]) -> dict[str, Any]:
-    """An input by column; ``names`` are those of texts that come without one."""
-    if isinstance(given, str):
-        return {names[0]: given}
     if isinstance(given, Mapping):
         return dict(given)
-    if isinstance(given, (tuple, list)) and 1 <= len(given) <= len(names):
-        return dict(zip(names, given, strict=False))
-    raise RowError("input", f"is no text, no list of {' and '.join(names)}, no mapping with columns")
+    texts = (given,) if isinstance(given, str) else given
+    if isinstance(texts, (tuple, list)) and 1 <= len(texts) <= len(names):
+        return dict(zip(names, texts, strict=False))
+    several = f"no {len(names)} texts ({', '.join(names)}) " if len(names) > 1 else ""
+    raise RowError("input", f"is no text, {several}and no mapping with columns")

@@ -14,6 +14,7 @@ the first word inside, and ends before a word of another type.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
@@ -28,6 +29,9 @@ NAMELESS = "entity"
 _LETTER_OF = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}
 _LETTERS: dict[Scheme, str] = {"iob2": "OBI", "iobes": "OBIES", "io": "OI", "iob1": "OBI"}
 _FORMS = re.compile(r"(?P<a>[BIMELSUW])[-_](?P<b>.+)|(?P<d>.+)[-_](?P<c>[BIMELSUW])|(?P<e>[BIMELSUW])", re.DOTALL)
+
+# A letter that only one scheme has, E or S, speaks more for it than letters in wrong places speak against it.
+_ENDS_COUNT = 10
 
 Tag = tuple[str, str]
 _OUTSIDE: Tag = ("O", "")
@@ -101,11 +105,7 @@ def illegal(tags: Sequence[str], scheme: Scheme) -> list[int]:
     ([1], [])
     """
     parsed = [_OUTSIDE, *map(parse, tags), _OUTSIDE]
-    return [
-        place
-        for place, (before, now) in enumerate(zip(parsed, parsed[1:], strict=False))
-        if not follows(before, now, scheme)
-    ]
+    return [place for place, (before, now) in enumerate(itertools.pairwise(parsed)) if not follows(before, now, scheme)]
 
 
 def follows(before: Tag, now: Tag, scheme: Scheme) -> bool:
@@ -131,7 +131,8 @@ def detect(rows: Iterable[Sequence[str]]) -> Scheme:
     for tags in rows:
         if any(tag != "O" for tag in tags):
             for scheme in breaks:
-                breaks[scheme] += len(illegal(tags, scheme))
+                ends = 0 if scheme == "iobes" else sum(parse(tag)[0] in "ES" for tag in tags)
+                breaks[scheme] += len(illegal(tags, scheme)) + _ENDS_COUNT * ends
     return min(breaks, key=lambda scheme: breaks[scheme])
 
 

@@ -84,7 +84,8 @@ class TextToText(GeneratingTask):
         most = reading.max_length - min(self.options.answer_tokens, reading.max_length // 2)
         pieces = [text]
         if whole > most:
-            how = "keep-ends" if answer is not None and reading.long_text == "windows" else reading.long_text
+            asked = reading.long_text or "keep-ends"
+            how = "keep-ends" if answer is not None and asked == "windows" else asked
             pieces = dialogue.cut(tokenizer, text, most - around, how, reading.window_overlap)
         questions = [[{"role": "user", "content": self.question(piece)}] for piece in pieces]
         if answer is None:
@@ -108,7 +109,8 @@ class TextToText(GeneratingTask):
         sources = [tokenizer(prefix + text, verbose=False)["input_ids"]]
         whole = len(sources[0])
         if whole > reading.max_length:
-            how = "keep-ends" if answer is not None and reading.long_text == "windows" else reading.long_text
+            asked = reading.long_text or "keep-ends"
+            how = "keep-ends" if answer is not None and asked == "windows" else asked
             room = reading.max_length - len(tokenizer(prefix)["input_ids"]) - 1
             pieces = dialogue.cut(tokenizer, text, room, how, reading.window_overlap)
             sources = [tokenizer(prefix + piece, verbose=False)["input_ids"] for piece in pieces]

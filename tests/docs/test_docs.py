@@ -78,7 +78,7 @@ def shown_calls(path: Path) -> list[str]:
     return [line for line in lines if not line.startswith("tunesmith COMMAND")]
 
 
-CALLS = [(path.name, line) for path in DOCUMENTS if path.exists() for line in shown_calls(path)]
+CALLS = [(path.name, line) for path in EVERY_DOCUMENT for line in shown_calls(path)]
 
 
 def test_documents_show_calls() -> None:
@@ -101,6 +101,14 @@ def test_shown_calls_can_be_understood(document: str, line: str) -> None:
 def test_misspelt_calls_are_noticed() -> None:
     known = cli._kinds(plugins.module("commands", "train"), ["a.csv"])
     assert set(cli._split(["a.csv", "--train.epocs", "3"], known)[1]) - set(known) == {"train.epocs"}
+
+
+@pytest.mark.parametrize("task", plugins.names("tasks"))
+def test_every_task_has_a_page(task: str) -> None:
+    text = (ROOT / "docs" / "tasks" / f"{task}.md").read_text(encoding="utf-8")
+    assert "$ tunesmith train" in text
+    assert "$ tunesmith predict" in text
+    assert "(../reference/parameters.md)" in text
 
 
 # Python that is shown

@@ -1,9 +1,10 @@
-"""The examples: what they call is there, and the table that the demo trains on is what it says."""
+"""The examples: what they call is there, every table trains and answers, and the demo's table is what it says."""
 
 from __future__ import annotations
 
 import csv
 import importlib.util
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,20 +15,16 @@ import pytest
 
 import small
 import tiny_generators
-from tunesmith import cli, config
-from tunesmith.train import run
+import tunesmith as ts
+from tiny import write_tiny
+from tunesmith import cli, config, plugins
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DEMO = EXAMPLES / "demo.py"
-WRITTEN = {
-    "translation_en_de.csv": "translation",
-    "translation_en_zh.csv": "translation",
-    "summaries_en.jsonl": "summarization",
-    "summaries_zh.jsonl": "summarization",
-    "chat_en.jsonl": "chat",
-    "chat_zh.jsonl": "chat",
-}
-"""Data whose answers are texts, with its task."""
+TABLES = sorted((EXAMPLES / "data").glob("*/*"))
+"""The name of a table's folder is its task."""
+
+WRITING = ("chat", "summarization", "translation")
 
 
 @pytest.fixture
@@ -103,18 +100,13 @@ def test_the_demos_table(demo: ModuleType, tmp_path: Path) -> None:
     assert all(row["text"].strip() for row in rows)
 
 
-@pytest.mark.parametrize("name", WRITTEN)
-def test_the_written_data_is_learned_from(name: str, writer: Callable[..., Path], tmp_path: Path) -> None:
-    family: tiny_generators.Kind = "llama" if WRITTEN[name] == "chat" else "marian"
+@pytest.mark.parametrize("file", [file for file in TABLES if file.parent.name in WRITING], ids=lambda file: file.name)
+def test_the_written_tables_are_learned_from(file: Path, writer: Callable[..., Path], tmp_path: Path) -> None:
+    task = file.parent.name
+    family: tiny_generators.Kind = "llama" if task == "chat" else "marian"
     few = {"model.max_length": 240, "train.epochs": 3, "request.max_tokens": 8, "task.report_rows": 3}
-    keywords = {
-        **small.QUICK,
-        **few,
-        "task": WRITTEN[name],
-        "model.base": str(writer(family)),
-        "out": str(tmp_path / "run"),
-    }
-    made = run.train(config.resolve(keywords={**keywords, "data.train": str(EXAMPLES / "data" / name)}, environment={}))
+    own = {"task": task, "model.base": str(writer(family)), "data.train": str(file), "out": str(tmp_path / "run")}
+    made = ts.train(**{**small.QUICK, **few, **own})
     scores = [entry["scores"]["loss"] for entry in small.log_of(made.folder, "evaluation")]
     assert scores[-1] < scores[0]
     assert made.report.rows["train"] > 20
@@ -125,3 +117,59 @@ def test_the_written_data_is_learned_from(name: str, writer: Callable[..., Path]
 def test_the_configs_are_understood(file: Path) -> None:
     assert "tunesmith train" in file.read_text(encoding="utf-8")
     assert config.from_call(file, flags={"data.train": "DATA"}).data.train == "DATA"
+
+
+def rows_of(file: Path) -> list[dict[str, Any]]:
+    with file.open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines)) if file.suffix == ".csv" else [json.loads(line) for line in lines]
+
+
+def test_every_task_has_a_table_in_english_and_in_another_language() -> None:
+    counts = Counter(file.parent.name for file in TABLES)
+    assert {task for task, count in counts.items() if count >= 2} == set(plugins.names("tasks"))
+
+
+@pytest.mark.parametrize("file", TABLES, ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_every_table_trains_and_answers(file: Path, tmp_path: Path) -> None:
+    task = file.parent.name
+    rows = rows_of(file)
+    texts = file.read_text(encoding="utf-8").splitlines()
+    base = (tiny_generators.write if task in WRITING else write_tiny)(tmp_path / "base", texts=texts)
+    quick = {"max_steps": 2, "threads": 1, "warm_start": False}
+    model = {"base": str(base), "window_overlap": 8}
+    request = {"max_tokens": 4} if task in WRITING else {}
+    run = ts.train(str(file), task=task, out=str(tmp_path / "run"), model=model, train=quick)
+    assert sum(run.report.rows.values()) == len(rows)
+    made = run.model()
+    columns = {role: name for role, name in made.bundle.config.columns if name is not None}
+    given = {role: rows[0][columns[role]] for role in made.task.inputs if role in columns}
+    if task == "chat":
+        given["messages"] = given["messages"][:-1]
+    (answer,) = made.answers([given], **request)
+    assert json.loads(json.dumps(answer)) == answer
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_entities_of_a_table_are_learned_by_heart(language: str, tmp_path: Path) -> None:
+    file = EXAMPLES / "data" / "token-classification" / f"{language}.jsonl"
+    rows = rows_of(file)
+    assert {one["type"] for row in rows for one in row["entities"]} == {"person", "place", "organisation"}
+    base = write_tiny(tmp_path / "base", texts=[row["text"] for row in rows])
+    run = ts.train(
+        task="token-classification",
+        out=str(tmp_path / "run"),
+        data={"train": str(file), "validation": str(file), "test": str(file)},
+        model={"base": str(base), "window_overlap": 8},
+        train={
+            "epochs": 60,
+            "learning_rate": 3e-3,
+            "batch_size": 8,
+            "evaluate_every": "20 epochs",
+            "freeze_embeddings": False,
+            "warm_start": False,
+            "threads": 1,
+        },
+    )
+    (answer,) = run.model().answers([rows[0]["text"]])
+    places = [{name: one[name] for name in ("start", "end", "type")} for one in answer["entities"]]
+    assert places == rows[0]["entities"]

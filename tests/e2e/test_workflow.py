@@ -249,7 +249,7 @@ def test_answers_that_drift_are_noticed(finished: Path, tmp_path: Path) -> None:
         ts.load(copy).replay()
 
 
-@pytest.mark.parametrize("file", ["head/model.safetensors", "tokenizer.json", "head/config.json", "config.json"])
+@pytest.mark.parametrize("file", ["head/model.safetensors", "tokenizer.json", "1_Pooling/config.json", "config.json"])
 def test_a_changed_or_missing_file_is_refused(finished: Path, tmp_path: Path, file: str) -> None:
     copy = _copy(finished, tmp_path / "copy")
     if file.endswith(".safetensors"):

@@ -168,3 +168,25 @@ def test_a_closed_pipe_is_no_error() -> None:
     )
     assert done.stderr == ""
     assert done.stdout.splitlines()[1:] == ["0"]
+
+
+def test_help_on_a_bundle_is_of_its_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bundle.json").write_text('{"task": "question-answering"}')
+    told = run(["predict", str(tmp_path), "--help"], capsys)[1]
+    assert "--null_threshold" in told
+    assert "--temperature" not in told
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"task": "juggling"}'])
+def test_help_on_what_is_no_bundle_is_of_all_tasks(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bundle.json").write_text(text)
+    assert "--null_threshold" in run(["predict", str(tmp_path), "--help"], capsys)[1]
+
+
+def test_parameters_that_tasks_share_are_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = run(["predict", "--help"], capsys)[1].splitlines()
+    shared = [line for line in lines if line.startswith("  --temperature")]
+    assert len(shared) == 1
+    assert "request parameters of chat, summarization, translation:" in lines

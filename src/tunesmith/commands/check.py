@@ -68,7 +68,10 @@ def _tokenizer(config: Config, task: Task, splits: Splits, folder: Path) -> tupl
 def _encoded(task: Task, reading: Model, splits: Splits, tokenizer: Any, folder: Path) -> dict[str, Encoded]:
     from tunesmith import text
 
-    reading = reading.but(max_length=text.choose_max_length(text.length_limit(tokenizer), reading.max_length))
+    reading = reading.but(
+        max_length=text.choose_max_length(text.length_limit(tokenizer), reading.max_length),
+        long_text=reading.long_text or task.long_text,
+    )
     # With the target, so that what is to be learned is known; without one where errors keep it from being told.
     return {
         name: task.encode(table, tokenizer, reading, folder / f"{name}-tokens", splits.target).encoded[0]

@@ -18,22 +18,8 @@ class Arguments(Params):
 def main(arguments: Arguments) -> None:
     """Evaluate and print the scores."""
     import json
-    import tempfile
-    from pathlib import Path
 
-    from tunesmith import metrics, predict
-    from tunesmith.data.labelled import read_labelled
-    from tunesmith.evaluate import evaluate
+    from tunesmith.evaluation import evaluate_data
 
-    model = predict.load(arguments.bundle, arguments.engine, untuned=arguments.untuned)
-    if not arguments.untuned:
-        model.replay()
-    with tempfile.TemporaryDirectory() as folder:
-        rows = read_labelled(arguments.data, model.bundle.config, model.target, Path(folder))
-        result = evaluate(model, rows)
-    if arguments.as_json:
-        print(json.dumps(result.to_json(), ensure_ascii=False))
-        return
-    print(metrics.classification_report(result.predictions))
-    for name, (low, high) in result.intervals.items():
-        print(f"{name}: {result.metrics[name]:.4f}  (95 % interval {low:.4f} to {high:.4f})")
+    result = evaluate_data(arguments.bundle, arguments.data, arguments.engine, untuned=arguments.untuned)
+    print(json.dumps(result.to_json(), ensure_ascii=False) if arguments.as_json else result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -42,21 +42,21 @@ def main(arguments: Arguments, flags: Mapping[str, str]) -> None:
     model = predict.load(arguments.bundle, arguments.engine)
     request = params.read_texts(type(model.request()), flags)
     if arguments.texts:
-        for answer in model.answers([_input(text, model) for text in arguments.texts], **request):
+        for answer in model.answers([_input(text, model.task.inputs) for text in arguments.texts], **request):
             print(json.dumps(answer, ensure_ascii=False))
     else:
         _answer_file(model, arguments, request)
 
 
-def _input(text: str, model: Model) -> Any:
-    """A JSON object of the task's columns is an input of several columns; anything else is a text."""
+def _input(text: str, names: Sequence[str]) -> str | dict[str, Any]:
+    """One word of the call: a JSON object that holds a column of the task, such as question and context, or a text."""
     import json
 
     try:
-        given = json.loads(text) if text.lstrip().startswith("{") else None
+        found = json.loads(text) if text.lstrip().startswith("{") else None
     except ValueError:
         return text
-    return given if isinstance(given, dict) and set(given) & set(model.task.inputs) else text
+    return found if isinstance(found, dict) and set(names) & found.keys() else text
 
 
 def _answer_file(model: Model, arguments: Arguments, request: dict[str, Any]) -> None:
@@ -67,8 +67,9 @@ def _answer_file(model: Model, arguments: Arguments, request: dict[str, Any]) ->
     from tunesmith.data.labelled import read_inputs
 
     columns = dict(model.bundle.config.columns)
-    names = {role: columns[role] for role in model.task.inputs if columns.get(role)}
-    rows = read_inputs(arguments.input or "", names.values(), added=(_ANSWER, _REASON))
+    any_will_do = model.task.any_input_will_do
+    names = {role: columns.get(role) or role for role in model.task.inputs if any_will_do or columns.get(role)}
+    rows = read_inputs(arguments.input or "", names.values(), added=(_ANSWER, _REASON), any_will_do=any_will_do)
     done, output = _continued(arguments.output)
     total = done
     with output as file:

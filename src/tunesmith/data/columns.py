@@ -41,6 +41,7 @@ KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
     "score": ("score", "similarity", "label"),
     "tokens": ("tokens", "words"),
     "tags": ("tags", "ner_tags", "labels"),
+    "entities": ("entities", "spans", "label"),
     "answers": ("answers", "answer"),
     "source": ("source", "src"),
     "target": ("target", "tgt", "translation"),

@@ -33,7 +33,7 @@ def encode_texts(
     assert reading.max_length is not None
     asked = {
         "max_length": reading.max_length,
-        "long_text": reading.long_text,
+        "long_text": reading.long_text or "keep-ends",
         "window_overlap": reading.window_overlap,
         **options,
     }

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from tunesmith.data import brat as standoff
 from tunesmith.data import delimited
 from tunesmith.data.files import Lines, Source, binary, seekable, whole_text
 from tunesmith.errors import DataError, Problem, did_you_mean
@@ -128,9 +129,10 @@ def sql(source: Source) -> Items:
 def conll(source: Source) -> Items:
     """Blocks of ``token tag`` lines (first and last column), one blank line between: rows of tokens and tags."""
     with binary(source) as file:
-        lines = Lines(file, source)
+        lines, columns = Lines(file, source), None
         while block := _block(lines):
-            problems = [*lines.take_problems(), *_untagged(block, source)]
+            columns = columns or max(2, len(block[0][1]))
+            problems = [*lines.take_problems(), *_misshapen(block, columns, source)]
             if problems:
                 yield from ((block[0][0], problem) for problem in problems)
             else:
@@ -138,6 +140,12 @@ def conll(source: Source) -> Items:
                     block[0][0],
                     {"tokens": [cells[0] for _, cells in block], "tags": [cells[-1] for _, cells in block]},
                 )
+
+
+def brat(source: Source) -> Items:
+    """A document of brat, an ``.ann`` file with its ``.txt`` beside it: text, entities and relations."""
+    found = standoff.document(source)
+    yield from ((1, item) for item in (found if isinstance(found, list) else [found]))
 
 
 def parallel(source: Source) -> Items:
@@ -280,6 +288,11 @@ def _block(lines: Lines) -> list[tuple[int, list[str]]]:
     return block
 
 
-def _untagged(block: list[tuple[int, list[str]]], source: Source) -> list[Problem]:
-    alone = [(line, cells[0]) for line, cells in block if len(cells) < 2]
-    return [Problem(f"token '{token}' has no tag", source.where(line), "write TOKEN<tab>TAG") for line, token in alone]
+def _misshapen(block: list[tuple[int, list[str]]], columns: int, source: Source) -> Iterator[Problem]:
+    """What is wrong with lines that have not as many columns as the file's first."""
+    for line, cells in block:
+        where = source.where(line)
+        if len(cells) < 2:
+            yield Problem(f"token '{cells[0]}' has no tag", where, "write TOKEN<tab>TAG")
+        elif len(cells) != columns:
+            yield Problem(f"has {len(cells)} columns, and the file's first line has {columns}", where)

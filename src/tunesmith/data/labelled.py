@@ -43,29 +43,32 @@ def read_labelled(reference: str, config: Config, target: Target, folder: Path) 
     known = {role for role, name in trained_on.items() if name is not None}
     alternative = next((roles for roles in task.required if known.issuperset(roles)), task.required[0])
     needed = [role for role in trained_on if role in alternative or (role in task.inputs and role in known)]
-    mapping = map_columns(config, sources, [needed])
+    mapping = map_columns(config, sources, task.required if task.any_input_will_do else [needed])
     rows = read_rows(config, task, sources, mapping, bad, folder / "labelled.arrow")
     stop_on_errors(bad.findings())
     _check_labels(rows, task, target)
     return rows
 
 
-def read_inputs(reference: str, columns: Iterable[str], added: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
+def read_inputs(
+    reference: str, columns: Iterable[str], added: Sequence[str] = (), *, any_will_do: bool = False
+) -> Iterator[dict[str, Any]]:
     """Rows of a file just as they are, to be answered.
 
     Args:
         reference: as ``data.train`` takes it.
         columns: those that must be there.
         added: those that the answers will add, and so must not be there.
+        any_will_do: whether one of the columns is enough.
 
     Raises:
         UsageError: a column is not there, or would be written over.
         DataError: the file cannot be read, or a row of it; the place is named.
     """
     sources = next(iter(read.find(reference, split="input").values()))
-    header = list(read.header(read.sample(sources)))
-    missing = [name for name in columns if name not in header]
-    if missing:
+    header, wanted = list(read.header(read.sample(sources))), list(columns)
+    missing = [name for name in wanted if name not in header]
+    if missing and not (any_will_do and len(missing) < len(wanted)):
         problems = [Problem(f"there is no column '{name}'", None, did_you_mean(name, header)) for name in missing]
         raise UsageError("the rows are not as the model was trained on", where=reference, problems=problems)
     if taken := [name for name in added if name in header]:

@@ -160,7 +160,8 @@ def read_rows(
             try:
                 row = task.read_row(canonical, label_separator=config.data.label_separator)
             except RowError as error:
-                bad.unfit(error.column, str(error), source.where(line))
+                where = source.where(line)
+                bad.unfit(error.column, error.message, f"{where}: {error.detail}" if error.detail else where)
             else:
                 yield {**row, store.LINE: line, store.SOURCE: number[source]}
 
@@ -239,7 +240,9 @@ def _checked(data: Data, task: Task, whole: _Whole, sides: Sides, tables: dict[s
     target = None if whole.kind == _UNKNOWN else task.learn(tables["train"])
     if target is not None and target.kind == "regression":
         findings += number_findings(_values(task, tables["train"]), tables["train"])
-    findings += task.findings(tables["train"], target) if target is not None else ()
+    if target is not None:
+        findings += task.findings(tables["train"], target)
+        findings += (found for side, table in tables.items() for found in task.split_findings(side, table, target))
     return Splits(tables, target, whole.columns, labels, tuple(by_severity(findings)))
 
 

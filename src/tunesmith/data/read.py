@@ -27,6 +27,7 @@ _ALIASES = {
     "xlsm": "xlsx",
     "bio": "conll",
     "iob": "conll",
+    "ann": "brat",
 }
 _DATABASE = re.compile(r"(?!(?:hf|pypi|https?|file)://)[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://")
 _SHARD = r"(?:[-_.]\d+(?:-of-\d+)?)?"
@@ -101,7 +102,7 @@ def format_of(path: str) -> str:
     suffix = _plain(Path(path)).suffix.lstrip(".").lower()
     name = _ALIASES.get(suffix, suffix)
     if name not in known:
-        ends = ", ".join(f".{end}" for end in sorted({*known, *_ALIASES} - {"parallel", "sql", "squad"}))
+        ends = ", ".join(f".{end}" for end in sorted({*known, *_ALIASES} - {"brat", "parallel", "sql", "squad"}))
         raise DataError(
             f"its name does not tell its format: '.{suffix}'",
             where=path,
@@ -135,6 +136,8 @@ def _is_data(path: Path) -> bool:
 
 
 def _folder(folder: Path, split: str, encoding: str) -> dict[str, tuple[Source, ...]]:
+    if documents := _documents(folder, split, encoding):
+        return documents
     files = sorted(path for path in folder.iterdir() if _is_data(path))
     if not files and (folder / "data").is_dir():
         return _folder(folder / "data", split, encoding)
@@ -160,6 +163,22 @@ def _folder(folder: Path, split: str, encoding: str) -> dict[str, tuple[Source, 
         for name, paths in found.items()
         if paths
     }
+
+
+def _documents(folder: Path, split: str, encoding: str) -> dict[str, tuple[Source, ...]]:
+    """The files of brat in a folder, or in its folders that are named like the splits."""
+    named = {name: [folder / each for each in names] for name, names in SPLITS.items()}
+    for places in ({split: [folder]}, named):
+        files = {
+            name: sorted(file for place in folders for file in place.glob("*.ann")) for name, folders in places.items()
+        }
+        if any(files.values()):
+            return {
+                name: tuple(Source(str(file), "brat", encoding) for file in found)
+                for name, found in files.items()
+                if found
+            }
+    return {}
 
 
 def _named_like(files: Sequence[Path], names: Sequence[str]) -> list[Path]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tunesmith.heads import Head, RowLoss
     from tunesmith.metrics import Counted, Predictions
     from tunesmith.network import Network
+    from tunesmith.sequence import LongText
     from tunesmith.text import Encoded
 
     Scores = np.ndarray | Sequence[np.ndarray]
@@ -119,11 +120,11 @@ class Scored:
 
 
 class RowError(Exception):
-    """A row cannot be used: ``column`` names the canonical column at fault."""
+    """A row cannot be used: ``column`` names the canonical column at fault, ``detail`` what is particular to this row."""
 
-    def __init__(self, column: str, message: str) -> None:
-        super().__init__(message)
-        self.column = column
+    def __init__(self, column: str, message: str, detail: str = "") -> None:
+        super().__init__(f"{message} ({detail})" if detail else message)
+        self.column, self.message, self.detail = column, message, detail
 
 
 def text_of(row: Mapping[str, Any], column: str) -> str:
@@ -177,8 +178,14 @@ class Task(ABC):
     inputs: ClassVar[tuple[str, ...]] = ("text",)
     """The canonical columns that a caller gives."""
 
+    any_input_will_do: ClassVar[bool] = False
+    """Whether a row may have other inputs than the rows of training, as long as it has one."""
+
     required: ClassVar[tuple[tuple[str, ...], ...]]
     """Sets of columns of which one must be found in labelled data."""
+
+    long_text: ClassVar[LongText] = "keep-ends"
+    """What becomes of a text over the model's length when the user does not say."""
 
     strata_are_labels: ClassVar[bool] = False
     """Whether each row's strata are its labels, which the data check then looks through."""
@@ -349,6 +356,10 @@ class Task(ABC):
 
     def findings(self, rows: pa.Table, target: Target) -> Iterable[Finding]:
         """Checks that only this task can make."""
+        return ()
+
+    def split_findings(self, split: str, rows: pa.Table, target: Target) -> Iterable[Finding]:
+        """Checks of each split's rows that only this task can make."""
         return ()
 
     def token_findings(self, split: str, rows: pa.Table, encoded: Encoded) -> Iterable[Finding]:

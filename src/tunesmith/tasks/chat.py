@@ -251,7 +251,7 @@ class Task(GeneratingTask):
             max_length=reading.max_length,
             loss_on=self.options.loss_on,
             long=self.options.long,
-            long_text=reading.long_text,
+            long_text=reading.long_text or "keep-ends",
         )
         return Reading([(one.ids, one.labels) for one in learned], length, left_out)
 

@@ -7,7 +7,6 @@ entailment and duplicates (pairs). Which of the three it is, the label column te
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from tunesmith import params
+from tunesmith.data import label_names
 from tunesmith.errors import Problem, UsageError, did_you_mean
 from tunesmith.params import Choices, Range, param
 from tunesmith.tasks import base
@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from torch import Tensor
 
+    from tunesmith.backbones import Backbone
     from tunesmith.config import Model
     from tunesmith.data.examples import Examples
     from tunesmith.heads import RowLoss, TextHead
     from tunesmith.metrics import Predictions
 
-# A column of numbers with more distinct values than this is taken for a regression when they are not whole.
-_FEW_VALUES = 12
+_IDLE = (("resample", "none"), ("classify_by", "head"), ("loss", "cross-entropy"), ("class_weights", "none"))
+"""Options that a regression must leave alone, with what is legal there; the first two also several labels."""
 
 
 class Columns(params.Params):
@@ -49,6 +50,10 @@ class Params(params.Params):
 
     kind: Literal["auto", "multi-class", "multi-label", "regression"] = param(
         "auto", "What is predicted; auto: as the label column looks."
+    )
+    classify_by: Literal["head", "writing"] = param(
+        "head",
+        "One label: by a head on the model's vectors, or by how likely an encoder-decoder such as T5 is to write each label's name.",
     )
     pairs: Literal["auto", "joint", "separate"] = param(
         "auto",
@@ -121,14 +126,14 @@ class Task(base.Task):
     def learn(self, rows: pa.Table) -> Target:
         cells = rows["label"]
         counts = Counter(label for chunk in cells.chunks for label in chunk.flatten().to_pylist())
-        kind = self.options.kind if self.options.kind != "auto" else _kind(cells, counts)
+        kind = self.options.kind if self.options.kind != "auto" else label_names.kind_of(cells, counts)
         if kind == "regression":
             import numpy as np
 
             self._check(kind, ())
             values = np.array([float(label) for label, count in counts.items() for _ in range(count)])
             return Target(kind, ("value",), scale=(float(values.mean()), float(values.std()) or 1.0))
-        labels = sorted(counts, key=_natural)
+        labels = sorted(counts, key=label_names.natural)
         self._check(kind, labels)
         return Target(kind, tuple(labels), tuple(counts[label] for label in labels))
 
@@ -177,6 +182,23 @@ class Task(base.Task):
         return TextHead(
             width, len(target.labels), pooling=pooling, dropout=dropout, pair=self.options.pairs == "separate"
         )
+
+    def load_base(self, path: Path, **options: Any) -> Backbone:
+        if self.options.classify_by == "head":
+            return super().load_base(path, **options)
+        from tunesmith import generators
+
+        return generators.load(path, **options)
+
+    def network(
+        self, backbone: Backbone, target: Target, reading: Model, *, depth: int = 0, label_smoothing: float = 0.0
+    ) -> Any:
+        if self.options.classify_by == "head":
+            return super().network(backbone, target, reading, depth=depth, label_smoothing=label_smoothing)
+        from tunesmith.label_model import LabelModel
+
+        writer: Any = backbone
+        return LabelModel.of(writer, target.labels, depth=depth)
 
     def loss(self, target: Target, *, label_smoothing: float = 0.0) -> RowLoss:
         from tunesmith import heads
@@ -256,20 +278,20 @@ class Task(base.Task):
         """One cell as label names: none or several only where that may be."""
         single = self.options.kind in ("multi-class", "regression")
         many = self.options.kind == "multi-label" or separator is not None or isinstance(cell, (list, tuple))
-        names = _labels(cell, separator)
+        names = label_names.names_of(cell, separator)
         if not names and (single or not many):
             raise RowError("label", "is missing")
         if single and len(names) > 1:
             raise RowError("label", f"holds several labels, and task.kind is {self.options.kind}")
-        if self.options.kind == "regression" and _number(names[0]) is None:
+        if self.options.kind == "regression" and label_names.number_of(names[0]) is None:
             raise RowError("label", "is not a number, and task.kind is regression")
         return names
 
     def _check(self, kind: str, labels: Sequence[str]) -> None:
         """Refuse options that would have no effect on this kind of target."""
         weights, problems = self.options.class_weights, []
-        idle = {"loss": "cross-entropy", "class_weights": "none", "resample": "none"} if kind == "regression" else {}
-        for name, default in (idle or ({"resample": "none"} if kind == "multi-label" else {})).items():
+        idle = {"multi-class": (), "multi-label": _IDLE[:2], "regression": _IDLE}[kind]
+        for name, default in idle:
             if getattr(self.options, name) != default:
                 message = f"{getattr(self.options, name)!r} has no effect on a {kind} target"
                 problems.append(Problem(message, f"task.{name}", f"legal here: {default}"))
@@ -304,50 +326,6 @@ def _probabilities(outputs: np.ndarray, target: Target) -> np.ndarray:
 
 def _texts(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"text": text_of(row, "text"), "text_pair": text_of(row, "text_pair") if "text_pair" in row else None}
-
-
-def _labels(cell: Any, separator: str | None) -> list[str]:
-    """The label names in one cell, each once; empty where there are none."""
-    if isinstance(cell, (list, tuple)):
-        parts = [_name(part) for part in cell]
-    elif cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        parts = []
-    else:
-        parts = [part.strip() for part in str(cell).split(separator)] if separator else [_name(cell)]
-    return list(dict.fromkeys(part for part in parts if part.strip()))
-
-
-def _name(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def _number(label: str) -> float | None:
-    try:
-        value = float(label)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _natural(label: str) -> tuple[int, float, str]:
-    """Numbers by size, then names by letter."""
-    number = _number(label)
-    return (1, 0.0, label) if number is None else (0, number, label)
-
-
-def _kind(cells: pa.ChunkedArray, counts: Mapping[str, int]) -> str:
-    import pyarrow.compute as pc
-
-    lengths = pc.list_value_length(cells)
-    if pc.any(pc.not_equal(lengths, 1)).as_py():
-        return "multi-label"
-    numbers = [_number(label) for label in counts]
-    fractional = [number for number in numbers if number is not None and not number.is_integer()]
-    if None not in numbers and len(numbers) > _FEW_VALUES and fractional:
-        return "regression"
-    return "multi-class"
 
 
 def _scaled(loss: RowLoss, target: Target) -> RowLoss:

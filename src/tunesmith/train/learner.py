@@ -174,6 +174,7 @@ def choose(config: Config, base: str, backbone: Backbone, splits: Splits, runs_o
         model={
             "base": base,
             "max_length": text.choose_max_length(backbone.max_length, config.model.max_length),
+            "long_text": config.model.long_text or task.long_text,
             "pooling": pooling,
         },
         train={

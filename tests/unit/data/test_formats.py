@@ -48,9 +48,20 @@ def csv_text(delimiter=",", table=ROWS):
 
 
 def test_names_are_the_public_functions():
-    assert {"csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx", "sql", "conll", "squad", "parallel"} == set(
-        plugins.names("data.formats")
-    )
+    assert {
+        "csv",
+        "tsv",
+        "jsonl",
+        "json",
+        "parquet",
+        "arrow",
+        "xlsx",
+        "sql",
+        "conll",
+        "squad",
+        "parallel",
+        "brat",
+    } == set(plugins.names("data.formats"))
 
 
 def test_csv_gives_the_line_where_a_row_starts(tmp_path):
@@ -286,7 +297,7 @@ def test_sql_faults(database):
 
 
 def test_conll(tmp_path):
-    text = "# id 1\n-DOCSTART- -X- O O\n\nEU NNP B-ORG\nrejects VBZ O\n\n\n#tag\tO\nParis\tB-LOC\n"
+    text = "# id 1\n-DOCSTART- -X- O O\n\nEU NNP B-ORG\nrejects VBZ O\n\n\n#tag\tNN\tO\nParis\tNNP\tB-LOC\n"
     assert items(write(tmp_path / "a.conll", text)) == [
         (4, {"tokens": ["EU", "rejects"], "tags": ["B-ORG", "O"]}),
         (8, {"tokens": ["#tag", "Paris"], "tags": ["O", "B-LOC"]}),
@@ -297,3 +308,21 @@ def test_conll_token_without_a_tag(tmp_path):
     found = items(write(tmp_path / "a.conll", "EU B-ORG\nrejects\n\nParis B-LOC\n"))
     assert "a.conll:2: token 'rejects' has no tag" in problems(found)[0]
     assert found[-1] == (4, {"tokens": ["Paris"], "tags": ["B-LOC"]})
+
+
+def test_conll_lines_with_other_columns(tmp_path):
+    text = "EU NNP B-NP B-ORG\nrejects VBZ O\n\nParis NNP B-NP B-LOC x\n\nRome NNP B-NP B-LOC\n"
+    found = items(write(tmp_path / "a.conll", text))
+    assert problems(found) == [
+        f"{tmp_path / 'a.conll'}:2: has 3 columns, and the file's first line has 4",
+        f"{tmp_path / 'a.conll'}:4: has 5 columns, and the file's first line has 4",
+    ]
+    assert found[-1] == (6, {"tokens": ["Rome"], "tags": ["B-LOC"]})
+
+
+def test_conll_of_two_columns_with_tabs_and_windows_line_ends(tmp_path):
+    text = "New York\tB-LOC\r\n.\tO\r\n\r\n\r\n上\tB-LOC\r\n海\tI-LOC\r\n"
+    assert items(write(tmp_path / "a.bio", text)) == [
+        (1, {"tokens": ["New York", "."], "tags": ["B-LOC", "O"]}),
+        (5, {"tokens": ["上", "海"], "tags": ["B-LOC", "I-LOC"]}),
+    ]

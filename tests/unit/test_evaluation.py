@@ -17,7 +17,7 @@ import small
 import tunesmith as ts
 from tunesmith import cli
 from tunesmith.data.labelled import read_labelled
-from tunesmith.evaluate import evaluate
+from tunesmith.evaluation import evaluate
 
 Finished = Callable[[str], Path]
 

@@ -1,0 +1,83 @@
+"""Encoded texts with a label for each of their words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from tunesmith import crf, token_words
+from tunesmith.crf import Chain
+from tunesmith.data.examples import TokenExamples
+from tunesmith.spans import Place, Span
+from tunesmith.tags import Scheme
+from tunesmith.text import Encoded
+from tunesmith.token_words import Floats, Numbers
+
+
+class WordExamples(TokenExamples):
+    """Texts with the labels of their words.
+
+    Args:
+        encoded: the texts, with offsets.
+        pad_id: as for ``Examples``.
+        words: where the words of each text stand.
+        marked: spans of each text, in characters; None where only answers are wanted.
+        names: of the labels that mark them.
+        scheme: of these.
+
+    Attributes:
+        units: of each text, see ``token_words``.
+    """
+
+    def __init__(
+        self,
+        encoded: Encoded,
+        pad_id: int,
+        words: Sequence[Sequence[Place]],
+        marked: Sequence[Sequence[Span]] | None = None,
+        names: Sequence[str] = (),
+        scheme: Scheme = "iob2",
+    ) -> None:
+        self.units = list(token_words.units(encoded, words))
+        if marked is None:
+            super().__init__([encoded], pad_id)
+            return
+        learned = [
+            codes
+            for text, spans in zip(self.units, marked, strict=True)
+            for codes in token_words.targets(text, token_words.labels(text, spans, names, scheme))
+        ]
+        super().__init__([encoded], pad_id, learned)
+
+    def probabilities(self, outputs: Sequence[np.ndarray], labels: int, *, chain: bool) -> list[Floats]:
+        """The probability of each label for each unit of each text, (N, O).
+
+        Args:
+            outputs: of each sequence: (tokens, O), or a packed chain (see ``crf.Chain``).
+            labels: O.
+            chain: whether outputs are chains; their probabilities are marginals, all sequences weighed.
+        """
+        sequences = iter(outputs)
+        read = _marginals if chain else _softmax
+        return [
+            token_words.joined(text, [read(next(sequences), text.positions(window), labels) for window in text.windows])
+            for text in self.units
+        ]
+
+
+def _softmax(output: np.ndarray, positions: Numbers, labels: int) -> Floats:
+    scores = output[positions].astype(np.float64)
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf))
+    shares: Floats = weights / weights.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _marginals(output: np.ndarray, positions: Numbers, labels: int) -> Floats:
+    if not len(positions):
+        return np.zeros((0, labels))
+    whole = Chain.unpacked(torch.from_numpy(output).double()[None], labels)
+    own = Chain(whole.emissions[:, torch.from_numpy(positions)], whole.transitions, whole.first, whole.last)
+    found: Floats = crf.marginals(own, torch.ones(1, len(positions), dtype=torch.bool))[0].numpy()
+    return found
