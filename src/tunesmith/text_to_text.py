@@ -84,7 +84,7 @@ class TextToText(GeneratingTask):
         most = reading.max_length - min(self.options.answer_tokens, reading.max_length // 2)
         pieces = [text]
         if whole > most:
-            asked = reading.long_text or "keep-ends"
+            asked = reading.long_text or self.long_text
             how = "keep-ends" if answer is not None and asked == "windows" else asked
             pieces = dialogue.cut(tokenizer, text, most - around, how, reading.window_overlap)
         questions = [[{"role": "user", "content": self.question(piece)}] for piece in pieces]

@@ -56,11 +56,9 @@ def build(
     Args:
         predictions: of the rows that are scored.
         task: name of the task.
-        base: the base model.
-        adapter: which weights trained.
+        base: the base model, of which ``adapter`` says which weights trained.
         headline: name of the metric to put first; the next that is defined takes its place where it is not.
-        rows: number of rows of each split.
-        split: which split is scored.
+        rows: number of rows of each split, of which ``split`` is scored.
         thresholds: probability from which each label is given, for multi-label.
         log: entries of the run's log: ``{"event": "step", ...}`` and ``{"event": "evaluation", ...}``.
         findings: what the check of the data said.
@@ -68,7 +66,7 @@ def build(
         timing: what the run cost.
         config: nested or dotted parameters of the run.
         license: SPDX name of the base model's licence.
-        beside: what the base model gave before training; see ``beside``.
+        beside: what the base model gave; see ``beside``.
         seed: of the bootstrap.
     """
     scores = metrics.score(predictions)
