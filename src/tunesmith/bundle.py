@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith import config as configs
-from tunesmith import plugins, quiet, scratch, sources
+from tunesmith import plugins, quiet, sources
 from tunesmith.config import Config
 from tunesmith.errors import BundleError, TrainingError, UsageError
+from tunesmith.sources import scratch
 from tunesmith.tasks.base import Target, Task
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tunesmith.adapters.base import Adapter
-    from tunesmith.network import Network
+    from tunesmith.networks.network import Network
 
 FORMAT = 1
 _HASHED = (".safetensors", ".json", ".txt", ".model")

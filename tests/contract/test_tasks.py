@@ -20,8 +20,8 @@ import tiny_generators
 from tunesmith import config as configs
 from tunesmith import metrics, params, plugins
 from tunesmith.data.prepare import prepare
-from tunesmith.embedding_heads import StepLoss
 from tunesmith.errors import UsageError
+from tunesmith.heads.embeddings import StepLoss
 from tunesmith.tasks.base import RowError, Scored, Target
 from tunesmith.train import learner
 from tunesmith.train.journal import Journal

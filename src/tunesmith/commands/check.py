@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tunesmith.data.finding import Finding
     from tunesmith.data.prepare import Splits
     from tunesmith.tasks.base import Task
-    from tunesmith.text import Encoded
+    from tunesmith.text.encode import Encoded
 
 MORE = "config"
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
@@ -66,7 +66,7 @@ def _tokenizer(config: Config, task: Task, splits: Splits, folder: Path) -> tupl
 
 
 def _encoded(task: Task, reading: Model, splits: Splits, tokenizer: Any, folder: Path) -> dict[str, Encoded]:
-    from tunesmith import text
+    from tunesmith.text import encode as text
 
     reading = reading.but(
         max_length=text.choose_max_length(text.length_limit(tokenizer), reading.max_length),

@@ -56,9 +56,11 @@ def build(
     Args:
         predictions: of the rows that are scored.
         task: name of the task.
-        base: the base model, of which ``adapter`` says which weights trained.
+        base: the base model.
+        adapter: which weights of it trained.
         headline: name of the metric to put first; the next that is defined takes its place where it is not.
-        rows: number of rows of each split, of which ``split`` is scored.
+        rows: number of rows of each split.
+        split: the one that is scored.
         thresholds: probability from which each label is given, for multi-label.
         log: entries of the run's log: ``{"event": "step", ...}`` and ``{"event": "evaluation", ...}``.
         findings: what the check of the data said.

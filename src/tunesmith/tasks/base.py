@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    from tunesmith.backbones import Backbone
     from tunesmith.config import Model
     from tunesmith.data.check import Finding
     from tunesmith.data.examples import Examples
     from tunesmith.engines.base import Engine
     from tunesmith.heads import Head, RowLoss
     from tunesmith.metrics import Counted, Predictions
-    from tunesmith.network import Network
-    from tunesmith.sequence import LongText
-    from tunesmith.text import Encoded
+    from tunesmith.networks.backbones import Backbone
+    from tunesmith.networks.network import Network
+    from tunesmith.text.encode import Encoded
+    from tunesmith.text.sequence import LongText
 
     Scores = np.ndarray | Sequence[np.ndarray]
 
@@ -267,13 +267,13 @@ class Task(ABC):
 
     def load_base(self, path: Path, **options: Any) -> Backbone:
         """The base model in a folder; options as for `backbones.load`."""
-        from tunesmith import backbones
+        from tunesmith.networks import backbones
 
         return backbones.load(path, **options)
 
     def load_tokenizer(self, path: Path, base: Path) -> Any:
         """The tokenizer in a folder; the base model may lie in another one."""
-        from tunesmith import text
+        from tunesmith.text import encode as text
 
         return text.load_tokenizer(path)
 
@@ -281,7 +281,7 @@ class Task(ABC):
         self, backbone: Backbone, target: Target, reading: Model, *, depth: int = 0, label_smoothing: float = 0.0
     ) -> Network:
         """The network that trains: the base model with a fresh head, or whatever the task wants instead."""
-        from tunesmith.network import Network
+        from tunesmith.networks.network import Network
 
         head = self.head(backbone.width, target, pooling=reading.pooling, dropout=reading.dropout)
         return Network(backbone, head, depth=depth)

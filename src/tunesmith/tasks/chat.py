@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tunesmith import conversations, params
-from tunesmith.conversations import Message
+from tunesmith import params
 from tunesmith.errors import DataError
-from tunesmith.generating import GeneratingTask, Written
 from tunesmith.generation.request import GenerationRequest
 from tunesmith.params import Range, param
 from tunesmith.tasks.base import Reader, RowError, Scored, Target
+from tunesmith.text import conversations
+from tunesmith.text.conversations import Message
+from tunesmith.writing.generating import GeneratingTask, Written
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from tunesmith.config import Model
     from tunesmith.data.examples import Examples
     from tunesmith.data.written import Reading
-    from tunesmith.generators import Generator
-    from tunesmith.language_model import LanguageModel
     from tunesmith.metrics import Counted
+    from tunesmith.networks.generators import Generator
+    from tunesmith.networks.language_model import LanguageModel
 
 
 class Columns(params.Params):
@@ -159,7 +160,7 @@ class Task(GeneratingTask):
         plain = super().network(backbone, target, reading, depth=depth, label_smoothing=label_smoothing)
         if not target.counts:
             return plain
-        from tunesmith.preferences import PreferenceModel
+        from tunesmith.networks.preferences import PreferenceModel
 
         return PreferenceModel(backbone, beta=self.options.beta, label_smoothing=label_smoothing)
 
@@ -168,7 +169,7 @@ class Task(GeneratingTask):
     ) -> Examples:
         if target is None or not target.counts:
             return super().encode(rows, tokenizer, reading, folder, target)
-        from tunesmith.preferences import PreferenceExamples
+        from tunesmith.networks.preferences import PreferenceExamples
 
         encoded = self.written(self._pairs(rows, tokenizer, reading), rows, tokenizer, reading, folder)
         return PreferenceExamples(
@@ -184,7 +185,7 @@ class Task(GeneratingTask):
     ) -> dict[str, float]:
         if not target.counts:
             return super().validation_scores(outputs, rows, examples, target, request)
-        from tunesmith import preferences
+        from tunesmith.networks import preferences
 
         return preferences.validation_scores(outputs)
 
@@ -238,8 +239,8 @@ class Task(GeneratingTask):
                 yield read(tokenizer, reading, [*row["messages"], *(_answer(row["reply"]) if truth else ())], truth)
 
     def _of_decoder(self, tokenizer: Any, reading: Model, found: list[Message], truth: bool) -> Reading:
-        from tunesmith import dialogue
         from tunesmith.data.written import Reading
+        from tunesmith.text import dialogue
 
         if not truth:
             ids = dialogue.prompt_ids(tokenizer, found)
@@ -257,8 +258,8 @@ class Task(GeneratingTask):
 
     def _of_encoder_decoder(self, tokenizer: Any, reading: Model, found: list[Message], truth: bool) -> Reading:
         """The conversation so far is read, the answer written: one sequence for each answer that is learned."""
-        from tunesmith import dialogue
         from tunesmith.data.written import Reading
+        from tunesmith.text import dialogue
 
         assert reading.max_length is not None
         answers = [number for number, message in enumerate(found) if message["role"] == "assistant" and number]

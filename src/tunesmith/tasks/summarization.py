@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tunesmith import params
-from tunesmith.generating import Written
 from tunesmith.generation.request import GenerationRequest
 from tunesmith.params import Range, param
-from tunesmith.text_to_text import TextToText
+from tunesmith.writing.generating import Written
+from tunesmith.writing.text_to_text import TextToText
 
 if TYPE_CHECKING:
     from tunesmith.metrics import Counted

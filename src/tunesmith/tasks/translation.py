@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tunesmith import params
 from tunesmith.errors import UsageError, did_you_mean
-from tunesmith.generating import Written
 from tunesmith.generation.request import GenerationRequest
 from tunesmith.params import Range, param
-from tunesmith.text_to_text import TextToText
+from tunesmith.writing.generating import Written
+from tunesmith.writing.text_to_text import TextToText
 
 if TYPE_CHECKING:
-    from tunesmith.generators import Generator
     from tunesmith.metrics import Counted
+    from tunesmith.networks.generators import Generator
 
 
 class Columns(params.Params):

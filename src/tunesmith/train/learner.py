@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from tunesmith import config as configs
-from tunesmith import machine, plugins, scratch, text
+from tunesmith import machine, plugins
 from tunesmith.adapters.base import Adapter
-from tunesmith.backbones import Backbone
 from tunesmith.config import Config
 from tunesmith.data import check
 from tunesmith.data.examples import Examples
@@ -20,8 +19,11 @@ from tunesmith.data.prepare import Splits
 from tunesmith.engines.pytorch import Engine
 from tunesmith.heads import RowLoss
 from tunesmith.machine import Machine
-from tunesmith.network import Network
+from tunesmith.networks.backbones import Backbone
+from tunesmith.networks.network import Network
+from tunesmith.sources import scratch
 from tunesmith.tasks.base import Reader, Scored, Target, Task
+from tunesmith.text import encode as text
 from tunesmith.train import warm
 from tunesmith.train.journal import Journal
 

@@ -12,11 +12,11 @@ import pytest
 
 import tiny_generators
 from generators import Generator
-from tunesmith import generators
 from tunesmith.errors import UsageError
 from tunesmith.generation.answers import Generated
 from tunesmith.generation.decode import generate
 from tunesmith.generation.request import GenerationRequest as Request
+from tunesmith.networks import generators
 
 pytest.importorskip("llguidance")
 
