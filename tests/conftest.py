@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import small
+import tiny_generators
 from tiny import Family, write_tiny
 
 if TYPE_CHECKING:
@@ -35,6 +36,19 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Family], Path]:
 
 
 @pytest.fixture(scope="session")
+def writer(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tiny_generators.Kind], Path]:
+    """Gives the folder of a tiny random base model that writes, and knows the words of ``small``."""
+    root, made = tmp_path_factory.mktemp("writers"), {}
+
+    def of(family: tiny_generators.Kind) -> Path:
+        if family not in made:
+            made[family] = tiny_generators.write(root / family, family, small.TEXTS)
+        return made[family]
+
+    return of
+
+
+@pytest.fixture(scope="session")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Gives a file of a kind of rows (see ``small.rows``)."""
     root = tmp_path_factory.mktemp("tables")
@@ -47,11 +61,14 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def parameters(model: Callable[[Family], Path], table: Callable[..., Path]) -> Callable[..., dict[str, Any]]:
-    """Gives the config parameters, by dotted name, of a short run on a small file."""
+def parameters(
+    model: Callable[[Family], Path], writer: Callable[[tiny_generators.Kind], Path], table: Callable[..., Path]
+) -> Callable[..., dict[str, Any]]:
+    """Gives the config parameters, by dotted name, of a short run on a small file; without a family, one that fits."""
 
-    def of(kind: str = "binary", family: Family = "bert", count: int = 160, **more: Any) -> dict[str, Any]:
-        own = {"data.train": str(table(kind, count)), "model.base": str(model(family)), **small.options(kind)}
+    def of(kind: str = "binary", family: Any = None, count: int = 160, **more: Any) -> dict[str, Any]:
+        base = writer(family or "llama") if kind in small.WRITTEN else model(family or "bert")
+        own = {"data.train": str(table(kind, count)), "model.base": str(base), **small.options(kind)}
         return {**small.QUICK, **own, **more}
 
     return of

@@ -213,6 +213,36 @@ def _triples(chance: random.Random) -> Row:
     return {**row, "relations": relations}
 
 
+_OTHER_WORDS = {word: word[::-1] for words in TOPICS.values() for word in words}
+
+
+def _translations(chance: random.Random) -> Row:
+    """The words of topics, each with its letters turned round."""
+    words = chance.choices(list(_OTHER_WORDS), k=chance.randint(1, 5))
+    return {"source": " ".join(words), "target": " ".join(_OTHER_WORDS[word] for word in words)}
+
+
+def _summaries(chance: random.Random) -> Row:
+    topic = chance.choice(list(TOPICS))
+    text = _sentence(chance, *chance.choices(TOPICS[topic], k=4))
+    return {"text": text, "summary": f"the {topic} thing", "references": [f"a {topic} thing"]}
+
+
+def _conversations(chance: random.Random) -> Row:
+    """One to three rounds of a question with a word of a topic, and an answer that names the topic."""
+    messages = []
+    for topic in chance.choices(list(TOPICS), k=chance.randint(1, 3)):
+        messages.append({"role": "user", "content": _sentence(chance, chance.choice(TOPICS[topic]))})
+        messages.append({"role": "assistant", "content": f"the {topic} thing"})
+    return {"messages": messages}
+
+
+def _preferences(chance: random.Random) -> Row:
+    first, second = chance.sample(list(TOPICS), k=2)
+    asked = _sentence(chance, chance.choice(TOPICS[first]))
+    return {"prompt": asked, "chosen": f"the {first} thing", "rejected": f"the {second} thing"}
+
+
 _MAKERS: dict[str, Callable[[random.Random], Row]] = {
     "binary": _binary,
     "multi-class": _multi_class,
@@ -228,6 +258,10 @@ _MAKERS: dict[str, Callable[[random.Random], Row]] = {
     "chain": _tagged,
     "marked": _marked,
     "triples": _triples,
+    "translations": _translations,
+    "summaries": _summaries,
+    "conversations": _conversations,
+    "preferences": _preferences,
 }
 TASKS: dict[str, tuple[str, ...]] = {
     "text-classification": ("binary", "multi-class", "multi-label", "regression", "pairs", "similarity"),
@@ -235,10 +269,15 @@ TASKS: dict[str, tuple[str, ...]] = {
     "question-answering": ("questions",),
     "token-classification": ("entities", "tagged", "chain"),
     "relation-extraction": ("marked", "triples"),
+    "translation": ("translations",),
+    "summarization": ("summaries",),
+    "chat": ("conversations", "preferences"),
 }
 """The kinds of rows that each task is tried on."""
 
 KINDS = TASKS["text-classification"]
+WRITTEN = ("translations", "summaries", "conversations", "preferences")
+"""The kinds whose answers are texts, for models that write (see ``tiny_generators``)."""
 
 
 def log_of(folder: Path, event: str | None = None) -> Iterator[dict[str, Any]]:

@@ -69,8 +69,11 @@ def load(folder: str | Path, engine: str = "pytorch") -> Model:
     return predict.load(folder, engine)
 
 
-def evaluate(bundle: str | Path, data: str | Path, engine: str = "pytorch") -> Evaluation:
-    """Score a bundle on labelled data: ``.metrics`` by name, ``.intervals`` of the chief ones; printed, the whole table."""
+def evaluate(bundle: str | Path, data: str | Path, engine: str = "pytorch", *, untuned: bool = False) -> Evaluation:
+    """Score a bundle on labelled data: ``.metrics`` by name, ``.intervals`` of the chief ones; printed, the whole table.
+
+    ``untuned=True`` scores the base model as it was before training, where it could answer already.
+    """
     from tunesmith import evaluation
 
-    return evaluation.evaluate_data(bundle, str(data), engine)
+    return evaluation.evaluate_data(bundle, str(data), engine, untuned=untuned)

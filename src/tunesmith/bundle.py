@@ -23,6 +23,7 @@ from tunesmith import config as configs
 from tunesmith import plugins, quiet, sources
 from tunesmith.config import Config
 from tunesmith.errors import BundleError, TrainingError, UsageError
+from tunesmith.sources import scratch
 from tunesmith.tasks.base import Target, Task
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tunesmith.adapters.base import Adapter
-    from tunesmith.network import Network
+    from tunesmith.networks.network import Network
 
 FORMAT = 1
 _HASHED = (".safetensors", ".json", ".txt", ".model")
@@ -49,12 +50,14 @@ class Bundle:
         config: the filled config of its run.
         target: what it predicts.
         base_fingerprint: hash of the base model, if the bundle holds an adapter alone.
+        untuned: whether the base model is meant as it was before training, read as the bundle's own is.
     """
 
     folder: Path
     config: Config
     target: Target
     base_fingerprint: str | None = None
+    untuned: bool = False
 
     @property
     def task(self) -> Task:
@@ -68,9 +71,15 @@ class Bundle:
         return self.config.train.precision
 
     def network(self) -> Network:
-        """The network with its weights, on the CPU."""
+        """The network with its weights, on the CPU.
+
+        Raises:
+            UsageError: it is wanted untuned, and there was nothing before training that could answer.
+        """
         from safetensors.torch import load_file
 
+        if self.untuned:
+            return self._untuned_network()
         network = self.task.network(self._backbone(self._adapter()), self.target, self.config.model)
         network.head.load_state_dict(load_file(self.folder / "head" / "model.safetensors"))
         return network.eval()
@@ -79,6 +88,17 @@ class Bundle:
         """The tokenizer."""
         base = sources.resolve(self.config.model.base or "").path if self._adapter().needs_base else self.folder
         return self.task.load_tokenizer(self.folder, base)
+
+    def _untuned_network(self) -> Network:
+        """The base model as it was, where that can answer by itself."""
+        if scratch.is_scratch(self.config.model.base):
+            raise UsageError("the model was made from nothing: there is none before training", where=str(self.folder))
+        base = self.task.load_base(sources.resolve(self.config.model.base or "").path)
+        network = self.task.network(base, self.target, self.config.model)
+        if any(True for _ in network.head.parameters()):
+            hint = "only models that write have answers before training"
+            raise UsageError(f"untuned, the head for {self.config.task_name} knows nothing", hint=hint)
+        return network.eval()
 
     def _adapter(self) -> Adapter:
         adapter: Adapter = plugins.load("adapters", self.config.adapter_name)(self.config.adapter)

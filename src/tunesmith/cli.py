@@ -21,7 +21,7 @@ from typing import Any
 from tunesmith import kinds, params, plugins
 from tunesmith.errors import Interrupted, Problem, TunesmithError, UsageError, did_you_mean
 from tunesmith.given import PLUGIN_SECTIONS
-from tunesmith.params import Leaf, Params
+from tunesmith.params import Leaf
 
 
 def entry() -> None:

@@ -145,9 +145,9 @@ class Train(Params):
     ema: float | None = param(
         None, "Decay of an average of the weights, which is then evaluated and saved; none: no average.", gt=0, lt=1
     )
-    freeze_embeddings: bool = param(
-        True,
-        "Leave the token embeddings as pretrained: quicker steps and less memory, most of all with large vocabularies.",
+    freeze_embeddings: bool | None = param(
+        None,
+        "Leave the token embeddings as pretrained: quicker steps and less memory, most of all with large vocabularies; none: yes, unless the model is made from nothing.",
     )
     warm_start: bool = param(True, "Fit the head on frozen features before the base model moves.")
     warm_start_rows: int = param(4000, "Most training rows that the warm start reads.", ge=16)
@@ -303,7 +303,8 @@ def _choose_class(merged: Mapping[str, Given]) -> type[Config]:
     for section, usual in PLUGIN_SECTIONS.items():
         default = usual
         if section == "adapter" and chosen["task"] in plugins.names("tasks"):
-            default = plugins.load("tasks", chosen["task"]).adapter
+            base = merged.get("model.base", Given(None, "")).value
+            default = plugins.load("tasks", chosen["task"]).adapter_for(None if base is None else str(base))
         one = merged.get(f"{section}.name", Given(default, ""))
         known = plugins.names(f"{section}s")
         chosen[section] = str(one.value)

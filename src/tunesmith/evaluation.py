@@ -36,15 +36,22 @@ class Evaluation:
         return "\n".join(lines)
 
 
-def evaluate_data(bundle: str | Path, data: str, engine: str = "pytorch") -> Evaluation:
+def evaluate_data(bundle: str | Path, data: str, engine: str = "pytorch", *, untuned: bool = False) -> Evaluation:
     """Score a saved model on a labelled file, or on the test split of a folder; its golden answers are replayed first.
+
+    Args:
+        bundle: folder of the model.
+        data: as ``data.test`` takes it.
+        engine: what computes the answers.
+        untuned: score the base model as it was before training, which must be one that writes.
 
     Raises:
         BundleError: the model is damaged, or no longer gives its golden answers.
         DataError: rows cannot be used; all are listed.
     """
-    model = predict.load(bundle, engine)
-    model.replay()
+    model = predict.load(bundle, engine, untuned=untuned)
+    if not untuned:
+        model.replay()
     with tempfile.TemporaryDirectory() as folder:
         return evaluate(model, read_labelled(data, model.bundle.config, model.target, Path(folder)))
 

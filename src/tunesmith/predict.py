@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +31,12 @@ _GOLDEN_TOLERANCE = 0.02
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def load(folder: str | Path, engine: str = "pytorch") -> Model:
-    """Open a saved model.
+def load(folder: str | Path, engine: str = "pytorch", *, untuned: bool = False) -> Model:
+    """Open a saved model; ``untuned``, the base model as it was before training, for comparison.
 
     >>> answers = load("runs/reviews").answers(["fine film"], threshold=0.6)  # doctest: +SKIP
     """
-    opened = bundles.open_bundle(folder)
+    opened = replace(bundles.open_bundle(folder), untuned=untuned)
     return Model(opened, plugins.load("engines", engine).open(opened), opened.tokenizer())
 
 

@@ -25,7 +25,7 @@ from tunesmith import plugins
 from tunesmith.bundle import Bundle
 from tunesmith.data.prepare import prepare
 from tunesmith.errors import BundleError, UsageError
-from tunesmith.network import Network
+from tunesmith.networks.network import Network
 from tunesmith.train import learner, optim
 from tunesmith.train.journal import Journal, read
 from tunesmith.train.learner import Learner

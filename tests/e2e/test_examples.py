@@ -6,12 +6,14 @@ import csv
 import importlib.util
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+import small
 import tiny_generators
 import tunesmith as ts
 from tiny import write_tiny
@@ -98,6 +100,25 @@ def test_the_demos_table(demo: ModuleType, tmp_path: Path) -> None:
     assert all(row["text"].strip() for row in rows)
 
 
+@pytest.mark.parametrize("file", [file for file in TABLES if file.parent.name in WRITING], ids=lambda file: file.name)
+def test_the_written_tables_are_learned_from(file: Path, writer: Callable[..., Path], tmp_path: Path) -> None:
+    task = file.parent.name
+    family: tiny_generators.Kind = "llama" if task == "chat" else "marian"
+    few = {"model.max_length": 240, "train.epochs": 3, "request.max_tokens": 8, "task.report_rows": 3}
+    own = {"task": task, "model.base": str(writer(family)), "data.train": str(file), "out": str(tmp_path / "run")}
+    made = ts.train(**{**small.QUICK, **few, **own})
+    scores = [entry["scores"]["loss"] for entry in small.log_of(made.folder, "evaluation")]
+    assert scores[-1] < scores[0]
+    assert made.report.rows["train"] > 20
+    assert not [finding for finding in made.report.findings if finding.startswith(("error", "warning"))]
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*/*.yaml")), ids=lambda file: file.stem)
+def test_the_configs_are_understood(file: Path) -> None:
+    assert "tunesmith train" in file.read_text(encoding="utf-8")
+    assert config.from_call(file, flags={"data.train": "DATA"}).data.train == "DATA"
+
+
 def rows_of(file: Path) -> list[dict[str, Any]]:
     with file.open(newline="", encoding="utf-8") as lines:
         return list(csv.DictReader(lines)) if file.suffix == ".csv" else [json.loads(line) for line in lines]
@@ -173,9 +194,3 @@ def test_triples_of_a_table_are_learned_by_heart(language: str, tmp_path: Path) 
     assert places == entities
     told = {(one["head"]["start"], one["relation"], one["tail"]["start"]) for one in answer["triples"]}
     assert told == {(entities[one["head"]]["start"], one["type"], entities[one["tail"]]["start"]) for one in relations}
-
-
-@pytest.mark.parametrize("file", sorted((EXAMPLES / "relations").glob("*.yaml")), ids=lambda file: file.stem)
-def test_configs_of_relations_are_understood(file: Path) -> None:
-    assert config.resolve(file, environment={}).task_name == "relation-extraction"
-    assert "--data.train" in file.read_text(encoding="utf-8").split("task:")[0], "how to call it stands on top"

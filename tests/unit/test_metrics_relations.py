@@ -10,7 +10,7 @@ import pytest
 
 from tunesmith import metrics
 from tunesmith.metrics import Predictions
-from tunesmith.spans import Span
+from tunesmith.text.spans import Span
 
 LABELS = (
     "Other",

@@ -10,7 +10,7 @@ from seqeval import metrics as seqeval
 
 from tunesmith import metrics
 from tunesmith.metrics import Counted
-from tunesmith.spans import Span
+from tunesmith.text.spans import Span
 
 TYPES = ("PER", "LOC", "ORG", "组织")
 

@@ -14,7 +14,7 @@ from tunesmith import cli, metrics, report
 from tunesmith.metrics import KINDS, Counted
 from tunesmith.report import Report
 from tunesmith.report.pictures import PICTURES, pictures
-from tunesmith.spans import Span
+from tunesmith.text.spans import Span
 
 COUNTED = sorted(kind for kind, facts in KINDS.items() if facts.columns)
 

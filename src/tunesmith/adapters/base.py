@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from tunesmith.backbones import Backbone
+    from tunesmith.networks.backbones import Backbone
 
 
 class Adapter(ABC):

@@ -9,7 +9,7 @@ from tunesmith.adapters import base
 from tunesmith.params import param
 
 if TYPE_CHECKING:
-    from tunesmith.backbones import Backbone
+    from tunesmith.networks.backbones import Backbone
 
 
 class Params(params.Params):

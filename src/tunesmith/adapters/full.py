@@ -8,7 +8,7 @@ from tunesmith import params
 from tunesmith.adapters import base
 
 if TYPE_CHECKING:
-    from tunesmith.backbones import Backbone
+    from tunesmith.networks.backbones import Backbone
 
 
 class Params(params.Params):

@@ -11,7 +11,7 @@ from tunesmith.errors import Problem, UsageError, did_you_mean
 from tunesmith.params import Choices, Range, param
 
 if TYPE_CHECKING:
-    from tunesmith.backbones import Backbone
+    from tunesmith.networks.backbones import Backbone
 
 
 class Params(params.Params):

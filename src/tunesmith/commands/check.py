@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tunesmith.data.finding import Finding
     from tunesmith.data.prepare import Splits
     from tunesmith.tasks.base import Task
-    from tunesmith.text import Encoded
+    from tunesmith.text.encode import Encoded
 
 MORE = "config"
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
@@ -42,7 +42,7 @@ def main(arguments: Arguments, flags: Mapping[str, str]) -> int:
     with tempfile.TemporaryDirectory(prefix="tunesmith-check-") as folder:
         task = plugins.load("tasks", asked.task_name)(asked.task)
         splits = prepare(asked, task, Path(folder))
-        tokenizer, notes = _tokenizer(asked)
+        tokenizer, notes = _tokenizer(asked, task, splits, Path(folder))
         encoded = _encoded(task, asked.model, splits, tokenizer, Path(folder)) if tokenizer else {}
         findings = by_severity([*splits.findings, *notes, *_token_findings(task, splits, encoded)])
         preview = _preview(task, splits, encoded, tokenizer, arguments.preview)
@@ -51,15 +51,14 @@ def main(arguments: Arguments, flags: Mapping[str, str]) -> int:
     return 2 if any(finding.severity == "error" for finding in findings) else 0
 
 
-def _tokenizer(config: Config) -> tuple[Any, list[Finding]]:
+def _tokenizer(config: Config, task: Task, splits: Splits, folder: Path) -> tuple[Any, list[Finding]]:
     """The base model's tokenizer; where the task's own base model is out of reach, a note in its place."""
-    from tunesmith import plugins, sources, text
     from tunesmith.data.finding import Finding
     from tunesmith.errors import SourceError
 
-    base = config.model.base or plugins.load("tasks", config.task_name).default_base
     try:
-        return text.load_tokenizer(sources.resolve(base).path), []
+        path = task.base_folder(config.model.base or task.default_base, splits.tables["train"], folder / "base")
+        return task.load_tokenizer(path, path), []
     except SourceError as error:
         if config.model.base:
             raise
@@ -67,14 +66,15 @@ def _tokenizer(config: Config) -> tuple[Any, list[Finding]]:
 
 
 def _encoded(task: Task, reading: Model, splits: Splits, tokenizer: Any, folder: Path) -> dict[str, Encoded]:
-    from tunesmith import text
+    from tunesmith.text import encode as text
 
     reading = reading.but(
         max_length=text.choose_max_length(text.length_limit(tokenizer), reading.max_length),
         long_text=reading.long_text or task.long_text,
     )
+    # With the target, so that what is to be learned is known; without one where errors keep it from being told.
     return {
-        name: task.encode(table, tokenizer, reading, folder / f"{name}-tokens").encoded[0]
+        name: task.encode(table, tokenizer, reading, folder / f"{name}-tokens", splits.target).encoded[0]
         for name, table in splits.tables.items()
     }
 
@@ -127,17 +127,29 @@ def _preview(
     if "train" not in encoded:
         return []
     tokens, table = encoded["train"], splits.tables["train"]
+    first = range(min(count, len(tokens)))
+    labels = tokens.lists("labels").take(first) if "labels" in tokens.table.column_names else [None] * len(first)
     found = []
-    for ids, row in zip(tokens.lists().take(range(min(count, len(tokens)))), tokens.rows.tolist(), strict=False):
-        [label] = task.strata(table.slice(row, 1))
+    for ids, learned, row in zip(tokens.lists().take(first), labels, tokens.rows.tolist(), strict=False):
+        [label] = task.labelled(table.slice(row, 1))
         found.append(
             {
                 "where": store.where(table, row),
                 "label": list(label),
                 "tokens": tokenizer.convert_ids_to_tokens(ids.tolist()),
+                **({} if learned is None else _learned(ids.tolist(), learned.tolist(), tokenizer)),
             }
         )
     return found
+
+
+def _learned(ids: list[int], labels: list[int], tokenizer: Any) -> dict[str, Any]:
+    """Of a text to be written: its tokens, or for a decoder the places of those of the tokens that carry loss."""
+    from tunesmith.heads import IGNORED
+
+    if tokenizer.is_decoder:
+        return {"learned": [place for place, label in enumerate(labels) if label != IGNORED]}
+    return {"written": tokenizer.convert_ids_to_tokens(labels)}
 
 
 def _print_json(facts: dict[str, Any]) -> None:
@@ -193,4 +205,11 @@ def _print_row(console: Any, row: dict[str, Any]) -> None:
 
     label = f" [bold]{escape(', '.join(row['label']))}[/]" if row["label"] else ""
     console.print(f"[dim]{escape(row['where'])}[/]{label}")
-    console.print("    " + escape("·".join(row["tokens"])))
+    learned = set(row.get("learned", ()))
+    spelt = (
+        f"[bold green]{escape(token)}[/]" if place in learned else escape(token)
+        for place, token in enumerate(row["tokens"])
+    )
+    console.print("    " + "·".join(spelt))
+    if "written" in row:
+        console.print("    → [bold green]" + escape("·".join(row["written"])) + "[/]")

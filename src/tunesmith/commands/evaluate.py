@@ -11,6 +11,7 @@ class Arguments(Params):
     bundle: str = param(..., "Folder of the saved model.", positional=True)
     data: str = param(..., "Labelled data; its columns are found as in training.", positional=True)
     engine: str = param("pytorch", "What computes the answers.", plugin="engines")
+    untuned: bool = param(False, "Score the base model as it was before training, where it can answer by itself.")
     as_json: bool = param(False, "Print one JSON object: task, rows, metrics, intervals.", name="json")
 
 
@@ -20,5 +21,5 @@ def main(arguments: Arguments) -> None:
 
     from tunesmith.evaluation import evaluate_data
 
-    result = evaluate_data(arguments.bundle, arguments.data, arguments.engine)
+    result = evaluate_data(arguments.bundle, arguments.data, arguments.engine, untuned=arguments.untuned)
     print(json.dumps(result.to_json(), ensure_ascii=False) if arguments.as_json else result)

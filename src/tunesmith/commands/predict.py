@@ -20,7 +20,7 @@ class Arguments(Params):
 
     bundle: str = param(..., "Folder of the saved model.", positional=True)
     texts: tuple[str, ...] = param(
-        (), "Texts to answer; an input of several columns is a JSON object with them.", positional=True
+        (), "Texts to answer; an input of several columns, or a conversation, is written as JSON.", positional=True
     )
     input: str | None = param(None, "File of rows to answer instead, in any format that training reads.")
     output: str | None = param(

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from tunesmith.data import store
 from tunesmith.data.finding import MOST_EXAMPLES, Finding
 from tunesmith.data.split import Strata
-from tunesmith.text import Encoded
+from tunesmith.text.encode import Encoded
 
 __all__ = [
     "Finding",

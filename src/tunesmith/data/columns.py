@@ -43,6 +43,8 @@ KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
     "tags": ("tags", "ner_tags", "labels"),
     "entities": ("entities", "spans", "label"),
     "answers": ("answers", "answer"),
+    "source": ("source", "src"),
+    "target": ("target", "tgt", "translation"),
     "summary": ("summary", "highlights", "abstract"),
     "messages": ("messages", "conversations", "conversation"),
 }

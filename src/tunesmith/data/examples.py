@@ -11,10 +11,10 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from tunesmith import text
 from tunesmith.data import batch
 from tunesmith.heads import IGNORED
-from tunesmith.text import Encoded
+from tunesmith.text import encode as text
+from tunesmith.text.encode import Encoded
 
 if TYPE_CHECKING:
     from tunesmith.config import Model

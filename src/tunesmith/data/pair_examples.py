@@ -38,7 +38,7 @@ def encode(
         reading: how texts are read.
         folder: for the encoded texts.
         alike: how alike each pair is, (rows,), from 0 to 1; None when there is nothing to learn. What is learned,
-            ``embedding_heads`` tells.
+            ``heads.embeddings`` tells.
         negatives: whether the hard negatives are wanted.
     """
     texts = texts_apart(rows, negatives=negatives)

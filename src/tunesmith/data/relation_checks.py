@@ -8,13 +8,13 @@ from collections.abc import Collection, Iterator
 import numpy as np
 import pyarrow as pa
 
-from tunesmith import marks, token_words
 from tunesmith.data.finding import MOST_EXAMPLES, Finding
 from tunesmith.data.relation_examples import MarkedExamples, read_together
 from tunesmith.data.relation_rows import truths
 from tunesmith.data.word_checks import about_rows, shown
-from tunesmith.text import Encoded
-from tunesmith.triples import Pattern
+from tunesmith.text import marks, token_words
+from tunesmith.text.encode import Encoded
+from tunesmith.text.triples import Pattern
 
 FEW_RELATIONS = 10
 

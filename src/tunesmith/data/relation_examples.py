@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor
 
-from tunesmith import token_words
-from tunesmith.answer_spans import Window
 from tunesmith.data import batch, relation_rows
 from tunesmith.data.examples import Examples, TokenExamples, encode_texts
 from tunesmith.data.relation_rows import Truth
 from tunesmith.heads import IGNORED
-from tunesmith.relation_heads import PAIR_COLUMNS
-from tunesmith.spans import Place, Span
-from tunesmith.text import Encoded
-from tunesmith.token_words import Floats, Numbers, Units, words_of
-from tunesmith.triples import SCHEME, Names, probabilities
+from tunesmith.heads.relations import PAIR_COLUMNS
+from tunesmith.text import token_words
+from tunesmith.text.answer_spans import Window
+from tunesmith.text.encode import Encoded
+from tunesmith.text.spans import Place, Span
+from tunesmith.text.token_words import Floats, Numbers, Units, words_of
+from tunesmith.text.triples import SCHEME, Names, probabilities
 
 if TYPE_CHECKING:
     from tunesmith.config import Model
@@ -153,7 +153,7 @@ class TripleExamples(TokenExamples):
         ]
 
     def targets_of(self, indices: Numbers) -> Tensor:
-        """Targets of some sequences (B, T + P(4 + R)), int64; see ``relation_heads.triple_loss``."""
+        """Targets of some sequences (B, T + P(4 + R)), int64; see ``heads.relations.triple_loss``."""
         pairs = [self._pairs[index] for index in indices.tolist()]
         most = max(len(rows) for rows in pairs)
         padded = np.full((len(pairs), most, pairs[0].shape[1]), IGNORED, np.int64)
@@ -210,7 +210,7 @@ def _places(text: Units, window: Window, entities: Sequence[Span]) -> dict[int, 
 
 
 def _pairs_of_windows(text: Units, truth: Truth, names: Names) -> Iterator[Numbers]:
-    """Of each window, every two entities that are wholly there, as ``relation_heads.PAIR_COLUMNS`` says, (P, 4 + R)."""
+    """Of each window, every two entities that are wholly there, as ``heads.relations.PAIR_COLUMNS`` says, (P, 4 + R)."""
     for window in text.windows:
         places = _places(text, window, truth.entities)
         known = [number for number in places if truth.entities[number].type in names.types]

@@ -18,15 +18,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from tunesmith import annotated, marks
-from tunesmith import spans as places_of
-from tunesmith.annotated import MarkError
 from tunesmith.data import store
 from tunesmith.errors import DataError, Problem, did_you_mean
-from tunesmith.marks import Marked
-from tunesmith.spans import Span
-from tunesmith.token_words import Numbers
-from tunesmith.triples import Triple
+from tunesmith.text import annotated, marks
+from tunesmith.text import spans as places_of
+from tunesmith.text.annotated import MarkError
+from tunesmith.text.marks import Marked
+from tunesmith.text.spans import Span
+from tunesmith.text.token_words import Numbers
+from tunesmith.text.triples import Triple
 
 _MOST_SHOWN = 20
 _MENTIONS = ("e1", "e2")

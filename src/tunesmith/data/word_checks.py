@@ -8,12 +8,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from tunesmith import spans, tags, token_words
 from tunesmith.data import store
 from tunesmith.data.finding import MOST_EXAMPLES, Finding, Severity
-from tunesmith.spans import Span
-from tunesmith.text import Encoded
-from tunesmith.token_words import Units, words_of
+from tunesmith.text import spans, tags, token_words
+from tunesmith.text.encode import Encoded
+from tunesmith.text.spans import Span
+from tunesmith.text.token_words import Units, words_of
 
 FEW_ENTITIES = 10
 _MOST_BROKEN = 20

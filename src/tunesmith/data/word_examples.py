@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from tunesmith import crf, token_words
-from tunesmith.crf import Chain
 from tunesmith.data.examples import TokenExamples
-from tunesmith.spans import Place, Span
-from tunesmith.tags import Scheme
-from tunesmith.text import Encoded
-from tunesmith.token_words import Floats, Numbers
+from tunesmith.heads import crf
+from tunesmith.heads.crf import Chain
+from tunesmith.text import token_words
+from tunesmith.text.encode import Encoded
+from tunesmith.text.spans import Place, Span
+from tunesmith.text.tags import Scheme
+from tunesmith.text.token_words import Floats, Numbers
 
 
 class WordExamples(TokenExamples):

@@ -14,7 +14,7 @@ from torch import Tensor
 from tunesmith.data import batch, store
 from tunesmith.data.examples import Examples
 from tunesmith.heads import IGNORED
-from tunesmith.text import Encoded, Lists
+from tunesmith.text.encode import Encoded, Lists
 
 _SCHEMA = {
     "input_ids": pa.list_(pa.int32()),

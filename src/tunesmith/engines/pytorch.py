@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from tunesmith.bundle import Bundle
     from tunesmith.machine import Machine
-    from tunesmith.network import Network
+    from tunesmith.networks.network import Network
 
 
 class Engine(base.Engine):

@@ -81,7 +81,8 @@ class RowCache(Cache):  # type: ignore[misc]
         layer.make((key_states, value_states), self._capacity, self._columns)
         for buffer, states in zip(layer.buffers, (key_states, value_states), strict=True):
             buffer[self.rows, :, self.end : self.end + new] = states
-        return layer.window(new)
+        window: tuple[Tensor, Tensor] = layer.window(new)
+        return window
 
     def reserve(self, columns: int) -> None:
         """Make room for columns about to be written."""

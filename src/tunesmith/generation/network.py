@@ -65,6 +65,7 @@ class Network:
         self.alone = alone
         self.has_encoder = bool(model.config.is_encoder_decoder)
         self._accepts = set(inspect.signature(model.forward).parameters)
+        self._remembers = "cache" if "cache" in self._accepts else "past_key_values"  # the name depends on the family
         kinds = set(getattr(model.config, "layer_types", None) or ())
         if not self.has_encoder and "position_ids" not in self._accepts:
             raise UsageError(f"cannot generate in batches with a model of type '{model.config.model_type}'")
@@ -79,10 +80,12 @@ class Network:
 
     @property
     def decoder_start(self) -> list[int]:
-        """The tokens with which an encoder-decoder's answers begin."""
-        own = getattr(self.model.generation_config, "decoder_start_token_id", None)
-        start = self.model.config.decoder_start_token_id if own is None else own
-        return [start if start is not None else self.model.config.bos_token_id]
+        """The tokens with which an encoder-decoder's answers begin: its start, and a first one that it is held to."""
+        settings, config = self.model.generation_config, self.model.config
+        named = (getattr(settings, "decoder_start_token_id", None), config.decoder_start_token_id, config.bos_token_id)
+        start = next(token for token in named if token is not None)
+        forced = getattr(settings, "forced_bos_token_id", None)
+        return [start] if forced is None else [start, forced]
 
     @property
     def ends(self) -> frozenset[int]:
@@ -154,13 +157,8 @@ class Network:
         positions = state.own.positions(tokens.shape[1]).to(self.device)
         if state.cross is None:
             few = {"logits_to_keep": 1} if "logits_to_keep" in self._accepts and not all_logits else {}
-            given = {
-                "input_ids": tokens,
-                "attention_mask": mask,
-                "position_ids": positions,
-                "past_key_values": state.own,
-            }
-            logits: Tensor = self.model(**given, **few, use_cache=True).logits
+            given = {"input_ids": tokens, "attention_mask": mask, "position_ids": positions}
+            logits: Tensor = self.model(**given, **few, **{self._remembers: state.own}, use_cache=True).logits
             return logits
         caches = EncoderDecoderCache(state.own, state.cross)
         with self._decoder_positions(positions):
@@ -171,7 +169,7 @@ class Network:
                 .to(self.device),
                 decoder_input_ids=tokens,
                 decoder_attention_mask=mask,
-                past_key_values=caches,
+                **{self._remembers: caches},
                 use_cache=True,
             ).logits
         return logits

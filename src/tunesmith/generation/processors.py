@@ -215,7 +215,7 @@ def _completions(history: Sequence[int], n: int) -> list[int]:
     starts = np.arange(len(text) - n + 1)
     for place in range(n - 1):
         starts = starts[text[starts + place] == text[len(text) - n + 1 + place]]
-    return np.unique(text[starts + n - 1]).tolist()
+    return [int(token) for token in np.unique(text[starts + n - 1])]
 
 
 def _counts(tokens: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

@@ -96,8 +96,9 @@ def _by_history(name: SamplerName, off: float, history: Callable[[Row], Sequence
 
 
 def _dry(z: Tensor, rows: Sequence[Row]) -> Tensor:
-    values = [_value(z, rows, f"dry_{name}") for name in ("multiplier", "base", "allowed_length")]
-    return processors.dry(z, *values, [row.history for row in rows], [row.vocabulary.breakers for row in rows])
+    multiplier, base, allowed = (_value(z, rows, f"dry_{name}") for name in ("multiplier", "base", "allowed_length"))
+    histories, breakers = [row.history for row in rows], [row.vocabulary.breakers for row in rows]
+    return processors.dry(z, multiplier, base, allowed, histories, breakers)
 
 
 def _xtc(z: Tensor, rows: Sequence[Row]) -> Tensor:

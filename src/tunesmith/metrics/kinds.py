@@ -158,7 +158,7 @@ KINDS: dict[Kind, Facts] = {
         by_length="perplexity",
         pictures=("learning_curves", "surprise", "row_scores", "answer_lengths", "score_by_length"),
         headings=("conversation", "reference", "answer"),
-        example='{"messages": [{"role": "user", "content": "Good morning!"}]}',
+        example='"Good morning!"',
         columns=("nll", "tokens", "answered", "answer_length", "reference_length", "rougeL", *CHRF_COLUMNS),
     ),
     "ranking": Facts(

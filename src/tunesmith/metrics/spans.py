@@ -10,7 +10,7 @@ import numpy as np
 
 from tunesmith.metrics.counted import Counted, columns
 from tunesmith.metrics.kinds import KINDS, Kind
-from tunesmith.spans import Span
+from tunesmith.text.spans import Span
 
 Triple = tuple[Span, str, Span]
 """Head, type of the relation, tail."""

@@ -13,7 +13,7 @@ from tunesmith.metrics.kinds import BLEU_COLUMNS, CHRF_COLUMNS, KINDS, Kind
 from tunesmith.metrics.predictions import Array
 from tunesmith.metrics.words import mostly_han, mostly_kana, words
 
-Tokenizer = Literal["auto", "13a", "zh", "char"]
+Tokenizer = Literal["13a", "zh", "char"]
 Columns = dict[str, Array]
 
 References = Sequence[Sequence[str]]
@@ -27,7 +27,7 @@ def translation(
     texts: Sequence[str],
     lengths: Any,
     sources: Sequence[str] = (),
-    tokenizer: Tokenizer = "auto",
+    tokenizer: Tokenizer | None = None,
 ) -> Counted:
     """Translations, counted as sacrebleu does, whose BLEU and chrF of all rows they give.
 
@@ -37,7 +37,7 @@ def translation(
         texts: what was translated.
         lengths: tokens of each text.
         sources: where each row came from.
-        tokenizer: sacrebleu's, for BLEU; ``auto`` takes ``zh`` for Chinese, ``char`` for Japanese, else ``13a``.
+        tokenizer: sacrebleu's, for BLEU; None takes ``zh`` for Chinese, ``char`` for Japanese, else ``13a``.
 
     Raises:
         ValueError: the rows do not fit together, or one has no reference.
@@ -197,10 +197,10 @@ def _chat_columns(
 _ROUGE_NOTE = "ROUGE: F1 as rouge-score computes it, without stemming; scripts that do not part words by character"
 
 
-def _bleu(references: References, answers: Sequence[str], tokenizer: Tokenizer) -> tuple[Columns, str]:
+def _bleu(references: References, answers: Sequence[str], tokenizer: Tokenizer | None) -> tuple[Columns, str]:
     from sacrebleu.metrics import BLEU
 
-    metric = BLEU(tokenize=_tokenizer(references) if tokenizer == "auto" else tokenizer, force=True)
+    metric = BLEU(tokenize=tokenizer or _tokenizer(references), force=True)
     counts = np.array(metric._extract_corpus_statistics(answers, _streams(references)), dtype=np.float64)
     return dict(zip(BLEU_COLUMNS, counts.T, strict=True)), f"BLEU: {metric.get_signature()}"
 

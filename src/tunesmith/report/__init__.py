@@ -6,15 +6,17 @@
 A picture is a function in ``pictures_of_*.py``; which ones a kind of predictions has, is in ``metrics.KINDS``.
 """
 
-from tunesmith.report.build import build, environment
+from tunesmith.report.build import beside, build, environment
 from tunesmith.report.card import card
 from tunesmith.report.files import load, load_predictions, write
 from tunesmith.report.model import (
+    Beside,
     Curves,
     Evaluated,
     Headline,
     Mistake,
     Report,
+    Sample,
     Slice,
     Timing,
     Trained,
@@ -25,14 +27,17 @@ from tunesmith.report.page import html
 from tunesmith.report.terminal import show
 
 __all__ = [
+    "Beside",
     "Curves",
     "Evaluated",
     "Headline",
     "Mistake",
     "Report",
+    "Sample",
     "Slice",
     "Timing",
     "Trained",
+    "beside",
     "build",
     "card",
     "environment",

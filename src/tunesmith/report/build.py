@@ -11,7 +11,18 @@ import numpy as np
 
 from tunesmith import metrics
 from tunesmith.metrics import KINDS, Counted, Predictions
-from tunesmith.report.model import Curves, Evaluated, Headline, Mistake, Report, Slice, Timing, Trained
+from tunesmith.report.model import (
+    Beside,
+    Curves,
+    Evaluated,
+    Headline,
+    Mistake,
+    Report,
+    Sample,
+    Slice,
+    Timing,
+    Trained,
+)
 
 MOST_MISTAKES = 25
 
@@ -37,6 +48,7 @@ def build(
     timing: Timing | None = None,
     config: Mapping[str, Any] | None = None,
     license: str | None = None,
+    beside: Beside | None = None,
     seed: int = 0,
 ) -> Report:
     """Score predictions and gather what a reader needs to judge them.
@@ -45,10 +57,10 @@ def build(
         predictions: of the rows that are scored.
         task: name of the task.
         base: the base model.
-        adapter: which weights trained.
+        adapter: which weights of it trained.
         headline: name of the metric to put first; the next that is defined takes its place where it is not.
         rows: number of rows of each split.
-        split: which split is scored.
+        split: the one that is scored.
         thresholds: probability from which each label is given, for multi-label.
         log: entries of the run's log: ``{"event": "step", ...}`` and ``{"event": "evaluation", ...}``.
         findings: what the check of the data said.
@@ -56,6 +68,7 @@ def build(
         timing: what the run cost.
         config: nested or dotted parameters of the run.
         license: SPDX name of the base model's licence.
+        beside: what the base model gave; see ``beside``.
         seed: of the bootstrap.
     """
     scores = metrics.score(predictions)
@@ -75,7 +88,6 @@ def build(
         intervals=intervals,
         text=metrics.classification_report(predictions),
         per_label=metrics.label_table(predictions, tuned),
-        confusions=metrics.confusions(predictions),
         worst=worst(predictions),
         slices=slices(predictions, seed),
         curves=curves(log),
@@ -85,11 +97,28 @@ def build(
         environment=environment(),
         config=flat(config or {}),
         license=license,
-        fingerprint=metrics.fingerprint(predictions),
-        error_kinds=metrics.mistakes(predictions),
-        notes=predictions.notes if isinstance(predictions, Counted) else (),
-        families=predictions.families if isinstance(predictions, Predictions) else (),
+        beside=beside or Beside(),
+        **_read_off(predictions),
     )
+
+
+def _read_off(predictions: Predictions | Counted) -> dict[str, Any]:
+    """What follows from the predictions alone."""
+    return {
+        "confusions": metrics.confusions(predictions),
+        "error_kinds": metrics.mistakes(predictions),
+        "fingerprint": metrics.fingerprint(predictions),
+        "notes": predictions.notes if isinstance(predictions, Counted) else (),
+        "families": predictions.families if isinstance(predictions, Predictions) else (),
+    }
+
+
+def beside(base: Counted, trained: Counted) -> Beside:
+    """What the base model gave before training, beside the trained model's answers to the same rows."""
+    before, after = metrics.score(base), metrics.score(trained)
+    rows = zip(trained.texts, trained.targets, base.predicted, trained.predicted, strict=True)
+    samples = (Sample(*map(shortened, row)) for row in rows)
+    return Beside(tuple(samples), {name: (before[name], after[name]) for name in after if name in before})
 
 
 def environment() -> dict[str, str]:

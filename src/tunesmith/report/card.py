@@ -12,6 +12,7 @@ from tunesmith.report.terminal import costs
 
 _FEW_ROWS = 200
 _MOST_LABELS = 50
+_MOST_SAMPLES = 5
 _PIPELINES = {"chat": "text-generation", "relation-extraction": None}
 """Tasks that hubs name otherwise, or have no name for."""
 
@@ -24,6 +25,7 @@ def card(report: Report) -> str:
         f"## Labels\n\n{_labels(report)}" if report.labels and report.kind != "regression" else "",
         f"## Data\n\n{_data(report)}",
         f"## Scores\n\n{_scores(report)}",
+        f"## Before and after training\n\n{_beside(report)}" if report.beside.samples else "",
         f"## Limitations\n\n{_limitations(report)}",
         f"## How to use\n\n{_usage(report)}",
         f"## Training\n\n{_training(report)}",
@@ -92,6 +94,19 @@ def _error_kinds(report: Report) -> str:
         return ""
     rows = "\n".join(f"| {name} | {count:,} |" for name, count in report.error_kinds.items())
     return f"| kind of error | number |\n|---|---:|\n{rows}"
+
+
+def _beside(report: Report) -> str:
+    """What the base model gave for some of the rows before training, and what this one gives."""
+    scores = "\n".join(f"| {name} | {old:.4f} | {new:.4f} |" for name, (old, new) in report.beside.metrics.items())
+    count = len(report.beside.samples)
+    table = f"| score on {count:,} of the rows | base model | this model |\n|---|---:|---:|\n{scores}"
+    first = "\n".join(
+        f"| {' | '.join(map(_cell, (one.text, one.target, one.base, one.predicted)))} |"
+        for one in report.beside.samples[:_MOST_SAMPLES]
+    )
+    text, target, _ = report.facts.headings
+    return f"{table}\n\n| {text} | {target} | base model | this model |\n|---|---|---|---|\n{first}"
 
 
 def _limitations(report: Report) -> str:

@@ -41,6 +41,24 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """A row with the base model's answer, as it was before training, beside the trained model's."""
+
+    text: str
+    target: str
+    base: str
+    predicted: str
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The base model and the trained one on the same rows; ``metrics`` by name: the base model's, then the other's."""
+
+    samples: tuple[Sample, ...] = ()
+    metrics: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Slice:
     """The score of the rows whose texts have ``low`` to ``high`` tokens, both included."""
 
@@ -126,6 +144,7 @@ class Report:
         error_kinds: how often each kind of error was made; empty where errors are of one kind.
         notes: how it was scored, such as sacrebleu's signatures.
         families: where labels are relations, the one that each is a direction of; see ``metrics.Predictions``.
+        beside: what the base model gave for some rows before training; empty where it could not answer.
     """
 
     task: str
@@ -154,6 +173,7 @@ class Report:
     error_kinds: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
+    beside: Beside = Beside()
 
     @property
     def facts(self) -> Facts:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 
 from rich.console import Console
 
 from tunesmith.report.model import Report
 
 _MOST_CONFUSIONS = 5
+_MOST_SAMPLES = 3
 
 
 def show(report: Report, console: Console | None = None) -> None:
@@ -43,6 +45,8 @@ def sections(report: Report) -> Iterator[tuple[str, str]]:
         yield "Kinds of error", _indented(f"{name:<{width}}  {count:,}" for name, count in report.error_kinds.items())
     if len(report.slices) > 1:
         yield f"{report.slices[0].metric} by tokens of the text", _lengths(report)
+    if report.beside.samples:
+        yield f"Before and after training, on {len(report.beside.samples):,} of the rows", _beside(report)
     if report.notes:
         yield "How it was scored", _indented(report.notes)
     if report.findings:
@@ -108,6 +112,15 @@ def _lengths(report: Report) -> str:
     width = max(map(len, names))
     rows = zip(names, report.slices, strict=True)
     return _indented(f"{name:>{width}}  {part.value:7.4f}  ({part.rows:,} rows)" for name, part in rows)
+
+
+def _beside(report: Report) -> str:
+    """Scores of the base model and the trained one, and the first samples."""
+    width = max(map(len, report.beside.metrics), default=0)
+    lines = [f"{name:<{width}}  {old:.4f} -> {new:.4f}" for name, (old, new) in report.beside.metrics.items()]
+    for sample in report.beside.samples[:_MOST_SAMPLES]:
+        lines += ["", *(f"{name:<9} {' '.join(text.split())}" for name, text in asdict(sample).items())]
+    return _indented(lines)
 
 
 def _indented(lines: Iterable[str]) -> str:

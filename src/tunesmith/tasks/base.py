@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    from tunesmith.backbones import Backbone
     from tunesmith.config import Model
     from tunesmith.data.check import Finding
     from tunesmith.data.examples import Examples
     from tunesmith.engines.base import Engine
     from tunesmith.heads import Head, RowLoss
     from tunesmith.metrics import Counted, Predictions
-    from tunesmith.network import Network
-    from tunesmith.sequence import LongText
-    from tunesmith.text import Encoded
+    from tunesmith.networks.backbones import Backbone
+    from tunesmith.networks.network import Network
+    from tunesmith.text.encode import Encoded
+    from tunesmith.text.sequence import LongText
 
     Scores = np.ndarray | Sequence[np.ndarray]
 
@@ -186,14 +186,16 @@ class Task(ABC):
     required: ClassVar[tuple[tuple[str, ...], ...]]
     """Sets of columns of which one must be found in labelled data."""
 
-    adapter: ClassVar[str] = "full"
-    """The adapter that is taken when the user names none."""
-
     long_text: ClassVar[LongText] = "keep-ends"
     """What becomes of a text over the model's length when the user does not say."""
 
     def __init__(self, options: Any) -> None:
         self.options = options
+
+    @classmethod
+    def adapter_for(cls, base: str | None) -> str:
+        """The adapter that is taken when the user names none; ``base`` is the base model as named, None: the task's own."""
+        return "full"
 
     @abstractmethod
     def schema(self) -> pa.Schema:
@@ -241,6 +243,10 @@ class Task(ABC):
     def strata(self, rows: pa.Table) -> Sequence[Sequence[str]]:
         """Names of each row that a split keeps in proportion."""
 
+    def labelled(self, rows: pa.Table) -> Sequence[Sequence[str]]:
+        """What each row is labelled, for people."""
+        return self.strata(rows)
+
     def strata_are_labels(self, rows: pa.Table) -> bool:
         """Whether the strata of labelled rows are their labels, which the data check then looks through."""
         return False
@@ -253,15 +259,21 @@ class Task(ABC):
     def metric(self, target: Target) -> str:
         """The validation metric that chooses the best weights."""
 
+    def base_folder(self, reference: str, rows: pa.Table, folder: Path) -> Path:
+        """Where the base model lies; one that is made from nothing is made of the training rows, in the folder."""
+        from tunesmith import sources
+
+        return sources.resolve(reference).path
+
     def load_base(self, path: Path, **options: Any) -> Backbone:
         """The base model in a folder; options as for `backbones.load`."""
-        from tunesmith import backbones
+        from tunesmith.networks import backbones
 
         return backbones.load(path, **options)
 
     def load_tokenizer(self, path: Path, base: Path) -> Any:
         """The tokenizer in a folder; the base model may lie in another one."""
-        from tunesmith import text
+        from tunesmith.text import encode as text
 
         return text.load_tokenizer(path)
 
@@ -269,7 +281,7 @@ class Task(ABC):
         self, backbone: Backbone, target: Target, reading: Model, *, depth: int = 0, label_smoothing: float = 0.0
     ) -> Network:
         """The network that trains: the base model with a fresh head, or whatever the task wants instead."""
-        from tunesmith.network import Network
+        from tunesmith.networks.network import Network
 
         head = self.head(backbone.width, target, pooling=reading.pooling, dropout=reading.dropout)
         return Network(backbone, head, depth=depth)
@@ -307,6 +319,17 @@ class Task(ABC):
     def judge(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Predictions | Counted:
         """What a model gives for rows beside their truth."""
         return self.predictions(self.read(reader, rows, request, folder), reader.target)
+
+    def also_untuned(self, rows: int, base: str | None) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the rows that the base model answers too, for the report, and of their places among the predictions.
+
+        Args:
+            rows: how many the report is about.
+            base: the base model.
+        """
+        import numpy as np
+
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
 
     def golden(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> list[Any]:
         """What is kept of a few rows, as plain values, to tell later whether the model still gives the same."""

@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tunesmith import conversations, params
-from tunesmith.conversations import Message
+from tunesmith import params
 from tunesmith.errors import DataError
-from tunesmith.generating import GeneratingTask, Written
 from tunesmith.generation.request import GenerationRequest
 from tunesmith.params import Range, param
 from tunesmith.tasks.base import Reader, RowError, Scored, Target
+from tunesmith.text import conversations
+from tunesmith.text.conversations import Message
+from tunesmith.writing.generating import GeneratingTask, Written
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from tunesmith.config import Model
     from tunesmith.data.examples import Examples
     from tunesmith.data.written import Reading
-    from tunesmith.generators import Generator
-    from tunesmith.language_model import LanguageModel
     from tunesmith.metrics import Counted
+    from tunesmith.networks.generators import Generator
+    from tunesmith.networks.language_model import LanguageModel
 
 
 class Columns(params.Params):
@@ -53,8 +54,9 @@ class Params(params.Params):
         "split",
         "A conversation over max_length: split between turns, or without its oldest turns. The system message stays.",
     )
-    preferences: Literal["auto", "ignore"] = param(
-        "auto", "Rows with chosen and rejected: learn the preference (DPO), or only the chosen answer."
+    preferences: Literal["auto", "learn", "ignore"] = param(
+        "auto",
+        "Rows with chosen and rejected: learn the preference (DPO), or only the chosen answer; auto: learn it, where there are such rows.",
     )
     beta: float = param(
         0.1, "DPO: how closely the model keeps to what it was; the smaller, the further it may move.", gt=0,
@@ -62,6 +64,9 @@ class Params(params.Params):
     )  # fmt: skip
     system: str | None = param(None, "System message for conversations that have none; none: the template's own.")
     report_rows: int | None = param(50, "Most test rows that are answered for the report; none: all.", ge=1)
+    base_rows: int = param(
+        5, "Of these rows, how many the base model answers too, as it was, for the report to show side by side.", ge=0
+    )
 
 
 class Request(GenerationRequest):
@@ -135,10 +140,16 @@ class Task(GeneratingTask):
     def learn(self, rows: pa.Table) -> Target:
         """Pairs are learned where every row has one; the target's count is theirs."""
         pairs = len(rows) - rows["rejected"].null_count if rows is not None else 0
-        if pairs and pairs < len(rows) and self.options.preferences == "auto":
+        asked = self.options.preferences
+        if asked == "ignore" or (asked == "auto" and not pairs):
+            return Target(self.kind)
+        if pairs < len(rows):
             hint = "give every row both, or learn the chosen answers alone: --task.preferences ignore"
             raise DataError(f"{pairs:,} of {len(rows):,} rows have a rejected answer, the others none", hint=hint)
-        return Target(self.kind, counts=(pairs,) if pairs and self.options.preferences == "auto" else ())
+        return Target(self.kind, counts=(pairs,))
+
+    def choose(self, target: Target, *, paired: bool, sentence_encoder: bool) -> dict[str, Any]:
+        return {"preferences": "learn" if target.counts else "ignore"}
 
     def metric(self, target: Target) -> str:
         return "loss" if target.counts else super().metric(target)
@@ -149,7 +160,7 @@ class Task(GeneratingTask):
         plain = super().network(backbone, target, reading, depth=depth, label_smoothing=label_smoothing)
         if not target.counts:
             return plain
-        from tunesmith.preferences import PreferenceModel
+        from tunesmith.networks.preferences import PreferenceModel
 
         return PreferenceModel(backbone, beta=self.options.beta, label_smoothing=label_smoothing)
 
@@ -158,7 +169,7 @@ class Task(GeneratingTask):
     ) -> Examples:
         if target is None or not target.counts:
             return super().encode(rows, tokenizer, reading, folder, target)
-        from tunesmith.preferences import PreferenceExamples
+        from tunesmith.networks.preferences import PreferenceExamples
 
         encoded = self.written(self._pairs(rows, tokenizer, reading), rows, tokenizer, reading, folder)
         return PreferenceExamples(
@@ -174,7 +185,7 @@ class Task(GeneratingTask):
     ) -> dict[str, float]:
         if not target.counts:
             return super().validation_scores(outputs, rows, examples, target, request)
-        from tunesmith import preferences
+        from tunesmith.networks import preferences
 
         return preferences.validation_scores(outputs)
 
@@ -210,6 +221,12 @@ class Task(GeneratingTask):
             raise DataError(f"no token of the answer fits in {reading.max_length} tokens", hint=hint)
         return one
 
+    def texts(self, rows: pa.Table) -> Iterator[str]:
+        from tunesmith.data import store
+
+        for _, piece in store.batches(rows):
+            yield from piece["text"].to_pylist()
+
     def references(self, rows: pa.Table) -> list[list[str]]:
         return [[reply] for reply in rows["reply"].to_pylist()]
 
@@ -222,8 +239,8 @@ class Task(GeneratingTask):
                 yield read(tokenizer, reading, [*row["messages"], *(_answer(row["reply"]) if truth else ())], truth)
 
     def _of_decoder(self, tokenizer: Any, reading: Model, found: list[Message], truth: bool) -> Reading:
-        from tunesmith import dialogue
         from tunesmith.data.written import Reading
+        from tunesmith.text import dialogue
 
         if not truth:
             ids = dialogue.prompt_ids(tokenizer, found)
@@ -241,8 +258,8 @@ class Task(GeneratingTask):
 
     def _of_encoder_decoder(self, tokenizer: Any, reading: Model, found: list[Message], truth: bool) -> Reading:
         """The conversation so far is read, the answer written: one sequence for each answer that is learned."""
-        from tunesmith import dialogue
         from tunesmith.data.written import Reading
+        from tunesmith.text import dialogue
 
         assert reading.max_length is not None
         answers = [number for number, message in enumerate(found) if message["role"] == "assistant" and number]

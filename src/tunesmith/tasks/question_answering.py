@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tunesmith.data.finding import Finding
     from tunesmith.heads import Head, RowLoss
     from tunesmith.metrics import Counted
-    from tunesmith.text import Encoded
+    from tunesmith.text.encode import Encoded
 
 ANSWER, NO_ANSWER = "answer", "no answer"
 
@@ -117,8 +117,8 @@ class Task(base.Task):
     def encode(
         self, rows: pa.Table, tokenizer: Any, reading: Model, folder: Path, target: Target | None = None
     ) -> Examples:
-        from tunesmith import answer_spans
         from tunesmith.data.examples import TokenExamples, encode_texts
+        from tunesmith.text import answer_spans
 
         ways: dict[str, Any] = {"long_text": "windows-of-second", "offsets": True}
         encoded = encode_texts(rows, tokenizer, reading, folder, "question", "context", **ways)
@@ -135,12 +135,12 @@ class Task(base.Task):
         return "f1"
 
     def head(self, width: int, target: Target, *, pooling: str, dropout: float) -> Head:
-        from tunesmith.span_heads import SpanHead
+        from tunesmith.heads.spans import SpanHead
 
         return SpanHead(width, dropout=dropout)
 
     def loss(self, target: Target, *, label_smoothing: float = 0.0) -> RowLoss:
-        from tunesmith.span_heads import span_cross_entropy
+        from tunesmith.heads.spans import span_cross_entropy
 
         return span_cross_entropy(label_smoothing=label_smoothing)
 
@@ -148,7 +148,7 @@ class Task(base.Task):
         self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Request
     ) -> Sequence[np.ndarray]:
         """Candidates of each row, (K, 3): probability, start and end character; the answer first (see ``answer_spans``)."""
-        from tunesmith import answer_spans
+        from tunesmith.text import answer_spans
 
         asked: dict[str, Any] = {
             "count": max(_KEPT, request.n_best),
@@ -177,7 +177,7 @@ class Task(base.Task):
     def drift(self, then: Sequence[Any], now: Sequence[Any], target: Target) -> float:
         import numpy as np
 
-        from tunesmith.answer_spans import moved
+        from tunesmith.text.answer_spans import moved
 
         return max(moved(np.asarray(before), np.asarray(after)) for before, after in zip(then, now, strict=True))
 
@@ -186,7 +186,7 @@ class Task(base.Task):
             return target
         import numpy as np
 
-        from tunesmith import answer_spans
+        from tunesmith.text import answer_spans
 
         shares = np.array([answer_spans.null_share(row) for row in scored.scores])
         answered = [row[(row[:, 1] == answer_spans.NO_PLACE).argsort(kind="stable")[0]] for row in scored.scores]
@@ -202,7 +202,7 @@ class Task(base.Task):
             yield Finding("note", "no_answer", message, count)
 
     def token_findings(self, split: str, rows: pa.Table, encoded: Encoded) -> Iterable[Finding]:
-        from tunesmith.answer_checks import answer_findings
+        from tunesmith.text.answer_checks import answer_findings
 
         return answer_findings(split, rows, encoded)
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from tunesmith.data.finding import Finding
     from tunesmith.heads import Head, RowLoss
     from tunesmith.metrics import Counted, Predictions
-    from tunesmith.text import Encoded
-    from tunesmith.triples import Found, Names
+    from tunesmith.text.encode import Encoded
+    from tunesmith.text.triples import Found, Names
 
 UNKNOWN = "unknown"
 
@@ -166,7 +166,7 @@ class Task(base.Task):
         return "f1_strict" if target.kind == "triples" else "f1_relations"
 
     def head(self, width: int, target: Target, *, pooling: str, dropout: float) -> Head:
-        from tunesmith.relation_heads import MarkedHead, TripleHead
+        from tunesmith.heads.relations import MarkedHead, TripleHead
 
         if target.kind != "triples":
             return MarkedHead(width, len(target.labels), pooling=pooling, dropout=dropout)
@@ -175,7 +175,7 @@ class Task(base.Task):
 
     def loss(self, target: Target, *, label_smoothing: float = 0.0) -> RowLoss:
         from tunesmith import heads
-        from tunesmith.relation_heads import triple_loss
+        from tunesmith.heads.relations import triple_loss
 
         if target.kind != "triples":
             return heads.cross_entropy(label_smoothing=label_smoothing)
@@ -190,8 +190,8 @@ class Task(base.Task):
         self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Request
     ) -> np.ndarray | Sequence[np.ndarray]:
         """Of pairs the probabilities of labels (rows, labels); of triples what each text holds, packed (see ``triples.Found``)."""
-        from tunesmith import triples
         from tunesmith.data.relation_examples import MarkedExamples, TripleExamples
+        from tunesmith.text import triples
 
         _refuse_idle("request parameter", request, "triples" if target.kind == "triples" else "pairs")
         if isinstance(examples, MarkedExamples):
@@ -244,7 +244,7 @@ class Task(base.Task):
         return [row.packed(reader.target.labels).round(6).tolist() for row in kept]
 
     def drift(self, then: Sequence[Any], now: Sequence[Any], target: Target) -> float:
-        from tunesmith.triples import moved
+        from tunesmith.text.triples import moved
 
         if target.kind != "triples":
             return super().drift(then, now, target)
@@ -257,8 +257,8 @@ class Task(base.Task):
         return {"form": "pairs", "no_relation": self._no_relation(target)}
 
     def tune(self, scored: Scored, target: Target) -> Target:
-        from tunesmith import triples
         from tunesmith.data.relation_rows import truths
+        from tunesmith.text import triples
 
         if target.kind != "triples" or not self.options.tune_threshold:
             return target
@@ -300,8 +300,8 @@ class Task(base.Task):
         return self._form(triples=not are_pairs(rows)) == "pairs"
 
     def _canonical(self, row: Mapping[str, Any], *, pairs: bool, labelled: bool) -> dict[str, Any]:
-        from tunesmith.annotated import MarkError
         from tunesmith.data import relation_rows
+        from tunesmith.text.annotated import MarkError
 
         read = relation_rows.marked_row if pairs else relation_rows.triples_row
         try:
@@ -342,21 +342,21 @@ def _learned(rows: pa.Table) -> Target:
 
 
 def _names(target: Target, patterns: str = "any") -> Names:
-    from tunesmith.triples import Names, Pattern
+    from tunesmith.text.triples import Names, Pattern
 
     seen = tuple(Pattern(*pattern) for pattern in target.patterns)
     return Names(target.labels, target.relations, seen if patterns == "seen" else None)
 
 
 def _found(scores: Iterable[Any], target: Target) -> Iterator[Found]:
-    from tunesmith.triples import Found
+    from tunesmith.text.triples import Found
 
     names = _names(target)
     return (Found.unpacked(row, names) for row in scores)
 
 
 def _threshold(target: Target, request: Request) -> float:
-    from tunesmith.triples import EVEN
+    from tunesmith.text.triples import EVEN
 
     if request.threshold is not None:
         return request.threshold

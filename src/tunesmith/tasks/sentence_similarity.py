@@ -173,8 +173,8 @@ class Task(base.Task):
         return "spearman" if target.kind == "regression" else "mrr"
 
     def head(self, width: int, target: Target, *, pooling: str, dropout: float) -> Head:
-        from tunesmith.embedding_heads import EmbeddingHead
         from tunesmith.heads import TextHead
+        from tunesmith.heads.embeddings import EmbeddingHead
 
         if self._reads_both:
             return TextHead(width, 1, pooling=pooling, dropout=dropout)
@@ -185,7 +185,8 @@ class Task(base.Task):
         return EmbeddingHead(width, self.options.dimensions, pooling=pooling, dropout=dropout)
 
     def loss(self, target: Target, *, label_smoothing: float = 0.0) -> RowLoss:
-        from tunesmith import embedding_heads, heads
+        from tunesmith import heads
+        from tunesmith.heads import embeddings as embedding_heads
 
         if label_smoothing:
             raise UsageError("similarity has no label smoothing", where="train.label_smoothing", hint="legal here: 0")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tunesmith import params
-from tunesmith.generating import Written
 from tunesmith.generation.request import GenerationRequest
 from tunesmith.params import Range, param
-from tunesmith.text_to_text import TextToText
+from tunesmith.writing.generating import Written
+from tunesmith.writing.text_to_text import TextToText
 
 if TYPE_CHECKING:
     from tunesmith.metrics import Counted
@@ -37,6 +37,9 @@ class Params(params.Params):
         ge=8,
     )
     report_rows: int | None = param(200, "Most test rows that are summarised for the report; none: all.", ge=1)
+    base_rows: int = param(
+        5, "Of these rows, how many the base model answers too, as it was, for the report to show side by side.", ge=0
+    )
 
 
 class Request(GenerationRequest):

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from torch import Tensor
 
-    from tunesmith.backbones import Backbone
     from tunesmith.config import Model
     from tunesmith.data.examples import Examples
     from tunesmith.heads import RowLoss, TextHead
     from tunesmith.metrics import Predictions
+    from tunesmith.networks.backbones import Backbone
 
 _IDLE = (("resample", "none"), ("classify_by", "head"), ("loss", "cross-entropy"), ("class_weights", "none"))
 """Options that a regression must leave alone, with what is legal there; the first two also several labels."""
@@ -188,7 +188,7 @@ class Task(base.Task):
     def load_base(self, path: Path, **options: Any) -> Backbone:
         if self.options.classify_by == "head":
             return super().load_base(path, **options)
-        from tunesmith import generators
+        from tunesmith.networks import generators
 
         return generators.load(path, **options)
 
@@ -197,7 +197,7 @@ class Task(base.Task):
     ) -> Any:
         if self.options.classify_by == "head":
             return super().network(backbone, target, reading, depth=depth, label_smoothing=label_smoothing)
-        from tunesmith.label_model import LabelModel
+        from tunesmith.networks.label_model import LabelModel
 
         writer: Any = backbone
         return LabelModel.of(writer, target.labels, depth=depth)

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    from tunesmith.annotated import Marked
     from tunesmith.config import Model
     from tunesmith.data.examples import Examples
     from tunesmith.data.finding import Finding
     from tunesmith.heads import Head, RowLoss
     from tunesmith.metrics import Counted
-    from tunesmith.spans import Span
-    from tunesmith.tagging import Tagged
-    from tunesmith.text import Encoded
+    from tunesmith.text.annotated import Marked
+    from tunesmith.text.encode import Encoded
+    from tunesmith.text.spans import Span
+    from tunesmith.text.tagging import Tagged
 
 SLOTS = 3
 """Words that a token may speak for, each with a label of its own. Few tokens of large vocabularies hold more characters."""
@@ -108,7 +108,7 @@ class Task(base.Task):
         )
 
     def read_row(self, row: Mapping[str, Any], *, label_separator: str | None = None) -> dict[str, Any]:
-        from tunesmith import annotated
+        from tunesmith.text import annotated
 
         try:
             return _canonical(annotated.read(row), row.get("group"))
@@ -116,7 +116,7 @@ class Task(base.Task):
             raise RowError(error.column, error.message, error.detail) from None
 
     def read_input(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        from tunesmith import annotated
+        from tunesmith.text import annotated
 
         refuse_unknown(given, self.inputs)
         try:
@@ -138,7 +138,7 @@ class Task(base.Task):
     ) -> Examples:
         from tunesmith.data.examples import encode_texts
         from tunesmith.data.word_examples import WordExamples
-        from tunesmith.token_words import words_of
+        from tunesmith.text.token_words import words_of
 
         long_text = reading.long_text or self.long_text
         encoded = encode_texts(rows, tokenizer, reading, folder, long_text=long_text, offsets=True)
@@ -152,17 +152,21 @@ class Task(base.Task):
     def strata(self, rows: pa.Table) -> Sequence[Sequence[str]]:
         return [sorted({span.type for span in row}) for row in _spans(rows)]
 
+    def labelled(self, rows: pa.Table) -> Sequence[Sequence[str]]:
+        texts = zip(_cells(rows, "text"), _spans(rows), strict=True)
+        return [[f"{text[start:end]} [{name}]" for start, end, name in row] for text, row in texts]
+
     def metric(self, target: Target) -> str:
         return "f1_micro"
 
     def head(self, width: int, target: Target, *, pooling: str, dropout: float) -> Head:
-        from tunesmith.token_heads import ChainHead, TokenHead
+        from tunesmith.heads.tokens import ChainHead, TokenHead
 
         made = ChainHead if self.options.crf else TokenHead
         return made(width, len(self._names(target)), dropout=dropout, slots=SLOTS)
 
     def loss(self, target: Target, *, label_smoothing: float = 0.0) -> RowLoss:
-        from tunesmith.token_heads import chain_likelihood, token_cross_entropy
+        from tunesmith.heads.tokens import chain_likelihood, token_cross_entropy
 
         if not self.options.crf:
             return token_cross_entropy(label_smoothing=label_smoothing)
@@ -175,8 +179,8 @@ class Task(base.Task):
         self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Request
     ) -> Sequence[np.ndarray]:
         """The labels chosen for each row's words beside the probabilities of all, packed (see ``tagging.Tagged``)."""
-        from tunesmith import tagging, token_words
         from tunesmith.data.word_examples import WordExamples
+        from tunesmith.text import tagging, token_words
 
         assert isinstance(examples, WordExamples)
         self._check_types(target, request)
@@ -212,12 +216,12 @@ class Task(base.Task):
         return [row[:_GOLDEN_WORDS].round(6).tolist() for row in scores]
 
     def drift(self, then: Sequence[Any], now: Sequence[Any], target: Target) -> float:
-        from tunesmith.tagging import moved
+        from tunesmith.text.tagging import moved
 
         return max(moved(before, after) for before, after in zip(then, now, strict=True))
 
     def tune(self, scored: Scored, target: Target) -> Target:
-        from tunesmith import tagging, token_words
+        from tunesmith.text import tagging, token_words
 
         if not self.options.tune_word_threshold:
             return target
@@ -244,7 +248,7 @@ class Task(base.Task):
 
     def _names(self, target: Target) -> tuple[str, ...]:
         """The labels that the model chooses among."""
-        from tunesmith import tags
+        from tunesmith.text import tags
 
         return tuple(tags.labels(target.labels, self.options.scheme))
 
@@ -270,19 +274,19 @@ def _cells(rows: pa.Table, column: str) -> Iterator[Any]:
 
 
 def _spans(rows: pa.Table) -> Iterator[list[Span]]:
-    from tunesmith.spans import Span
+    from tunesmith.text.spans import Span
 
     return ([Span(**span) for span in cell] for cell in _cells(rows, "entities"))
 
 
 def _tagged(scored: Scored) -> Iterator[Tagged]:
-    from tunesmith.tagging import Tagged
+    from tunesmith.text.tagging import Tagged
 
     return map(Tagged.unpacked, scored.scores)
 
 
 def _word_threshold(target: Target, request: Request) -> float:
-    from tunesmith.tagging import EVEN
+    from tunesmith.text.tagging import EVEN
 
     if request.word_threshold is not None:
         return request.word_threshold
@@ -291,8 +295,8 @@ def _word_threshold(target: Target, request: Request) -> float:
 
 def _answer(text: str, words: Sequence[str] | None, found: Sequence[tuple[Span, float]], scheme: Any) -> dict[str, Any]:
     """Entities as a caller sees them; where words were given also their tags, and the text in which characters count."""
-    from tunesmith import spans, tags
-    from tunesmith.token_words import words_of
+    from tunesmith.text import spans, tags
+    from tunesmith.text.token_words import words_of
 
     entities = [
         {"start": span.start, "end": span.end, "type": span.type, "text": text[span.start : span.end], "score": score}

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tunesmith import params
 from tunesmith.errors import UsageError, did_you_mean
-from tunesmith.generating import Written
 from tunesmith.generation.request import GenerationRequest
 from tunesmith.params import Range, param
-from tunesmith.text_to_text import TextToText
+from tunesmith.writing.generating import Written
+from tunesmith.writing.text_to_text import TextToText
 
 if TYPE_CHECKING:
-    from tunesmith.generators import Generator
     from tunesmith.metrics import Counted
+    from tunesmith.networks.generators import Generator
 
 
 class Columns(params.Params):
@@ -44,8 +44,11 @@ class Params(params.Params):
         ge=8,
     )
     report_rows: int | None = param(500, "Most test rows that are translated for the report; none: all.", ge=1)
-    bleu_tokenizer: Literal["auto", "13a", "zh", "char"] = param(
-        "auto", "Tokenizer of BLEU (sacrebleu's names); auto: by the script of the targets."
+    base_rows: int = param(
+        5, "Of these rows, how many the base model answers too, as it was, for the report to show side by side.", ge=0
+    )
+    bleu_tokenizer: Literal["13a", "zh", "char"] | None = param(
+        None, "Tokenizer of BLEU (sacrebleu's names); none: by the script of the targets."
     )
 
 

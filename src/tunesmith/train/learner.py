@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from tunesmith import config as configs
-from tunesmith import machine, plugins, sources, text
+from tunesmith import machine, plugins
 from tunesmith.adapters.base import Adapter
-from tunesmith.backbones import Backbone
 from tunesmith.config import Config
 from tunesmith.data import check
 from tunesmith.data.examples import Examples
@@ -20,8 +19,11 @@ from tunesmith.data.prepare import Splits
 from tunesmith.engines.pytorch import Engine
 from tunesmith.heads import RowLoss
 from tunesmith.machine import Machine
-from tunesmith.network import Network
+from tunesmith.networks.backbones import Backbone
+from tunesmith.networks.network import Network
+from tunesmith.sources import scratch
 from tunesmith.tasks.base import Reader, Scored, Target, Task
+from tunesmith.text import encode as text
 from tunesmith.train import warm
 from tunesmith.train.journal import Journal
 
@@ -105,12 +107,12 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
     assert splits.target is not None
     runs_on = machine.prepare(config.train.precision, config.train.threads)
     base = config.model.base or plugins.load("tasks", config.task_name).default_base
-    source = sources.resolve(base)
     task: Task = plugins.load("tasks", config.task_name)(config.task)
+    path = task.base_folder(base, splits.tables["train"], folder / "base")
     backbone = task.load_base(
-        source.path, hidden_dropout=config.model.hidden_dropout, attention_dropout=config.model.attention_dropout
+        path, hidden_dropout=config.model.hidden_dropout, attention_dropout=config.model.attention_dropout
     )
-    tokenizer = task.load_tokenizer(source.path, source.path)
+    tokenizer = task.load_tokenizer(path, path)
     config = choose(config, base, backbone, splits, runs_on)
     task = plugins.load("tasks", config.task_name)(config.task)
     adapter: Adapter = plugins.load("adapters", config.adapter_name)(config.adapter)
@@ -184,8 +186,16 @@ def choose(config: Config, base: str, backbone: Backbone, splits: Splits, runs_o
             "precision": runs_on.precision,
             "threads": runs_on.threads,
             "metric": config.train.metric or task.metric(splits.target),
+            "freeze_embeddings": _frozen_embeddings(config, base),
         },
     )
+
+
+def _frozen_embeddings(config: Config, base: str) -> bool:
+    """Embeddings that nothing was learned in must not stay as they are."""
+    if config.train.freeze_embeddings is not None:
+        return config.train.freeze_embeddings
+    return not scratch.is_scratch(base)
 
 
 def _network(

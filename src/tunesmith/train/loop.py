@@ -24,7 +24,7 @@ from tunesmith.data.examples import Examples
 from tunesmith.errors import Interrupted, TrainingError, UsageError, did_you_mean
 from tunesmith.heads import RowLoss
 from tunesmith.metrics import higher_is_better
-from tunesmith.network import Network
+from tunesmith.networks.network import Network
 from tunesmith.params import steps_in
 from tunesmith.train import optim, processes, regularise, state, step
 from tunesmith.train.budget import Budget

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from tunesmith import plugins
 from tunesmith.config import Train
-from tunesmith.network import Network
+from tunesmith.networks.network import Network
 
 
 def build(network: Network, train: Train) -> Optimizer:

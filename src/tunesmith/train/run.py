@@ -18,7 +18,8 @@ from tunesmith.bundle import Bundle
 from tunesmith.config import Config
 from tunesmith.data.prepare import prepare
 from tunesmith.errors import TunesmithError, UsageError
-from tunesmith.report import Report
+from tunesmith.metrics import Counted, Predictions
+from tunesmith.report import Beside, Report
 from tunesmith.tasks.base import Target
 from tunesmith.train import learner, loop, processes, track
 from tunesmith.train.budget import Budget
@@ -114,10 +115,23 @@ def _finish(learned: Learner, course: Course, folder: Path, began: float) -> Rep
     model = predict.load(folder)
     model.replay()
     predictions = model.predictions(tables[split])
-    written = describe(learned, saved.target, predictions, split, course, folder, seconds=time.monotonic() - began)
+    beside = _beside_base(model, tables[split], predictions)
+    spent = time.monotonic() - began
+    written = describe(learned, saved.target, predictions, split, course, folder, seconds=spent, beside=beside)
     report.write(written, predictions, folder)
     shutil.rmtree(folder / WORK)
     return written
+
+
+def _beside_base(model: predict.Model, rows: pa.Table, predictions: Predictions | Counted) -> Beside | None:
+    """What the base model, as it was, gives for a few of the rows, if it can answer."""
+    numbers, places = model.task.also_untuned(len(rows), model.bundle.config.model.base)
+    if not len(numbers):
+        return None
+    before = predict.load(model.bundle.folder, untuned=True).predictions(rows.take(numbers))
+    assert isinstance(before, Counted)
+    assert isinstance(predictions, Counted)
+    return report.beside(before, predictions.take(places))
 
 
 def _learn(

@@ -18,7 +18,7 @@ from tunesmith.engines.pytorch import Engine
 from tunesmith.errors import TrainingError
 from tunesmith.heads import RowLoss
 from tunesmith.machine import Machine
-from tunesmith.network import Network
+from tunesmith.networks.network import Network
 
 _CANDIDATE_L2 = (3e-4, 3e-3, 3e-2, 3e-1)
 _MOST_TOKENS = 20_000

@@ -2,8 +2,8 @@ import numpy as np
 import pyarrow as pa
 
 import tiny
-from tunesmith import text
 from tunesmith.data import check
+from tunesmith.text import encode as text
 
 
 def table(*texts):

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from tunesmith import config, text
+from tunesmith import config
 from tunesmith.data import pair_examples
 from tunesmith.data.examples import encode_texts
 from tunesmith.data.pair_examples import PairExamples
+from tunesmith.text import encode as text
 
 SCHEMA = pa.schema({"text": pa.string(), "text_pair": pa.string(), "negative": pa.list_(pa.string())})
 

@@ -10,14 +10,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tunesmith import config, text
+from tunesmith import config
 from tunesmith.data import relation_examples, relation_rows
 from tunesmith.data.relation_examples import MarkedExamples, TripleExamples
 from tunesmith.data.relation_rows import SCHEMA
 from tunesmith.heads import IGNORED
-from tunesmith.relation_heads import PAIR_COLUMNS
+from tunesmith.heads.relations import PAIR_COLUMNS
 from tunesmith.tasks.relation_extraction import Params, Task
-from tunesmith.triples import Names
+from tunesmith.text import encode as text
+from tunesmith.text.triples import Names
 
 NAMES = Names(("food", "money"), ("costs", "earns"))
 WORDS = ["the", "soup", "bread", "was", "a", "coin"]

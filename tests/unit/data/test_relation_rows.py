@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tunesmith.annotated import MarkError
 from tunesmith.data import relation_rows, store
 from tunesmith.data.relation_rows import SCHEMA, Relation, marked_row, read_relations, triples_row
 from tunesmith.errors import DataError
-from tunesmith.spans import Span
+from tunesmith.text.annotated import MarkError
+from tunesmith.text.spans import Span
 
 MARKED = "<e1>Ann</e1> runs <e2>Acme</e2>"
 ENTITIES = [{"start": 9, "end": 13, "type": "firm"}, {"start": 0, "end": 3, "type": "person"}]

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 import tiny
-from tunesmith import text
 from tunesmith.data import word_checks
 from tunesmith.tasks.token_classification import Params, Task
+from tunesmith.text import encode as text
 
 
 def table(*rows: dict[str, Any]) -> pa.Table:

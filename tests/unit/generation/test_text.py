@@ -35,7 +35,7 @@ def test_any_tokens_add_up_to_their_text(generator: Of) -> None:
 def test_a_letter_cut_off_at_the_end_is_shown_as_such(generator: Of) -> None:
     tokenizer = generator("gpt2").tokenizer
     stream = TextStream(tokenizer)
-    assert [stream.push(token) for token in tokenizer.encode("a😀")[:-1]][0] == "a"
+    assert next(stream.push(token) for token in tokenizer.encode("a😀")[:-1]) == "a"
     assert stream.finish() == "\ufffd"
 
 

@@ -13,16 +13,17 @@ import torch
 
 import tiny_generators
 from tiny_generators import DECODERS, KINDS, Kind
-from tunesmith import generators, machine, plugins
+from tunesmith import machine, plugins
 from tunesmith.config import Model
 from tunesmith.data.written import WrittenExamples
 from tunesmith.engines.pytorch import Engine
 from tunesmith.errors import UsageError
-from tunesmith.generating import Written
 from tunesmith.generation.answers import Generated, Terms
 from tunesmith.generation.request import GenerationRequest
 from tunesmith.heads import IGNORED
+from tunesmith.networks import generators
 from tunesmith.tasks.base import Reader, RowError, Scored, Target
+from tunesmith.writing.generating import Written
 
 TASKS = ("translation", "summarization", "chat")
 ROWS: dict[str, list[dict[str, Any]]] = {

@@ -13,7 +13,7 @@ import pytest
 
 import small
 import tiny
-from tunesmith import cli, metrics, predict, report, text
+from tunesmith import cli, metrics, predict, report
 from tunesmith import config as configs
 from tunesmith.data.finding import Finding
 from tunesmith.data.prepare import Splits, prepare
@@ -22,8 +22,9 @@ from tunesmith.errors import DataError, TunesmithError, UsageError
 from tunesmith.metrics import Counted, Predictions
 from tunesmith.tasks.base import RowError, Scored, Target
 from tunesmith.tasks.relation_extraction import Params, Request, Task
+from tunesmith.text import encode as text
+from tunesmith.text.triples import Found, Names
 from tunesmith.train import run as runs
-from tunesmith.triples import Found, Names
 
 PAIRS = Target("multi-class", ("Cause(e1,e2)", "Cause(e2,e1)", "Other"), (3, 2, 4))
 MARKED = {"text": "the <e1>soup</e1> was <e2>bread</e2>", "label": "Cause(e1,e2)"}

@@ -14,13 +14,14 @@ import pytest
 import torch
 
 from tiny import TEXTS
-from tunesmith import config, metrics, text
+from tunesmith import config, metrics
 from tunesmith.data.examples import Examples
-from tunesmith.embedding_heads import EmbeddingHead
 from tunesmith.errors import DataError, UsageError
 from tunesmith.heads import StepLoss, TextHead
+from tunesmith.heads.embeddings import EmbeddingHead
 from tunesmith.tasks.base import RowError, Scored, Target
 from tunesmith.tasks.sentence_similarity import Params, Request, Task
+from tunesmith.text import encode as text
 
 SCORED = Target("regression", ("score",), scale=(0.0, 5.0))
 UNSCORED = Target("ranking", ("score",))

@@ -15,17 +15,19 @@ from seqeval import metrics as seqeval
 
 import small
 import tiny
-from tunesmith import cli, metrics, predict, tags, text
+from tunesmith import cli, metrics, predict
 from tunesmith import config as configs
 from tunesmith.data.prepare import prepare
 from tunesmith.data.word_examples import WordExamples
 from tunesmith.errors import DataError, TunesmithError, UsageError
 from tunesmith.heads import IGNORED
+from tunesmith.heads.tokens import ChainHead, TokenHead
 from tunesmith.metrics import Counted
-from tunesmith.spans import Span
 from tunesmith.tasks.base import RowError, Scored, Target
 from tunesmith.tasks.token_classification import SLOTS, Params, Request, Task
-from tunesmith.token_heads import ChainHead, TokenHead
+from tunesmith.text import encode as text
+from tunesmith.text import tags
+from tunesmith.text.spans import Span
 from tunesmith.train import run as runs
 
 TARGET = Target("entities", ("person", "place"), (3, 2))
@@ -62,7 +64,7 @@ def read(model: Callable[..., Path], tmp_path: Path) -> Callable[..., WordExampl
 
 def sure_of(examples: WordExamples, rows: pa.Table, names: Sequence[str], certainty: float = 9.0) -> list[np.ndarray]:
     """Outputs of a network that knows the truth."""
-    from tunesmith import token_words
+    from tunesmith.text import token_words
 
     outputs = []
     for units, cell in zip(examples.units, rows["entities"].to_pylist(), strict=True):
@@ -123,6 +125,10 @@ def test_types_are_learned_with_their_counts() -> None:
 
 def test_strata_are_the_types_of_a_row() -> None:
     assert task().strata(table()) == [["person", "place"], ["person", "place"], [], ["person", "place"]]
+
+
+def test_people_are_shown_the_entities() -> None:
+    assert task().labelled(table())[:3] == [["Ann Lee [person]", "Oslo [place]"], ["Bo [person]", "Rome [place]"], []]
 
 
 TEN_BAD: list[tuple[dict[str, Any], str]] = [

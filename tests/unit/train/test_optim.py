@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from tiny import Family
-from tunesmith import backbones
 from tunesmith.config import Train
 from tunesmith.heads import TextHead
-from tunesmith.network import Network
+from tunesmith.networks import backbones
+from tunesmith.networks.network import Network
 from tunesmith.train import optim
 
 Make = Callable[..., tuple[Network, Train]]

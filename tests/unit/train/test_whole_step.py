@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tunesmith import embedding_heads
+from tunesmith.heads import embeddings as embedding_heads
 from tunesmith.train import whole_step
 
 ROWS, WIDTH = 7, 5

@@ -1,0 +1,320 @@
+"""What the tasks that write have in common: their text is learned by its likelihood and answered by generation.
+
+``Written`` is what a row gets; ``text_to_text`` has what those tasks share that turn one text into another.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tunesmith.errors import DataError, UsageError
+from tunesmith.sources import scratch
+from tunesmith.tasks import base
+from tunesmith.tasks.base import Reader, Scored, Target
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    from tunesmith.config import Model
+    from tunesmith.data.examples import Examples
+    from tunesmith.data.written import Reading
+    from tunesmith.heads import Head, RowLoss
+    from tunesmith.metrics import Counted
+    from tunesmith.networks.generators import Generator
+    from tunesmith.networks.language_model import LanguageModel
+    from tunesmith.text.encode import Encoded
+
+_LARGEST_LOSS = 700.0
+_GOLDEN_TOKENS = 5
+_START_TOKENS = 2
+"""Most tokens that an encoder-decoder's answer begins with: a start and a language."""
+
+
+class GeneratingTask(base.Task):
+    """A task whose answers are texts."""
+
+    default_base: ClassVar[str] = "SmolLM2-135M-Instruct"
+    kind: ClassVar[str]
+    """Of the predictions: ``texts-translation``, ``texts-summary`` or ``texts-chat``."""
+
+    answer: ClassVar[str]
+    """What the text written is called in an answer."""
+
+    @classmethod
+    def adapter_for(cls, base: str | None) -> str:
+        """LoRA for decoders; every weight of an encoder-decoder, which is small, and of a model made from nothing."""
+        return "full" if scratch.is_scratch(base) or _has_encoder(base) else "lora"
+
+    def base_folder(self, reference: str, rows: pa.Table, folder: Path) -> Path:
+        """A model from nothing has a tokenizer of the rows' texts."""
+        if not scratch.is_scratch(reference):
+            return super().base_folder(reference, rows, folder)
+        return scratch.build(reference, self.texts(rows), folder)
+
+    @abstractmethod
+    def texts(self, rows: pa.Table) -> Iterator[str]:
+        """Everything in some rows that is read or written."""
+
+    @abstractmethod
+    def readings(self, rows: pa.Table, tokenizer: Any, reading: Model, *, truth: bool) -> Iterator[Reading]:
+        """Each row as tokens, with the text to be written or, without truth, up to where it begins."""
+
+    @abstractmethod
+    def references(self, rows: pa.Table) -> list[list[str]]:
+        """Texts of which one would have been right, of each row."""
+
+    def learn(self, rows: pa.Table) -> Target:
+        return Target(self.kind)
+
+    def strata(self, rows: pa.Table) -> Sequence[Sequence[str]]:
+        return [[] for _ in range(len(rows))]
+
+    def metric(self, target: Target) -> str:
+        return "perplexity"
+
+    def encode(
+        self, rows: pa.Table, tokenizer: Any, reading: Model, folder: Path, target: Target | None = None
+    ) -> Examples:
+        """Tokens; ``tokenizer`` is one that ``load_tokenizer`` gave."""
+        from tunesmith.data.written import WrittenExamples
+
+        readings = self.readings(rows, tokenizer, reading, truth=target is not None)
+        encoded = self.written(readings, rows, tokenizer, reading, folder)
+        return WrittenExamples(
+            encoded, tokenizer.pad_token_id, decoder=tokenizer.is_decoder, start=tokenizer.writes_after
+        )
+
+    def written(
+        self, readings: Iterator[Reading], rows: pa.Table, tokenizer: Any, reading: Model, folder: Path
+    ) -> Encoded:
+        """The readings of some rows in a file."""
+        from tunesmith.data import written
+
+        assert reading.max_length is not None
+        return written.write(
+            _located(readings, rows),
+            folder / "written.arrow",
+            max_length=reading.max_length,
+            unknown_id=tokenizer.unk_token_id if tokenizer.unk_token_id != tokenizer.eos_token_id else None,
+        )
+
+    def load_base(self, path: Path, **options: Any) -> Generator:
+        """The decoder or encoder-decoder in a folder."""
+        from tunesmith.networks import generators
+
+        return generators.load(path, **options)
+
+    def load_tokenizer(self, path: Path, base: Path) -> Any:
+        """The tokenizer in a folder, with what it must know of the base model."""
+        from tunesmith.networks import generators
+
+        return generators.load_tokenizer(path, base)
+
+    def network(  # type: ignore[override]
+        self, backbone: Generator, target: Target, reading: Model, *, depth: int = 0, label_smoothing: float = 0.0
+    ) -> LanguageModel:
+        """The network that trains; the model has its head within.
+
+        Raises:
+            UsageError: the adapter leaves nothing to train.
+        """
+        from tunesmith.networks.language_model import LanguageModel
+
+        if depth == backbone.depth:
+            hint = "take adapter.name full, lora or freeze, with fewer train_layers than there are"
+            raise UsageError("a model that writes has no head of its own to train alone", hint=hint)
+        return LanguageModel(backbone, label_smoothing=label_smoothing)
+
+    def head(self, width: int, target: Target, *, pooling: str, dropout: float) -> Head:
+        raise NotImplementedError("a model that writes has its head within; see network()")
+
+    def loss(self, target: Target, *, label_smoothing: float = 0.0) -> RowLoss:
+        """The summed loss of each sequence; smoothing is the network's, which alone sees the vocabulary."""
+        return lambda outputs, targets: outputs[:, 0]
+
+    def validation_scores(
+        self, outputs: Sequence[np.ndarray], rows: pa.Table, examples: Examples, target: Target, request: Any
+    ) -> dict[str, float]:
+        """``loss`` (nats a token) and ``perplexity`` of the true texts; lower is better."""
+        import numpy as np
+
+        total, tokens = np.sum(np.asarray(outputs, np.float64), axis=0)
+        loss = float(total / max(tokens, 1.0))
+        return {"loss": loss, "perplexity": float(np.exp(min(loss, _LARGEST_LOSS)))}
+
+    def scores(
+        self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Any
+    ) -> Sequence[np.ndarray]:
+        """Loss a token of each row's text, (1,); it says how likely the model finds the truth, not what it would write."""
+        import numpy as np
+
+        sums = np.zeros((examples.row_count, 2))
+        np.add.at(sums, examples.rows, np.asarray(outputs, np.float64).reshape(-1, 2))
+        return list((sums[:, 0] / np.maximum(sums[:, 1], 1.0))[:, None])
+
+    def point(self, backbone: Generator, tokenizer: Any) -> None:
+        """Set what the model must know before it writes, such as the language; also where a bundle is opened."""
+        return
+
+    def read(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Scored:
+        """The rows with what the model writes for them, ``Written``."""
+        examples: Any = self.encode(rows, reader.tokenizer, reader.reading, folder)
+        found = self._generate(reader, examples.prompts(), request)
+        parts: list[list[tuple[Any, ...]]] = [[] for _ in range(len(rows))]
+        for row, choices in zip(examples.rows.tolist(), found, strict=True):
+            parts[row].append(tuple(choices))
+        written: list[Any] = [Written(tuple(own)) for own in parts]
+        return Scored(rows, examples, written, self.inputs)
+
+    def judge(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Counted:
+        """What the model writes beside the truth, for ``report_rows`` of the rows, and how likely it finds the truth."""
+        import numpy as np
+
+        some = self._answered(len(rows))
+        chosen = np.arange(len(rows)) if self.keeps_unanswered else some
+        rows, places = rows.take(chosen), np.flatnonzero(np.isin(chosen, some))
+        examples = self.encode(rows, reader.tokenizer, reader.reading, folder / "truth", reader.target)
+        sums = np.zeros((len(rows), 2))
+        np.add.at(sums, examples.rows, np.asarray(reader.engine.sequences(examples), np.float64))
+        answered = self.read(reader, rows.take(places), request, folder).scores
+        parts = {int(place): one.parts for place, one in zip(places, answered, strict=True)}
+        written: list[Any] = [
+            Written(parts.get(row, ()), float(nll), int(tokens)) for row, (nll, tokens) in enumerate(sums)
+        ]
+        return self.predictions(Scored(rows, examples, written, self.inputs), reader.target)
+
+    def _answered(self, rows: int) -> np.ndarray:
+        """Numbers of the rows for which something is written, evenly spread."""
+        import numpy as np
+
+        return np.linspace(0, rows - 1, min(rows, self.options.report_rows or rows)).astype(int)
+
+    def also_untuned(self, rows: int, base: str | None) -> tuple[np.ndarray, np.ndarray]:
+        import numpy as np
+
+        some = self._answered(rows)
+        few = 0 if scratch.is_scratch(base) else min(len(some), self.options.base_rows)
+        places = np.linspace(0, len(some) - 1, few).astype(int)
+        return some[places], some[places] if self.keeps_unanswered else places
+
+    def golden(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> list[Any]:
+        """Probabilities of the likeliest first tokens of each row's answer."""
+        import math
+
+        from tunesmith.generation.request import GenerationRequest
+
+        examples: Any = self.encode(rows, reader.tokenizer, reader.reading, folder)
+        first = dict(zip(examples.rows[::-1].tolist(), examples.prompts()[::-1], strict=True))
+        asked = GenerationRequest(max_tokens=1, logprobs=True, top_logprobs=_GOLDEN_TOKENS, ignore_eos=True, seed=0)
+        found = self._generate(reader, [first[row] for row in range(len(rows))], asked)
+        return [[math.exp(logprob) for _, logprob in choices[0].logprobs[0].top] for choices in found]
+
+    def _generate(self, reader: Reader, prompts: list[list[int]], request: Any) -> list[list[Any]]:
+        from tunesmith.generation.decode import generate
+
+        engine: Any = reader.engine
+        backbone = engine.network.eval().backbone
+        self.point(backbone, reader.tokenizer)
+        used = [len(prompt) if backbone.is_decoder else _START_TOKENS for prompt in prompts]
+        each = [_within(request, tokens, backbone.context) for tokens in used]
+        return generate(backbone.model, reader.tokenizer, prompts, each)
+
+    def predictions(self, scored: Scored, target: Target) -> Counted:
+        """``scored.scores`` are ``Written``."""
+        given: Any = scored.scores
+        return self.count(self.references(scored.rows), given, self.context(scored))
+
+    @abstractmethod
+    def count(self, references: list[list[str]], found: list[Written], context: dict[str, Any]) -> Counted:
+        """What was written beside what would have been right."""
+
+    keeps_unanswered: ClassVar[bool] = False
+    """Whether test rows count for which nothing is written, by the likelihood of their truth alone."""
+
+    def context(self, scored: Scored) -> dict[str, Any]:
+        """``texts``, ``lengths`` and ``sources`` of the rows."""
+        return scored.context()
+
+    def answers(self, scored: Scored, target: Target, request: Any) -> list[dict[str, Any]]:
+        """``scored.scores`` are ``Written``."""
+        given: Any = scored.scores
+        return [self.shown(one) for one in given]
+
+    def shown(self, written: Written) -> dict[str, Any]:
+        """What a caller sees of one row."""
+        first, last = written.parts[0][0], written.parts[-1][0]
+        answer: dict[str, Any] = {
+            self.answer: written.text,
+            "finish_reason": last.finish_reason,
+            "tokens": sum(len(choices[0].tokens) for choices in written.parts),
+            "seed": first.terms.seed,
+        }
+        if len(written.parts[0]) > 1:
+            answer["alternatives"] = [written.choice(number) for number in range(1, len(written.parts[0]))]
+        if any(choices[0].logprobs for choices in written.parts):
+            answer["logprobs"] = [asdict(one) for choices in written.parts for one in choices[0].logprobs]
+        if warnings := tuple(dict.fromkeys(one for choices in written.parts for one in choices[0].terms.warnings)):
+            answer["warnings"] = list(warnings)
+        return answer
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written for a row.
+
+    Args:
+        parts: of each window of a long row the ``generation.Generated`` choices, best first; none where nothing was asked.
+        nll: negative log-likelihood of the true text in nats, summed over its tokens.
+        tokens: of the true text.
+    """
+
+    parts: tuple[tuple[Any, ...], ...]
+    nll: float = 0.0
+    tokens: int = 0
+
+    @property
+    def text(self) -> str:
+        """The best text."""
+        return self.choice(0)
+
+    def choice(self, number: int) -> str:
+        """A text, from what was written for the windows."""
+        return "\n".join(choices[number].text.strip() for choices in self.parts)
+
+
+def _has_encoder(base: str | None) -> bool:
+    """Whether a folder on this machine holds an encoder-decoder, by what its config says."""
+    try:
+        described = json.loads((Path(base or "") / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(isinstance(described, dict) and described.get("is_encoder_decoder"))
+
+
+def _within(request: Any, used: int, context: int | None) -> Any:
+    """A request for as many tokens as the context leaves room for, where it asks for more than that.
+
+    The limit is the most that is wanted, so fewer keep to it; a prompt that fills the context alone is refused later.
+    """
+    room = None if context is None else context - used
+    if room is None or request.max_tokens is None or not 1 <= room < request.max_tokens:
+        return request
+    return request.model_copy(update={"max_tokens": room, "min_tokens": min(request.min_tokens, room)})
+
+
+def _located(readings: Iterator[Reading], rows: pa.Table) -> Iterator[Reading]:
+    """The readings; a row that the template refuses is named by its place."""
+    from tunesmith.data import store
+
+    for row in range(len(rows)):
+        try:
+            yield next(readings)
+        except DataError as error:
+            where = store.where(rows, row) if store.SOURCE in rows.column_names else f"row {row}"
+            raise DataError(error.headline.message, where=where, hint=error.headline.hint) from None
