@@ -42,7 +42,7 @@ def logits() -> torch.Tensor:
         ({"no_repeat_ngram_size": 1}, theirs.NoRepeatNGramLogitsProcessor(1)),
         ({"logit_bias": {4: 2.5, 9: -1.0}}, theirs.SequenceBiasLogitsProcessor([[[4], 2.5], [[9], -1.0]])),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, dict) else type(value).__name__,
 )
 def test_samplers_equal_transformers(logits: torch.Tensor, parameters: Any, processor: Any, scale: float) -> None:
     request = Request(**{"temperature": 1.0, **parameters})
