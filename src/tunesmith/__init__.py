@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tunesmith.train  # noqa: F401 - loaded later, the package would take the place of the function below
-from tunesmith.errors import BundleError, DataError, Interrupted, SourceError, TrainingError, TunesmithError, UsageError
+from tunesmith.errors import (
+    BundleError,
+    ContextError,
+    DataError,
+    Interrupted,
+    SourceError,
+    TrainingError,
+    TunesmithError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from tunesmith.evaluation import Evaluation
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BundleError",
+    "ContextError",
     "DataError",
     "Interrupted",
     "SourceError",

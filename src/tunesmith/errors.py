@@ -2,6 +2,7 @@
 
     TunesmithError
     ├── UsageError      a flag, a config key or a request parameter is wrong
+    │   └── ContextError    prompt and answer are longer than the model's context
     ├── DataError       a data file cannot be read or does not fit the task
     ├── SourceError     a base model or data set cannot be fetched, or is not what was pinned
     ├── BundleError     a saved model is missing, damaged or from a newer version
@@ -66,6 +67,12 @@ class UsageError(TunesmithError):
     """A flag, a config key or a request parameter is wrong."""
 
     code = "invalid_value"
+
+
+class ContextError(UsageError):
+    """Prompt and answer are longer than the model's context."""
+
+    code = "context_length_exceeded"
 
 
 class DataError(TunesmithError):

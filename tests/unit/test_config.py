@@ -79,13 +79,15 @@ def illegal_values(case: Case) -> list[Any]:
         return ["perhaps", "2"]
     if kind == "array":
         return [{"a": 1}]
+    if kind == "object":
+        return ["many", 5, *([] if row["additionalProperties"] is True else [{"no such": "thing"}])]
     if kind == "string":
         return ["1.5.5 steps"] if "such as" in case.leaf.legal else [5, True, ["a"]]
     values: list[Any] = ["many", True, [1]]
     values += [1.5] if kind == "integer" else [float("inf")]
     values += [row["exclusiveMinimum"], low] if "exclusiveMinimum" in row else []
     values += [row["minimum"] - 1] if "minimum" in row else []
-    values += [row["exclusiveMaximum"], high] if "exclusiveMaximum" in row else []
+    values += [row["exclusiveMaximum"], max(high, 2 * row["exclusiveMaximum"])] if "exclusiveMaximum" in row else []
     values += [row["maximum"] + 1, high] if "maximum" in row else []
     return values
 
@@ -101,10 +103,14 @@ def legal_value(case: Case) -> Any:
     if kind == "boolean":
         return not default
     if kind == "array":
+        if "enum" in row["items"]:
+            return row["items"]["enum"][1::-1]
         numbers = row["items"].get("type") in ("integer", "number")
         return [row["items"].get("minimum", 1), 8] if numbers else ["tensorboard", "wandb"]
     if kind == "string":
         return "7 steps" if "such as" in case.leaf.legal else "review text"
+    if kind == "object":
+        return {"type": "json_object"} if "type: one of" in case.leaf.legal else {"4": 2.5}
     floor = row.get("minimum", row.get("exclusiveMinimum", 0))
     ceiling = row.get("maximum", row.get("exclusiveMaximum", floor + 100))
     value = floor + (ceiling - floor) * 0.75
@@ -116,7 +122,7 @@ def as_text(value: Any) -> str:
         ", ".join(map(str, value))
         if isinstance(value, list)
         else json.dumps(value)
-        if isinstance(value, bool)
+        if isinstance(value, (bool, dict))
         else str(value)
     )
 

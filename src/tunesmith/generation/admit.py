@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tunesmith.errors import Problem, UsageError
+from tunesmith.errors import ContextError, Problem, UsageError
 from tunesmith.generation import request as requests
 from tunesmith.generation.answers import Terms
 from tunesmith.generation.grammar import Format, Formats
@@ -20,12 +20,6 @@ from tunesmith.generation.sampler import Vocabulary, order
 _UNLIMITED = 512
 # A tokenizer says so large a number where it knows no limit.
 _NO_LENGTH = 1_000_000
-
-
-class ContextError(UsageError):
-    """Prompt and answer are longer than the model's context."""
-
-    code = "context_length_exceeded"
 
 
 @dataclass(frozen=True)

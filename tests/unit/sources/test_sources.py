@@ -293,7 +293,7 @@ def test_folder_left_by_a_killed_process_is_cleared(kept: Path) -> None:
 def test_processes_fill_once(kept: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     script = (
-        "import sys, time, pathlib; from tunesmith import cache\n"
+        "import sys, time, pathlib; from tunesmith.sources import cache\n"
         "def fill(folder):\n    open(sys.argv[1], 'a').write('filled;'); time.sleep(0.5); (folder / 'f').touch()\n"
         "assert (cache.filled(cache.folder() / 'thing', fill) / 'f').exists()"
     )
