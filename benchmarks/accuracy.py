@@ -89,8 +89,10 @@ def record(name: str, run: Path) -> dict[str, Any]:
         "benchmark": "accuracy",
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "data": name,
+        "task": report["task"],
         "base": Path(report["base"]).name,
         "rows": report["rows"],
+        "scored": report.get("scored"),
         "metric": metric,
         "value": report["metrics"][metric],
         "interval": report["intervals"].get(metric),
@@ -98,8 +100,8 @@ def record(name: str, run: Path) -> dict[str, Any]:
         "timing": report["timing"],
         "environment": report["environment"],
     }
-    if report["beside"]["samples"]:  # the base model and the trained one on the rows that both answered
-        entry["beside"] = {"rows": len(report["beside"]["samples"]), "metrics": report["beside"]["metrics"]}
+    if beside := report.get("beside", {}).get("samples"):  # the base model and the trained one on the same rows
+        entry["beside"] = {"rows": len(beside), "metrics": report["beside"]["metrics"]}
     if evaluations := report["curves"]["evaluations"]:
         entry["validation"] = {"before": evaluations[0]["scores"], "best": best(evaluations)}
     with RESULTS.open("a", encoding="utf-8") as file:

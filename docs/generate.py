@@ -246,9 +246,18 @@ def _first_line(module: Path) -> str:
 def figures() -> str:
     """What defaults reach, and the race against other loops: the last result of each kind in benchmarks/results.jsonl."""
     entries = [json.loads(line) for line in _recorded(RESULTS).splitlines()]
-    accuracy = {entry["data"]: entry for entry in entries if entry["benchmark"] == "accuracy"}
+    accuracy = {(entry["data"], entry["task"]): entry for entry in entries if entry["benchmark"] == "accuracy"}
     race = {(entry["race"], entry["seed"], entry["side"]): entry for entry in entries if entry["benchmark"] == "train"}
-    head = ("data", "base model", "training rows", "test rows", "score [95% interval]", "whole run", "peak memory")
+    head = (
+        "data",
+        "task",
+        "base model",
+        "training rows",
+        "rows scored",
+        "score [95% interval]",
+        "whole run",
+        "peak memory",
+    )
     text = (
         "The runs of `benchmarks/accuracy.py` on 2 CPU cores that other work shared (IMDB: 8,000 rows asked for):\n\n"
         + _table(head, map(_accuracy, accuracy.values()))
@@ -269,7 +278,8 @@ def _accuracy(entry: dict[str, Any]) -> tuple[str, ...]:
     low, high = entry["interval"]
     score = f"{entry['metric']} **{entry['value']:.3f}** [{low:.3f}, {high:.3f}]"
     cost = (f"{timing['total_s'] / 60:.0f} min", f"{timing['peak_memory_bytes'] / 1e9:.1f} GB")
-    return (entry["data"], entry["base"], f"{rows['train']:,}", f"{rows['test']:,}", score, *cost)
+    scored = entry.get("scored") or rows["test"]
+    return (entry["data"], entry["task"], entry["base"], f"{rows['train']:,}", f"{scored:,}", score, *cost)
 
 
 def _race(race: Mapping[tuple[str, int, str], dict[str, Any]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import os
@@ -338,3 +339,12 @@ def test_a_full_disk_leaves_the_old_report(tmp_path, monkeypatch):
     with pytest.raises(TrainingError, match="cannot be written: No space left"):
         report.write(shown, predictions, tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_it_is_said_how_many_rows_were_scored() -> None:
+    whole = built(made(rows=120), rows={"train": 300, "test": 120})
+    assert whole.measured_on == "120 test rows"
+    some = built(made(rows=60), rows={"train": 300, "test": 618})
+    assert some.measured_on == "60 of 618 test rows"
+    assert "On 60 of 618 test rows" in str(some)
+    assert dataclasses.replace(some, scored=None).measured_on == "618 test rows"

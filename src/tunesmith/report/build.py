@@ -105,6 +105,7 @@ def build(
 def _read_off(predictions: Predictions | Counted) -> dict[str, Any]:
     """What follows from the predictions alone."""
     return {
+        "scored": len(predictions),
         "confusions": metrics.confusions(predictions),
         "error_kinds": metrics.mistakes(predictions),
         "fingerprint": metrics.fingerprint(predictions),

@@ -65,7 +65,7 @@ def _hub_name(base: str) -> str | None:
 def _purpose(report: Report) -> str:
     gives = report.facts.purpose.format(labels=len(report.labels))
     how = f"Fine-tuned from `{report.base}` (adapter: `{report.adapter}`) by Tunesmith"
-    return f"This model {gives}. {how}.\n\n**{report.headline.name} {_value(report, report.headline.name)}** on {_count(report)}."
+    return f"This model {gives}. {how}.\n\n**{report.headline.name} {_value(report, report.headline.name)}** on {report.measured_on}."
 
 
 def _labels(report: Report) -> str:
@@ -83,7 +83,7 @@ def _data(report: Report) -> str:
 def _scores(report: Report) -> str:
     rows = "\n".join(f"| {name} | {value:.4f} | {_interval(report, name)} |" for name, value in report.metrics.items())
     table = f"| score | value | 95% interval |\n|---|---:|---|\n{rows}"
-    how = f"On {_count(report)}. Intervals are percentile bootstrap intervals over rows."
+    how = f"On {report.measured_on}. Intervals are percentile bootstrap intervals over rows."
     notes = "".join(f"- {note}\n" for note in report.notes)
     parts = [how, table, f"```text\n{report.text.rstrip()}\n```", notes.rstrip(), _error_kinds(report)]
     return "\n\n".join(part for part in parts if part)
@@ -116,8 +116,8 @@ def _limitations(report: Report) -> str:
         points.append(
             f"Scored on the {report.split} rows, which also chose the weights: expect a little less on new texts."
         )
-    if report.rows.get(report.split, 0) < _FEW_ROWS:
-        points.append(f"Scored on only {_count(report)}: the intervals are wide.")
+    if (report.scored or report.rows.get(report.split, 0)) < _FEW_ROWS:
+        points.append(f"Scored on only {report.measured_on}: the intervals are wide.")
     unit = report.facts.unit
     weak = sorted((row for row in report.per_label if row.support), key=lambda row: row.f1)[:3]
     if weak:
@@ -158,10 +158,6 @@ def _training(report: Report) -> str:
             f"<details><summary>Every parameter</summary>\n\n| parameter | value |\n|---|---|\n{rows}\n\n</details>"
         )
     return "\n\n".join(part for part in parts if part)
-
-
-def _count(report: Report) -> str:
-    return f"{report.rows.get(report.split, 0):,} {report.split} rows"
 
 
 def _value(report: Report, name: str) -> str:

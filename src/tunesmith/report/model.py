@@ -140,6 +140,7 @@ class Report:
         environment: versions of what computed it.
         config: every parameter by dotted name.
         license: SPDX name of the base model's licence, which the trained weights inherit.
+        scored: rows that the scores are of, where not all of the split; None in reports of older versions.
         fingerprint: hash of the scored rows; equal for runs that may be compared row by row.
         error_kinds: how often each kind of error was made; empty where errors are of one kind.
         notes: how it was scored, such as sacrebleu's signatures.
@@ -163,6 +164,7 @@ class Report:
     worst: tuple[Mistake, ...]
     slices: tuple[Slice, ...]
     fingerprint: str
+    scored: int | None = None
     curves: Curves = Curves()
     findings: tuple[str, ...] = ()
     command: str = ""
@@ -174,6 +176,13 @@ class Report:
     notes: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     beside: Beside = Beside()
+
+    @property
+    def measured_on(self) -> str:
+        """What was scored, in words, such as ``60 of 618 test rows``: a task that writes may answer only some."""
+        whole = self.rows.get(self.split, 0)
+        scored = whole if self.scored is None else self.scored
+        return f"{scored:,} {self.split} rows" if scored == whole else f"{scored:,} of {whole:,} {self.split} rows"
 
     @property
     def facts(self) -> Facts:

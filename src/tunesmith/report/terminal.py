@@ -34,7 +34,7 @@ def plain(report: Report) -> str:
 def sections(report: Report) -> Iterator[tuple[str, str]]:
     """Titles and texts, in the order of reading; sections that have nothing to say are left out."""
     yield str(report.headline), _facts(report)
-    yield f"On {report.rows.get(report.split, 0):,} {report.split} rows", report.text
+    yield f"On {report.measured_on}", report.text
     if others := _scores(report):
         yield "Scores [95% interval]", others
     if report.confusions:
