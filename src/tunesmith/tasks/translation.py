@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tunesmith import params
 from tunesmith.errors import UsageError, did_you_mean
-from tunesmith.generation.request import GenerationRequest
-from tunesmith.params import Range, param
+from tunesmith.params import param
 from tunesmith.writing.generating import Written
-from tunesmith.writing.text_to_text import TextToText
+from tunesmith.writing.text_to_text import Request as Request
+from tunesmith.writing.text_to_text import TextParams, TextToText
 
 if TYPE_CHECKING:
     from tunesmith.metrics import Counted
@@ -25,7 +25,7 @@ class Columns(params.Params):
     group: str | None = param(None, "Rows with the same value stay on the same side of a split.")
 
 
-class Params(params.Params):
+class Params(TextParams):
     """How a translation is asked for."""
 
     source_language: str | None = param(
@@ -38,25 +38,9 @@ class Params(params.Params):
     instruction: str = param(
         "Translate the following text.", "What a decoder is asked; {text} stands for the source, else it follows."
     )
-    answer_tokens: int = param(
-        96,
-        "Tokens of max_length, at most half of them, that a decoder keeps free for the translation when a long source is cut.",
-        ge=8,
-    )
     report_rows: int | None = param(500, "Most test rows that are translated for the report; none: all.", ge=1)
-    base_rows: int = param(
-        5, "Of these rows, how many the base model answers too, as it was, for the report to show side by side.", ge=0
-    )
     bleu_tokenizer: Literal["13a", "zh", "char"] | None = param(
         None, "Tokenizer of BLEU (sacrebleu's names); none: by the script of the targets."
-    )
-
-
-class Request(GenerationRequest):
-    """What a caller may ask for with each request."""
-
-    max_tokens: int | None = param(
-        128, "Most tokens to generate; none: until the context is full.", ge=1, search=Range(16, 512, log=True)
     )
 
 

@@ -12,7 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tunesmith import params
 from tunesmith.errors import DataError, UsageError
+from tunesmith.params import param
 from tunesmith.sources import scratch
 from tunesmith.tasks import base
 from tunesmith.tasks.base import Reader, Scored, Target
@@ -34,6 +36,16 @@ _LARGEST_LOSS = 700.0
 _GOLDEN_TOKENS = 5
 _START_TOKENS = 2
 """Most tokens that an encoder-decoder's answer begins with: a start and a language."""
+
+
+class WritingParams(params.Params):
+    """Options of every task that writes; each adds ``report_rows``, the most rows that are answered for the report."""
+
+    base_rows: int = param(
+        5,
+        "Of the rows answered for the report, how many the base model answers too, as it was, for the report to show side by side.",
+        ge=0,
+    )
 
 
 class GeneratingTask(base.Task):

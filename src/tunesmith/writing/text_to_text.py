@@ -9,14 +9,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tunesmith.generation.request import GenerationRequest
+from tunesmith.params import Range, param
 from tunesmith.tasks.base import RowError, refuse_unknown, text_of
-from tunesmith.writing.generating import GeneratingTask
+from tunesmith.writing.generating import GeneratingTask, WritingParams
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from tunesmith.config import Model
     from tunesmith.data.written import Reading
+
+
+class TextParams(WritingParams):
+    """Options of every task that turns a text into another."""
+
+    answer_tokens: int = param(
+        96,
+        "Tokens of max_length, at most half of them, that a decoder keeps free for its answer when a long text is cut.",
+        ge=8,
+    )
+
+
+class Request(GenerationRequest):
+    """What a caller may ask for with each request."""
+
+    max_tokens: int | None = param(
+        128, "Most tokens to generate; none: until the context is full.", ge=1, search=Range(16, 512, log=True)
+    )
 
 
 class TextToText(GeneratingTask):
