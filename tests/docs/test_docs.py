@@ -109,6 +109,8 @@ def test_every_task_has_a_page(task: str) -> None:
     assert "$ tunesmith train" in text
     assert "$ tunesmith predict" in text
     assert "(../reference/parameters.md)" in text
+    answers = re.findall(r"^\$ tunesmith predict .+\n(.*)$", text, flags=re.MULTILINE)
+    assert any(answer.startswith("{") and answer.endswith("}") for answer in answers), "an answer is shown"
 
 
 # Python that is shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith import params
+from tunesmith import params, quiet
 from tunesmith.adapters import base
 from tunesmith.errors import Problem, UsageError, did_you_mean
 from tunesmith.params import Choices, Range, param
@@ -47,7 +47,8 @@ class Adapter(base.Adapter):
             fan_in_fan_out=any(isinstance(module, Conv1D) for module in backbone.model.modules()),
         )
         # PEFT puts its layers into the module itself; the wrapper is only needed again to save them.
-        self._wrapped = peft.get_peft_model(backbone.model, config)
+        with quiet.transformers():
+            self._wrapped = peft.get_peft_model(backbone.model, config)
 
     def _check_targets(self, backbone: Backbone) -> None:
         """PEFT goes on without a name that no layer has, as long as another one is found."""
@@ -67,7 +68,8 @@ class Adapter(base.Adapter):
     def restore(self, backbone: Backbone, folder: Path) -> None:
         import peft
 
-        self._wrapped = peft.PeftModel.from_pretrained(backbone.model, str(folder))
+        with quiet.transformers():
+            self._wrapped = peft.PeftModel.from_pretrained(backbone.model, str(folder))
 
 
 def _linear(backbone: Backbone) -> list[str]:
