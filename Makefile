@@ -28,7 +28,8 @@ docs-check: $(VENV)/dev
 	$(BIN)/python -m docs.generate --check
 
 bench: $(VENV)/dev
-	$(BIN)/python -m benchmarks.train
+	$(BIN)/python -m pip install --quiet $(TORCH) --editable ".[dev,bench]"
+	$(BIN)/python -m benchmarks.train $(BENCH)
 
 check: lint types docs-check test
 
