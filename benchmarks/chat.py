@@ -19,13 +19,14 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from benchmarks.train import Clock
 
 RESULTS = Path(__file__).parent / "results.jsonl"
 BASE, MAX_LENGTH, BATCH_ROWS, RATE, RANK, ALPHA = "SmolLM2-135M-Instruct", 512, 8, 1e-3, 16, 32
@@ -150,23 +151,6 @@ def held_out_loss(model: Any, tokenizer: Any, dialogues: Sequence[Conversation])
     return total / count
 
 
-class Clock:
-    """Seconds of training; it stands while the benchmark scores."""
-
-    def __init__(self) -> None:
-        self.began, self.stood = time.monotonic(), 0.0
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.began - self.stood
-
-    def outside(self, work: Callable[[], float]) -> float:
-        paused = time.monotonic()
-        value = work()
-        self.stood += time.monotonic() - paused
-        return value
-
-
 def trl(result: Result, options: argparse.Namespace) -> None:
     """SFTTrainer with a PEFT config."""
     from datasets import Dataset, disable_progress_bars
@@ -185,7 +169,7 @@ def trl(result: Result, options: argparse.Namespace) -> None:
 
         class Watch(TrainerCallback):
             def note(self, step: int, model: Any) -> None:
-                loss = self.clock.outside(lambda: held_out_loss(model, tokenizer, held_out))
+                _, loss = self.clock.outside(lambda: held_out_loss(model, tokenizer, held_out))
                 result.curve.append((step, loss))
 
             def on_train_begin(self, args: Any, state: Any, control: Any, model: Any, **kwargs: Any) -> None:
