@@ -153,6 +153,7 @@ def held_out_loss(model: Any, tokenizer: Any, dialogues: Sequence[Conversation])
 
 def trl(result: Result, options: argparse.Namespace) -> None:
     """SFTTrainer with a PEFT config."""
+    import torch
     from datasets import Dataset, disable_progress_bars
     from peft import LoraConfig
     from transformers import AutoTokenizer, TrainerCallback
@@ -184,6 +185,7 @@ def trl(result: Result, options: argparse.Namespace) -> None:
                     self.note(state.global_step, model)
 
         settings = SFTConfig(
+            use_cpu=not torch.cuda.is_available(),
             output_dir=str(Path(name) / "out"),
             max_length=MAX_LENGTH,
             assistant_only_loss=True,
