@@ -86,7 +86,7 @@ class Bundle:
 
     def tokenizer(self) -> Any:
         """The tokenizer."""
-        base = sources.resolve(self.config.model.base or "").path if self._adapter().needs_base else self.folder
+        base = sources.resolve(self.config.model.base or "").path if self.base_fingerprint else self.folder
         return self.task.load_tokenizer(self.folder, base)
 
     def _untuned_network(self) -> Network:
@@ -105,7 +105,7 @@ class Bundle:
         return adapter
 
     def _backbone(self, adapter: Adapter) -> Any:
-        if not adapter.needs_base:
+        if self.base_fingerprint is None:  # whole from the start, or merged
             return self.task.load_base(self.folder)
         assert self.config.model.base is not None
         source = sources.resolve(self.config.model.base)

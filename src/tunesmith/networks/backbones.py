@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -53,6 +54,17 @@ def load(
     return Backbone(model, path).eval()
 
 
+@dataclass(frozen=True)
+class Counts:
+    """Weights that train, and all there are, those of an adapter included."""
+
+    trained: int
+    all: int
+
+    def __str__(self) -> str:
+        return f"{self.trained:,} of {self.all:,} weights ({self.trained / self.all:.2%})"
+
+
 class Backbone(nn.Module):
     """A base model without a head.
 
@@ -63,7 +75,10 @@ class Backbone(nn.Module):
         max_length: most tokens that it takes, special ones included; None if there is no limit.
         is_sentence_encoder: whether it was trained to encode whole texts (it lies in sentence-transformers' layout).
         path: the folder that it was read from.
+        lent: whether an adapter took a part of its weights into itself, so that without the adapter it is another model.
     """
+
+    lent = False
 
     def __init__(self, model: Any, path: Path) -> None:
         super().__init__()
@@ -82,6 +97,13 @@ class Backbone(nn.Module):
             if "Sinusoidal" in type(module).__name__:
                 module.requires_grad_(False)
         return self
+
+    @property
+    def weight_counts(self) -> Counts:
+        """How many weights train, of how many."""
+        weights = list(self.model.parameters())
+        trained = sum(weight.numel() for weight in weights if weight.requires_grad)
+        return Counts(trained, sum(weight.numel() for weight in weights))
 
     @property
     def width(self) -> int:

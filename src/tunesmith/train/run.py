@@ -152,6 +152,7 @@ def _learn(
         accelerator=accelerator,
         visits=learned.visits,
         budget=Budget(learned.config.train.max_time, began, 1 + rows.get("test", 0) / rows["validation"]),
+        adapter=learned.adapter,
     )
     return loop.fit(job, resume=resumed)
 

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from tunesmith import machine
+from tunesmith.adapters.base import Adapter
 from tunesmith.config import Train
 from tunesmith.data import batch
 from tunesmith.data.examples import Examples
@@ -31,6 +32,7 @@ class Work:
         kind: of the predictions; R-Drop asks it.
         train: the config's section.
         accelerator: of the run.
+        adapter: which weights of the base model train.
     """
 
     network: nn.Module
@@ -39,6 +41,7 @@ class Work:
     kind: str
     train: Train
     accelerator: Accelerator
+    adapter: Adapter
 
 
 def gradients(work: Work, indices: np.ndarray, micro_tokens: int, step: int) -> tuple[float, float]:
@@ -67,6 +70,7 @@ def gradients(work: Work, indices: np.ndarray, micro_tokens: int, step: int) -> 
                 loss = _losses(work, piece).sum() * share
                 accelerator.backward(loss)
             total += float(loss.detach())
+    work.adapter.shape_gradients()
     optim.shape_gradients(accelerator.unwrap_model(work.network), work.train, step)
     weights = list(optim.trainable(work.network))
     norm = accelerator.clip_grad_norm_(weights, work.train.gradient_clip or math.inf)
