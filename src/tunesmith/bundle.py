@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from tunesmith.adapters.base import Adapter
     from tunesmith.networks.network import Network
+    from tunesmith.networks.shared import Bases
 
 FORMAT = 1
 _HASHED = (".safetensors", ".json", ".txt", ".model")
@@ -51,6 +52,7 @@ class Bundle:
         target: what it predicts.
         base_fingerprint: hash of the base model, if the bundle holds an adapter alone.
         untuned: whether the base model is meant as it was before training, read as the bundle's own is.
+        bases: base models that its weights are shared with; None: it loads its own.
     """
 
     folder: Path
@@ -58,6 +60,7 @@ class Bundle:
     target: Target
     base_fingerprint: str | None = None
     untuned: bool = False
+    bases: Bases | None = field(default=None, compare=False)
 
     @property
     def task(self) -> Task:
@@ -70,17 +73,18 @@ class Bundle:
         """Number format that it was trained and evaluated in."""
         return self.config.train.precision
 
-    def network(self) -> Network:
-        """The network with its weights, on the CPU.
+    def network(self, *, merged: bool = False) -> Network:
+        """The network with its weights, on the CPU; ``merged``, its adapter is part of the base model's weights.
 
         Raises:
-            UsageError: it is wanted untuned, and there was nothing before training that could answer.
+            UsageError: it is wanted untuned, and there was nothing before training that could answer; or merged, and
+                the adapter is no change of weights.
         """
         from safetensors.torch import load_file
 
         if self.untuned:
             return self._untuned_network()
-        network = self.task.network(self._backbone(self._adapter()), self.target, self.config.model)
+        network = self.task.network(self._backbone(merged=merged), self.target, self.config.model)
         network.head.load_state_dict(load_file(self.folder / "head" / "model.safetensors"))
         return network.eval()
 
@@ -100,11 +104,7 @@ class Bundle:
             raise UsageError(f"untuned, the head for {self.config.task_name} knows nothing", hint=hint)
         return network.eval()
 
-    def _adapter(self) -> Adapter:
-        adapter: Adapter = plugins.load("adapters", self.config.adapter_name)(self.config.adapter)
-        return adapter
-
-    def _backbone(self, adapter: Adapter) -> Any:
+    def _backbone(self, *, merged: bool) -> Any:
         if self.base_fingerprint is None:  # whole from the start, or merged
             return self.task.load_base(self.folder)
         assert self.config.model.base is not None
@@ -116,8 +116,11 @@ class Bundle:
                 where=str(self.folder),
                 hint=hint,
             )
-        backbone = self.task.load_base(source.path)
+        adapter: Adapter = plugins.load("adapters", self.config.adapter_name)(self.config.adapter)
+        backbone = self.task.load_base(source.path, bases=self.bases)
         adapter.restore(backbone, self.folder)
+        if merged:
+            adapter.merge(backbone)
         return backbone
 
 

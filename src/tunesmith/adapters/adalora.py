@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,14 +99,21 @@ class Adapter(by_peft.PeftAdapter):
             setattr(self._allocator, memory, {name: kept.to(places[name]) for name, kept in state[memory].items()})
         self._peft.rank_pattern = dict(state["ranks"]) or None
 
+    def restore(self, backbone: Backbone, folder: Path) -> None:
+        with warnings.catch_warnings():
+            # PEFT does not recognise the names that it wrote itself, and uses them nevertheless.
+            warnings.filterwarnings("ignore", "The following rank_pattern keys", RuntimeWarning)
+            super().restore(backbone, folder)
+
     def save(self, backbone: Backbone, folder: Path) -> None:
-        """Only the ranks that these weights use; a singular value of 0 adds nothing."""
+        """Only the ranks that these weights use, and one where they use none; a singular value of 0 adds nothing."""
         last = self._peft.rank_pattern
-        self._peft.rank_pattern = {
+        used = {
             name.removeprefix("base_model.model."): (weight != 0).flatten().tolist()
             for name, weight in self._wrapped.named_parameters()
             if ".lora_E." in name
         }
+        self._peft.rank_pattern = {name: [not any(ranks) or ranks[0], *ranks[1:]] for name, ranks in used.items()}
         try:
             super().save(backbone, folder)
         finally:

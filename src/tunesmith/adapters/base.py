@@ -85,4 +85,6 @@ class Adapter(ABC):
         """
         name = type(self).__module__.rpartition(".")[2].replace("_", "-")
         hint = "serve the bundle as it is: it answers with its base model"
-        raise UsageError(f"a {name} adapter is no change of the base model's weights, so it cannot be merged", hint=hint)
+        raise UsageError(
+            f"a {name} adapter is no change of the base model's weights, so it cannot be merged", hint=hint
+        )

@@ -15,7 +15,10 @@ class Params(by_peft.Targets):
     """Size and place of the rotations."""
 
     block_size: int = param(
-        32, "Inputs that are rotated together; it divides the inputs of every layer.", ge=2, search=Choices((16, 32, 64))
+        32,
+        "Inputs that are rotated together; it divides the inputs of every layer.",
+        ge=2,
+        search=Choices((16, 32, 64)),
     )
     dropout: float = param(0.0, "Share of the rotations that a step leaves out.", ge=0, lt=1, search=Range(0, 0.2))
     exact: bool = param(
@@ -27,6 +30,7 @@ class Adapter(by_peft.PeftAdapter):
     """OFT."""
 
     learning_rate = 1e-3
+    turns_layers = True
     options: Params
 
     def config(self, backbone: Backbone) -> Any:

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 class Params(params.Params):
     """Which method, and how."""
 
-    type: str = param("LOHA", "PEFT's name of the method (a value of peft.PeftType), such as LOHA, LOKR, HRA or LN_TUNING.")
+    type: str = param(
+        "LOHA", "PEFT's name of the method (a value of peft.PeftType), such as LOHA, LOKR, HRA or LN_TUNING."
+    )
     options: dict[str, Any] = param(
-        {}, "Fields of the method's PEFT config, such as {r: 8}; target_modules is all-linear where it is not given."
+        {},
+        "Fields of the method's PEFT config, such as {r: 8}; target_modules is every linear layer where it is not given, or every norm for LN_TUNING.",
     )
 
 
@@ -27,29 +30,31 @@ class Adapter(by_peft.PeftAdapter):
     """A method of PEFT."""
 
     learning_rate = 1e-3
+    turns_layers = True
     options: Params
 
     def config(self, backbone: Backbone) -> Any:
-        import peft
-
         kind, given = self._kind(), dict(self.options.options)
         fields = {field.name for field in dataclasses.fields(kind)}
         problems = [
-            Problem(f"{self.options.type} has no option '{name}'", "adapter.options", did_you_mean(name, sorted(fields)))
+            Problem(
+                f"{self.options.type} has no option '{name}'", "adapter.options", did_you_mean(name, sorted(fields))
+            )
             for name in given
             if name not in fields
         ]
         if problems:
             raise UsageError("PEFT does not know all of these options", problems=problems)
-        if "target_modules" in fields and self.options.type.upper() != peft.PeftType.LN_TUNING:
-            given.setdefault("target_modules", by_peft.ALL_LINEAR)
-        if "fan_in_fan_out" in fields:
-            given.setdefault("fan_in_fan_out", by_peft.is_turned(backbone))
+        if "target_modules" in fields:
+            normed = self.options.type.upper() == "LN_TUNING"
+            given.setdefault("target_modules", _norms(backbone) if normed else by_peft.ALL_LINEAR)
         try:
             return kind(**given)
         except (ValueError, TypeError) as error:
             why = quiet.first_line(error)
-            raise UsageError(f"PEFT refuses these options of {self.options.type}: {why}", where="adapter.options") from None
+            raise UsageError(
+                f"PEFT refuses these options of {self.options.type}: {why}", where="adapter.options"
+            ) from None
 
     def apply(self, backbone: Backbone) -> None:
         try:
@@ -80,10 +85,19 @@ class Adapter(by_peft.PeftAdapter):
         hint = _NEED_MORE.get(name) or did_you_mean(name, sorted(layered))
         if name in KINDS and name not in _NEED_MORE:
             hint = "take adapter.name prefix, prompt or p-tuning"
-        raise UsageError(f"'{self.options.type}' is no method of PEFT that is only layers", where="adapter.type", hint=hint)
+        raise UsageError(
+            f"'{self.options.type}' is no method of PEFT that is only layers", where="adapter.type", hint=hint
+        )
+
+
+def _norms(backbone: Backbone) -> list[str]:
+    """Names of the norms."""
+    return [name for name, part in backbone.model.named_modules() if type(part).__name__.endswith("Norm")]
 
 
 _NEED_MORE = {
+    "IA3": "take adapter.name ia3, which knows the layers that are scaled",
+    "SHADOW": "it runs a network of its own beside the base model",
     "ADALORA": "take adapter.name adalora, which cuts ranks while it trains",
     "XLORA": "it mixes adapters that are already trained",
     "POLY": "it needs the number of the task with every row",

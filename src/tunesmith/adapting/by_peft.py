@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tunesmith import params, quiet
 from tunesmith.adapters import base
@@ -51,6 +51,8 @@ class PeftAdapter(base.Adapter):
     """An adapter that is a PEFT config."""
 
     needs_base = True
+    turns_layers: ClassVar[bool] = False
+    """Whether layers that keep their weights the other way round (GPT-2's) are turned first, since PEFT knows no others."""
 
     @abstractmethod
     def config(self, backbone: Backbone) -> Any:
@@ -63,27 +65,35 @@ class PeftAdapter(base.Adapter):
     def apply(self, backbone: Backbone) -> None:
         import peft
 
-        self._wrap(backbone, lambda: peft.get_peft_model(backbone.model, self.config(backbone)))
+        self._turn(backbone)
+        config = self.config(backbone)
+        with quiet.transformers():
+            self._wrapped: Any = peft.get_peft_model(backbone.model, config)
 
     def restore(self, backbone: Backbone, folder: Path) -> None:
         import peft
 
-        self._wrap(backbone, lambda: peft.PeftModel.from_pretrained(backbone.model, str(folder)))
-
-    def _wrap(self, backbone: Backbone, make: Any) -> None:
-        """The one place where a PEFT model comes to be."""
+        self._turn(backbone)
         with quiet.transformers():
-            self._wrapped = make()
+            self._wrapped = peft.PeftModel.from_pretrained(backbone.model, str(folder))
+
+    def _turn(self, backbone: Backbone) -> None:
+        from tunesmith.networks import orientation
+
+        self._turned = orientation.turned(backbone.model) if self.turns_layers else []
 
     def save(self, backbone: Backbone, folder: Path) -> None:
         self._wrapped.save_pretrained(str(folder), safe_serialization=True)
 
     def merge(self, backbone: Backbone) -> None:
+        from tunesmith.networks import orientation
+
         with quiet.transformers():
             try:
                 backbone.model = self._wrapped.merge_and_unload(safe_merge=True)
             except (ValueError, NotImplementedError, AttributeError, TypeError) as error:
                 raise UsageError(f"this adapter cannot be merged: {quiet.first_line(error)}") from None
+        orientation.turn_back(backbone.model, self._turned)
 
 
 class LowRankAdapter(PeftAdapter):

@@ -47,7 +47,9 @@ class PromptAdapter(base.Adapter):
 
         if isinstance(backbone, Generator):
             hint = "take prefix, which holds in generation too, or lora"
-            raise UsageError("virtual tokens stand before texts that are read, not written", where="adapter.name", hint=hint)
+            raise UsageError(
+                "virtual tokens stand before texts that are read, not written", where="adapter.name", hint=hint
+            )
         backbone.requires_grad_(False)
         virtual_tokens.insert(backbone, self.tokens(backbone))
 

@@ -20,6 +20,7 @@ from tunesmith import quiet
 from tunesmith.errors import SourceError, TunesmithError, UsageError
 from tunesmith.networks import pretrained
 from tunesmith.networks.pretrained import Family, Pooling
+from tunesmith.networks.shared import Bases
 
 
 def load(
@@ -28,6 +29,7 @@ def load(
     hidden_dropout: float | None = None,
     attention_dropout: float | None = None,
     dtype: torch.dtype = torch.float32,
+    bases: Bases | None = None,
 ) -> Backbone:
     """Load the base model in a folder, on the CPU, in evaluation mode.
 
@@ -36,17 +38,19 @@ def load(
         hidden_dropout: dropout of embeddings and blocks, from 0 to below 1; None leaves the model's own.
         attention_dropout: dropout of attention weights, from 0 to below 1; None leaves the model's own.
         dtype: number format of the weights.
+        bases: base models that its weights are shared with, if they are in there; None: it has its own.
 
     Raises:
         SourceError: the folder holds no model that can be read, or weights are missing from it.
         UsageError: the model has no dropout of the kind that is to be set.
     """
     path = Path(path)
+    options: dict[str, Any] = {"hidden_dropout": hidden_dropout, "attention_dropout": attention_dropout, "dtype": dtype}
+    if bases is not None:
+        return bases.twin((Backbone, path, *options.values()), lambda: load(path, **options))
     try:
         with quiet.transformers():
-            model = pretrained.read(
-                path, hidden_dropout=hidden_dropout, attention_dropout=attention_dropout, dtype=dtype
-            )
+            model = pretrained.read(path, **options)
     except TunesmithError:
         raise
     except Exception as error:  # transformers, safetensors and torch each have their own ways to fail on a bad folder

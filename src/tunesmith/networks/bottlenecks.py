@@ -26,7 +26,12 @@ _ATTENTIONS = (
     *("attn.attention.out_proj", "self_attn.o_proj", "self_attn.out_proj", "self_attn.dense", "SelfAttention.o"),
 )
 """Last layers of the sublayers over a text itself, by their names in a block, whatever the family calls the rest."""
-_CROSS_ATTENTIONS = ("encoder_attn.out_proj", "EncDecAttention.o", "crossattention.output.dense", "crossattention.c_proj")
+_CROSS_ATTENTIONS = (
+    "encoder_attn.out_proj",
+    "EncDecAttention.o",
+    "crossattention.output.dense",
+    "crossattention.c_proj",
+)
 _FEED_FORWARDS = (
     *("output.dense", "ffn.lin2", "mlp.c_proj", "mlp.down_proj", "mlp.Wo", "mlp.fc2", "mlp.dense_4h_to_h", "fc2"),
     *("DenseReluDense.wo",),
@@ -55,6 +60,7 @@ class Bottleneck(nn.Module):
         nn.init.zeros_(self.up.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Vectors of the shape of ``x``."""
         added: Tensor = self.up(FUNCTIONS[self.function](self.down(x)))
         return x + F.dropout(added, self.dropout, self.training)
 

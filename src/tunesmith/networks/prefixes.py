@@ -114,7 +114,7 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
 def _attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> Any:
-    """transformers' own, over a prefix and the text."""
+    """SDPA as transformers has it, over a prefix and the text."""
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     prefix: Any = getattr(module, "prefix", None)

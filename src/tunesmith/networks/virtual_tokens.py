@@ -31,6 +31,7 @@ class VirtualTokens(nn.Module):
         self.encoder = nn.Sequential(*layers) if encoder_width else nn.Identity()
 
     def forward(self) -> Tensor:
+        """The vectors (P, W)."""
         vectors: Tensor = self.encoder(self.table)
         return vectors
 

@@ -146,6 +146,7 @@ class Report:
         notes: how it was scored, such as sacrebleu's signatures.
         families: where labels are relations, the one that each is a direction of; see ``metrics.Predictions``.
         beside: what the base model gave for some rows before training; empty where it could not answer.
+        weights: weights of the base model that trained, and all it has with its adapter; None in older reports.
     """
 
     task: str
@@ -176,6 +177,7 @@ class Report:
     notes: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     beside: Beside = Beside()
+    weights: tuple[int, int] | None = None
 
     @property
     def measured_on(self) -> str:

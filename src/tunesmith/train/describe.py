@@ -26,7 +26,7 @@ def describe(
     beside: Beside | None = None,
 ) -> Report:
     """The report of a finished run; ``seconds`` is the whole time it took, ``beside`` what the base model gave before."""
-    config = learned.config
+    config, counts = learned.config, learned.network.backbone.weight_counts
     assert config.model.base is not None
     return report.build(
         predictions,
@@ -47,6 +47,7 @@ def describe(
             peak_memory_bytes=machine.peak_memory_bytes(),
         ),
         beside=beside,
+        weights=(counts.trained, counts.all),
         config=config.model_dump(mode="json"),
         license=next((alias.licence for alias in sources.aliases() if alias.name == config.model.base), None),
     )

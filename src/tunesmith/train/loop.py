@@ -115,9 +115,7 @@ class _Loop:
         self.mixout = regularise.mixout(job.network.backbone, job.train.mixout)
         optimizer = optim.build(job.network, job.train, job.adapter.rate_factor)
         self.network, self.optimizer = self.accelerator.prepare(job.network, optimizer)
-        self.work = step.Work(
-            self.network, job.examples, job.loss, job.kind, job.train, self.accelerator, job.adapter
-        )
+        self.work = step.Work(self.network, job.examples, job.loss, job.kind, job.train, self.accelerator, job.adapter)
         self.average = regularise.Average(job.network, job.train.ema) if job.train.ema else None
         self.course = Course()
         self.micro_tokens = job.train.micro_tokens or 4096
