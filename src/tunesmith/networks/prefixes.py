@@ -29,7 +29,10 @@ class Prefix(nn.Module):
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         super().__init__()
-        self.keys, self.values = nn.Parameter(keys.clone()), nn.Parameter(values.clone())
+        # Contiguous, since an optimizer's state out of a checkpoint is, and fused optimizers walk over both as they lie.
+        self.keys, self.values = (
+            nn.Parameter(states.clone(memory_format=torch.contiguous_format)) for states in (keys, values)
+        )
 
 
 def insert(backbone: Backbone, count: int) -> None:
