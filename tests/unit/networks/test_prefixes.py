@@ -66,9 +66,9 @@ def test_what_is_written_is_what_reading_says(tmp_path: Path, kind: tiny_generat
             nn.init.normal_(part.keys, std=2.0)
             nn.init.normal_(part.values, std=2.0)
     prompts = [[7, 8, 9, 10, 11], [12, 13]]
-    found = decode.generate(backbone.model, tokenizer, prompts, GenerationRequest(max_tokens=6, temperature=0.0))
+    found = decode.generate(backbone.model, tokenizer, prompts, GenerationRequest(max_tokens=6))
     for prompt, (answer,) in zip(prompts, found, strict=True):
-        written = list(answer.tokens)
+        written = list(answer.tokens)[:5]  # the last is forced to be an end token in some families
         start = [] if backbone.is_decoder else [backbone.model.config.decoder_start_token_id]
         read = [*prompt, *written] if backbone.is_decoder else [*start, *written]
         extra = {} if backbone.is_decoder else {"decoder_input_ids": torch.tensor([read])}
