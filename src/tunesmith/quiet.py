@@ -21,6 +21,7 @@ def transformers() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", "Unsupported layer type", UserWarning)  # PEFT, of norms that it trains
             yield
     finally:
         logging.set_verbosity(level)

@@ -92,7 +92,7 @@ def test_the_frozen_model_of_preferences_is_the_one_before(writer: Callable[...,
 @pytest.mark.parametrize("name", ["prompt", "p-tuning"])
 def test_virtual_tokens_are_refused_where_texts_are_written(run: Callable[..., Run], name: str) -> None:
     with pytest.raises(UsageError, match="read, not written\n    take prefix") as caught:
-        run("summaries", adapter=name, out="refused")
+        run("summaries", adapter=name, out="refused", **{"model.max_length": 224})
     assert caught.value.exit_code == 2
 
 
@@ -104,7 +104,7 @@ def test_virtual_tokens_leave_fewer_positions_for_texts(config: Callable[..., Co
 
 @pytest.mark.parametrize("name", ["prefix", "bottleneck"])
 def test_ours_write(run: Callable[..., Run], name: str) -> None:
-    finished = run("summaries", adapter=name)
+    finished = run("summaries", adapter=name, **{"model.max_length": 224})
     (answer,) = finished.model().answers(["the film was fine"], max_tokens=3)
     assert answer["tokens"]
 
