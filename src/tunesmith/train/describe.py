@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from tunesmith import machine, report, sources
@@ -28,7 +29,7 @@ def describe(
     """The report of a finished run; ``seconds`` is the whole time it took, ``beside`` what the base model gave before."""
     config, counts = learned.config, learned.network.backbone.weight_counts
     assert config.model.base is not None
-    return report.build(
+    built = report.build(
         predictions,
         task=config.task_name,
         base=config.model.base,
@@ -47,7 +48,7 @@ def describe(
             peak_memory_bytes=machine.peak_memory_bytes(),
         ),
         beside=beside,
-        weights=(counts.trained, counts.all),
         config=config.model_dump(mode="json"),
         license=next((alias.licence for alias in sources.aliases() if alias.name == config.model.base), None),
     )
+    return replace(built, weights=(counts.trained, counts.all))
