@@ -49,6 +49,7 @@ def build(
     config: Mapping[str, Any] | None = None,
     license: str | None = None,
     beside: Beside | None = None,
+    weights: tuple[int, int] | None = None,
     seed: int = 0,
 ) -> Report:
     """Score predictions and gather what a reader needs to judge them.
@@ -69,6 +70,7 @@ def build(
         config: nested or dotted parameters of the run.
         license: SPDX name of the base model's licence.
         beside: what the base model gave; see ``beside``.
+        weights: weights of the base model that trained, and all it has.
         seed: of the bootstrap.
     """
     scores = metrics.score(predictions)
@@ -98,6 +100,7 @@ def build(
         config=flat(config or {}),
         license=license,
         beside=beside or Beside(),
+        weights=weights,
         **_read_off(predictions),
     )
 
