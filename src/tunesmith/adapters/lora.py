@@ -36,6 +36,8 @@ class Adapter(base.Adapter):
         import peft
         from transformers.pytorch_utils import Conv1D
 
+        from tunesmith.networks import low_rank
+
         self._check_targets(backbone)
         targets: Any = list(self.options.targets)
         config = peft.LoraConfig(
@@ -49,6 +51,7 @@ class Adapter(base.Adapter):
         # PEFT puts its layers into the module itself; the wrapper is only needed again to save them.
         with quiet.transformers():
             self._wrapped = peft.get_peft_model(backbone.model, config)
+        low_rank.hasten(backbone.model)
 
     def _check_targets(self, backbone: Backbone) -> None:
         """PEFT goes on without a name that no layer has, as long as another one is found."""

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from tunesmith.errors import SourceError, UsageError
+from tunesmith.networks import attention
 
 Family = Literal["autoencoding", "autoregressive", "encoder-decoder"]
 Pooling = Literal["mean", "cls", "max", "last"]
@@ -138,7 +139,7 @@ def _whole(path: Path, config: Any, dtype: torch.dtype) -> Any:
 
 def _model(kind: Any, path: Path, config: Any, dtype: torch.dtype, **options: Any) -> Any:
     if kind._supports_sdpa:
-        options["attn_implementation"] = "sdpa"
+        options["attn_implementation"] = attention.register() if kind._supports_attention_backend else "sdpa"
     # As kind.from_pretrained, no code in the folder is ever looked at.
     model, found = kind.from_pretrained(
         path,

@@ -23,7 +23,7 @@ from tunesmith.networks.network import Network
 _CANDIDATE_L2 = (3e-4, 3e-3, 3e-2, 3e-1)
 _MOST_TOKENS = 20_000
 _WORTH_ITS_MEMORY = 1.05
-_CANDIDATE_MICRO_TOKENS = (2048, 4096, 8192, 16384)
+_CANDIDATE_MICRO_TOKENS = (1024, 2048, 4096, 8192, 16384)
 
 
 def keep_states(network: Network, examples: Examples, where: Path, runs_on: Machine) -> None:
