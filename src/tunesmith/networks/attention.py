@@ -9,7 +9,6 @@ Shapes: B sequences, H query heads, K key heads (H is a multiple of K), T querie
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -21,8 +20,8 @@ NAME = "tunesmith"
 LONGEST = 1024
 """Most keys; the weights of longer texts, which are kept for the backward pass, would take too much memory."""
 
-_CHANGING = ("position_bias", "softcap", "s_aux", "output_attentions")
-"""What a model may ask for beside the usual that changes the outcome: biases of places, bent products, sinks."""
+_SPECIAL = ("softcap", "s_aux", "output_attentions")
+"""What few models ask for: bent products, sinks, the weights themselves."""
 
 
 def register() -> str:
@@ -57,20 +56,22 @@ def attend(
         dropout: of the attention weights.
         scaling: factor of the products; None: ``D ** -0.5``.
         is_causal: whether a query sees only keys up to its own place, where there is no mask.
-        extra: what only some models know.
+        extra: what only some models know: ``position_bias`` (B or 1, H, T, S), which is added to the products (T5).
 
     Returns:
         (B, T, H, D), and no weights.
     """
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+    from transformers.integrations.sdpa_attention import create_position_bias_mask, sdpa_attention_forward
 
-    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-    special = any(extra.get(name) is not None for name in _CHANGING)
-    if dropout or special or not _pays(query, key):
+    if dropout or any(extra.get(name) for name in _SPECIAL) or not _pays(query, key):
         output, _ = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout, scaling, is_causal, **extra
         )
         return output, None
+    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    causal = causal and attention_mask is None and query.shape[2] > 1
+    if (places := extra.get("position_bias")) is not None:
+        attention_mask, causal = create_position_bias_mask(places, attention_mask, causal, query, key), False
     dtype = torch.bfloat16
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     with torch.autocast(query.device.type, enabled=False):
@@ -86,12 +87,14 @@ def _pays(query: Tensor, key: Tensor) -> bool:
 
 
 def _bias(mask: Tensor | None, query: Tensor, key: Tensor, causal: bool) -> Tensor | None:
-    """What is added to the products, (B or 1, H or 1, T, S): 0 where a query sees a key, minus infinity elsewhere."""
-    if mask is None and causal and query.shape[2] > 1:
+    """What is added to the products, (B or 1, H or 1, T, S): 0 where a query sees a key, the least number elsewhere."""
+    if causal:
         mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device).tril()[None, None]
-    if mask is None or mask.dtype != torch.bool:
-        return mask if mask is None else mask.to(torch.bfloat16)
-    return torch.zeros_like(mask, dtype=torch.bfloat16).masked_fill_(~mask, -math.inf)
+    if mask is None:
+        return None
+    if mask.dtype != torch.bool:
+        return mask.to(torch.bfloat16)
+    return torch.zeros_like(mask, dtype=torch.bfloat16).masked_fill_(~mask, torch.finfo(torch.bfloat16).min)
 
 
 def _mix(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:

@@ -23,13 +23,14 @@ def hasten(model: nn.Module) -> None:
             module.__class__ = LowRankLinear
 
 
-class LowRankLinear(Linear):
+class LowRankLinear(Linear):  # type: ignore[misc]
     """A LoRA layer; whatever is not the plain case goes PEFT's way."""
 
     frozen: Tensor | None = None
     """The frozen weight in the number format of autocast; None before it was needed."""
 
     def forward(self, x: Tensor, *args: Any, **options: Any) -> Tensor:
+        """The layer's output (..., O) for vectors (..., I)."""
         if not self._is_plain() or args or options:
             found: Tensor = super().forward(x, *args, **options)
             return found

@@ -139,7 +139,8 @@ def _whole(path: Path, config: Any, dtype: torch.dtype) -> Any:
 
 def _model(kind: Any, path: Path, config: Any, dtype: torch.dtype, **options: Any) -> Any:
     if kind._supports_sdpa:
-        options["attn_implementation"] = attention.register() if kind._supports_attention_backend else "sdpa"
+        asks = hasattr(inspect.getmodule(kind), "ALL_ATTENTION_FUNCTIONS")
+        options["attn_implementation"] = attention.register() if asks else "sdpa"
     # As kind.from_pretrained, no code in the folder is ever looked at.
     model, found = kind.from_pretrained(
         path,
