@@ -15,12 +15,16 @@ The spine calls it in this order:
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from tunesmith.text.cells import RowError as RowError
+from tunesmith.text.cells import number_of as number_of
+from tunesmith.text.cells import refuse_unknown as refuse_unknown
+from tunesmith.text.cells import text_of as text_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,57 +123,6 @@ class Scored:
         located = store.SOURCE in self.rows.column_names
         places = [store.where(self.rows, row) for row in range(len(self.rows))] if located else ()
         return {"texts": texts, "lengths": self.examples.text_lengths, "sources": places}
-
-
-class RowError(Exception):
-    """A row cannot be used: ``column`` names the canonical column at fault, ``detail`` what is particular to this row."""
-
-    def __init__(self, column: str, message: str, detail: str = "") -> None:
-        super().__init__(f"{message} ({detail})" if detail else message)
-        self.column, self.message, self.detail = column, message, detail
-
-
-def text_of(row: Mapping[str, Any], column: str) -> str:
-    """The text in a column of a user's row.
-
-    Raises:
-        RowError: it is missing, blank, or no text.
-    """
-    value = row.get(column)
-    if value is None:
-        raise RowError(column, "is missing")
-    if isinstance(value, (list, tuple, dict)):
-        raise RowError(column, f"is a {type(value).__name__}, not text")
-    text = str(value)
-    if not text.strip():
-        raise RowError(column, "is blank")
-    return text
-
-
-def number_of(row: Mapping[str, Any], column: str) -> float:
-    """The number in a column of a user's row.
-
-    Raises:
-        RowError: it is missing, or no finite number.
-    """
-    value = row.get(column)
-    if value is None or (isinstance(value, str) and not value.strip()) or value != value:
-        raise RowError(column, "is missing")
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise RowError(column, "is not a number")
-    return number
-
-
-def refuse_unknown(given: Mapping[str, Any], inputs: Sequence[str]) -> None:
-    """Raise a ``RowError`` for a column that is not an input."""
-    for name in given:
-        if name not in inputs:
-            told = "the input is" if len(inputs) == 1 else "inputs are"
-            raise RowError(name, f"is not an input; {told} {' and '.join(inputs)}")
 
 
 class Task(ABC):

@@ -17,7 +17,7 @@ from tunesmith import params
 from tunesmith.errors import DataError, Problem, UsageError, did_you_mean
 from tunesmith.params import Range, param
 from tunesmith.tasks import base
-from tunesmith.tasks.base import RowError, Scored, Target, refuse_unknown
+from tunesmith.tasks.base import Scored, Target, refuse_unknown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -301,13 +301,9 @@ class Task(base.Task):
 
     def _canonical(self, row: Mapping[str, Any], *, pairs: bool, labelled: bool) -> dict[str, Any]:
         from tunesmith.data import relation_rows
-        from tunesmith.text.annotated import MarkError
 
         read = relation_rows.marked_row if pairs else relation_rows.triples_row
-        try:
-            return read(row, labelled=labelled)
-        except MarkError as error:
-            raise RowError(error.column, error.message, error.detail) from None
+        return read(row, labelled=labelled)
 
     def _no_relation(self, target: Target) -> str | None:
         from tunesmith import metrics

@@ -17,7 +17,7 @@ from tunesmith import params
 from tunesmith.errors import DataError, UsageError, did_you_mean
 from tunesmith.params import Choices, Range, param
 from tunesmith.tasks import base
-from tunesmith.tasks.base import RowError, Scored, Target, refuse_unknown
+from tunesmith.tasks.base import Scored, Target, refuse_unknown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,19 +110,13 @@ class Task(base.Task):
     def read_row(self, row: Mapping[str, Any], *, label_separator: str | None = None) -> dict[str, Any]:
         from tunesmith.text import annotated
 
-        try:
-            return _canonical(annotated.read(row), row.get("group"))
-        except annotated.MarkError as error:
-            raise RowError(error.column, error.message, error.detail) from None
+        return _canonical(annotated.read(row), row.get("group"))
 
     def read_input(self, given: Mapping[str, Any]) -> dict[str, Any]:
         from tunesmith.text import annotated
 
         refuse_unknown(given, self.inputs)
-        try:
-            text, words = annotated.read_text(given)
-        except annotated.MarkError as error:
-            raise RowError(error.column, error.message, error.detail) from None
+        text, words = annotated.read_text(given)
         return _canonical(annotated.unmarked(text, words), None)
 
     def learn(self, rows: pa.Table) -> Target:
