@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tunesmith.errors import UsageError
 from tunesmith.text.cells import RowError as RowError
 from tunesmith.text.cells import number_of as number_of
 from tunesmith.text.cells import refuse_unknown as refuse_unknown
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tunesmith.data.examples import Examples
     from tunesmith.engines.base import Engine
     from tunesmith.heads import Head, RowLoss
+    from tunesmith.heads.divergences import Divergence
     from tunesmith.metrics import Counted, Predictions
     from tunesmith.networks.backbones import Backbone
     from tunesmith.networks.network import Network
@@ -123,6 +125,11 @@ class Scored:
         located = store.SOURCE in self.rows.column_names
         places = [store.where(self.rows, row) for row in range(len(self.rows))] if located else ()
         return {"texts": texts, "lengths": self.examples.text_lengths, "sources": places}
+
+
+def no_r_drop(what: str, instead: str = "") -> UsageError:
+    """The error where R-Drop is asked for and cannot be had; what would allow it may be named."""
+    return UsageError(f"{what} has no R-Drop", where="train.r_drop", hint=f"legal here: 0{instead}")
 
 
 class Task(ABC):
@@ -246,6 +253,14 @@ class Task(ABC):
     @abstractmethod
     def loss(self, target: Target, *, label_smoothing: float = 0.0) -> RowLoss:
         """A function of (outputs, targets) that returns one loss a sequence."""
+
+    def divergence(self, target: Target) -> Divergence:
+        """How far two outputs of one row are apart, for R-Drop; see ``heads.divergences``.
+
+        Raises:
+            UsageError: nothing says that of this task's outputs.
+        """
+        raise no_r_drop(type(self).__module__.rpartition(".")[2].replace("_", "-"))
 
     @abstractmethod
     def scores(self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Any) -> Scores:

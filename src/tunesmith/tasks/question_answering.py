@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tunesmith.data.examples import Examples
     from tunesmith.data.finding import Finding
     from tunesmith.heads import Head, RowLoss
+    from tunesmith.heads.divergences import Divergence
     from tunesmith.metrics import Counted
     from tunesmith.text.encode import Encoded
 
@@ -143,6 +144,11 @@ class Task(base.Task):
         from tunesmith.heads.spans import span_cross_entropy
 
         return span_cross_entropy(label_smoothing=label_smoothing)
+
+    def divergence(self, target: Target) -> Divergence:
+        from tunesmith.heads import divergences
+
+        return divergences.spans
 
     def scores(
         self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Request

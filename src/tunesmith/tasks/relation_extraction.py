@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tunesmith.data.examples import Examples
     from tunesmith.data.finding import Finding
     from tunesmith.heads import Head, RowLoss
+    from tunesmith.heads.divergences import Divergence
     from tunesmith.metrics import Counted, Predictions
     from tunesmith.text.encode import Encoded
     from tunesmith.text.triples import Found, Names
@@ -185,6 +186,11 @@ class Task(base.Task):
             relation_weight=self.options.relation_weight,
             label_smoothing=label_smoothing,
         )
+
+    def divergence(self, target: Target) -> Divergence:
+        from tunesmith.heads import divergences
+
+        return divergences.triples if target.kind == "triples" else divergences.labels
 
     def scores(
         self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Request

@@ -17,7 +17,7 @@ from tunesmith import params
 from tunesmith.errors import DataError, UsageError, did_you_mean
 from tunesmith.params import Choices, Range, param
 from tunesmith.tasks import base
-from tunesmith.tasks.base import Scored, Target, refuse_unknown
+from tunesmith.tasks.base import Scored, Target, no_r_drop, refuse_unknown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tunesmith.data.examples import Examples
     from tunesmith.data.finding import Finding
     from tunesmith.heads import Head, RowLoss
+    from tunesmith.heads.divergences import Divergence
     from tunesmith.metrics import Counted
     from tunesmith.text.annotated import Marked
     from tunesmith.text.encode import Encoded
@@ -168,6 +169,13 @@ class Task(base.Task):
             hint = "legal here: 0"
             raise UsageError("a CRF has no label smoothing", where="train.label_smoothing", hint=hint)
         return chain_likelihood(len(self._names(target)))
+
+    def divergence(self, target: Target) -> Divergence:
+        from tunesmith.heads import divergences
+
+        if self.options.crf:
+            raise no_r_drop("a CRF", ", or task.crf false")
+        return divergences.token_labels
 
     def scores(
         self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Request

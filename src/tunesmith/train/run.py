@@ -143,7 +143,7 @@ def _learn(
         network=learned.network,
         examples=learned.training,
         loss=learned.loss,
-        kind=learned.target.kind,
+        divergence=learned.divergence,
         evaluate=learned.scores,
         metric=learned.metric,
         train=learned.config.train,
