@@ -114,7 +114,7 @@ def job(config: Callable[..., Config], tmp_path: Path) -> Callable[..., Job]:
             network=learned.network,
             examples=learned.training,
             loss=learned.loss,
-            kind=learned.target.kind,
+            divergence=learned.divergence,
             evaluate=learned.scores,
             metric=learned.metric,
             train=learned.config.train,

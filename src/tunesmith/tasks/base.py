@@ -15,12 +15,17 @@ The spine calls it in this order:
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from tunesmith.errors import UsageError
+from tunesmith.text.cells import RowError as RowError
+from tunesmith.text.cells import number_of as number_of
+from tunesmith.text.cells import refuse_unknown as refuse_unknown
+from tunesmith.text.cells import text_of as text_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from tunesmith.data.examples import Examples
     from tunesmith.engines.base import Engine
     from tunesmith.heads import Head, RowLoss
+    from tunesmith.heads.divergences import Divergence
     from tunesmith.metrics import Counted, Predictions
     from tunesmith.networks.backbones import Backbone
     from tunesmith.networks.network import Network
@@ -121,55 +127,9 @@ class Scored:
         return {"texts": texts, "lengths": self.examples.text_lengths, "sources": places}
 
 
-class RowError(Exception):
-    """A row cannot be used: ``column`` names the canonical column at fault, ``detail`` what is particular to this row."""
-
-    def __init__(self, column: str, message: str, detail: str = "") -> None:
-        super().__init__(f"{message} ({detail})" if detail else message)
-        self.column, self.message, self.detail = column, message, detail
-
-
-def text_of(row: Mapping[str, Any], column: str) -> str:
-    """The text in a column of a user's row.
-
-    Raises:
-        RowError: it is missing, blank, or no text.
-    """
-    value = row.get(column)
-    if value is None:
-        raise RowError(column, "is missing")
-    if isinstance(value, (list, tuple, dict)):
-        raise RowError(column, f"is a {type(value).__name__}, not text")
-    text = str(value)
-    if not text.strip():
-        raise RowError(column, "is blank")
-    return text
-
-
-def number_of(row: Mapping[str, Any], column: str) -> float:
-    """The number in a column of a user's row.
-
-    Raises:
-        RowError: it is missing, or no finite number.
-    """
-    value = row.get(column)
-    if value is None or (isinstance(value, str) and not value.strip()) or value != value:
-        raise RowError(column, "is missing")
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise RowError(column, "is not a number")
-    return number
-
-
-def refuse_unknown(given: Mapping[str, Any], inputs: Sequence[str]) -> None:
-    """Raise a ``RowError`` for a column that is not an input."""
-    for name in given:
-        if name not in inputs:
-            told = "the input is" if len(inputs) == 1 else "inputs are"
-            raise RowError(name, f"is not an input; {told} {' and '.join(inputs)}")
+def no_r_drop(what: str, instead: str = "") -> UsageError:
+    """The error where R-Drop is asked for and cannot be had; what would allow it may be named."""
+    return UsageError(f"{what} has no R-Drop", where="train.r_drop", hint=f"legal here: 0{instead}")
 
 
 class Task(ABC):
@@ -294,6 +254,14 @@ class Task(ABC):
     def loss(self, target: Target, *, label_smoothing: float = 0.0) -> RowLoss:
         """A function of (outputs, targets) that returns one loss a sequence."""
 
+    def divergence(self, target: Target) -> Divergence:
+        """How far two outputs of one row are apart, for R-Drop; see ``heads.divergences``.
+
+        Raises:
+            UsageError: nothing says that of this task's outputs.
+        """
+        raise no_r_drop(type(self).__module__.rpartition(".")[2].replace("_", "-"))
+
     @abstractmethod
     def scores(self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Any) -> Scores:
         """Raw outputs of each sequence as scores of each row; windows of a long text are taken together."""
@@ -330,6 +298,18 @@ class Task(ABC):
         import numpy as np
 
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
+
+    def answering_s(self, reader: Reader, rows: pa.Table, request: Any, folder: Path, *, count: int) -> float:
+        """Seconds that the report's answers will take beside a pass over its rows, by what a few take now.
+
+        Args:
+            reader: the model.
+            rows: some that are like the report's, with their truth.
+            request: parameters of the answers.
+            folder: for tokens.
+            count: how many rows the report is about.
+        """
+        return 0.0
 
     def golden(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> list[Any]:
         """What is kept of a few rows, as plain values, to tell later whether the model still gives the same."""

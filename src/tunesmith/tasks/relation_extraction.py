@@ -17,7 +17,7 @@ from tunesmith import params
 from tunesmith.errors import DataError, Problem, UsageError, did_you_mean
 from tunesmith.params import Range, param
 from tunesmith.tasks import base
-from tunesmith.tasks.base import RowError, Scored, Target, refuse_unknown
+from tunesmith.tasks.base import Scored, Target, refuse_unknown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tunesmith.data.examples import Examples
     from tunesmith.data.finding import Finding
     from tunesmith.heads import Head, RowLoss
+    from tunesmith.heads.divergences import Divergence
     from tunesmith.metrics import Counted, Predictions
     from tunesmith.text.encode import Encoded
     from tunesmith.text.triples import Found, Names
@@ -186,6 +187,11 @@ class Task(base.Task):
             label_smoothing=label_smoothing,
         )
 
+    def divergence(self, target: Target) -> Divergence:
+        from tunesmith.heads import divergences
+
+        return divergences.triples if target.kind == "triples" else divergences.labels
+
     def scores(
         self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Request
     ) -> np.ndarray | Sequence[np.ndarray]:
@@ -301,13 +307,9 @@ class Task(base.Task):
 
     def _canonical(self, row: Mapping[str, Any], *, pairs: bool, labelled: bool) -> dict[str, Any]:
         from tunesmith.data import relation_rows
-        from tunesmith.text.annotated import MarkError
 
         read = relation_rows.marked_row if pairs else relation_rows.triples_row
-        try:
-            return read(row, labelled=labelled)
-        except MarkError as error:
-            raise RowError(error.column, error.message, error.detail) from None
+        return read(row, labelled=labelled)
 
     def _no_relation(self, target: Target) -> str | None:
         from tunesmith import metrics

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tunesmith.config import Model
     from tunesmith.data.examples import Examples
     from tunesmith.heads import RowLoss, TextHead
+    from tunesmith.heads.divergences import Divergence
     from tunesmith.metrics import Predictions
     from tunesmith.networks.backbones import Backbone
 
@@ -217,6 +218,12 @@ class Task(base.Task):
         if self.options.loss == "focal":
             return heads.focal(weights, gamma=gamma)
         return heads.cross_entropy(weights, label_smoothing=label_smoothing)
+
+    def divergence(self, target: Target) -> Divergence:
+        from tunesmith.heads import divergences
+
+        kinds = {"multi-class": divergences.labels, "multi-label": divergences.marks, "regression": divergences.values}
+        return kinds[target.kind]
 
     def scores(self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Request) -> np.ndarray:
         import numpy as np

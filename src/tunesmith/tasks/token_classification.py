@@ -17,7 +17,7 @@ from tunesmith import params
 from tunesmith.errors import DataError, UsageError, did_you_mean
 from tunesmith.params import Choices, Range, param
 from tunesmith.tasks import base
-from tunesmith.tasks.base import RowError, Scored, Target, refuse_unknown
+from tunesmith.tasks.base import Scored, Target, no_r_drop, refuse_unknown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tunesmith.data.examples import Examples
     from tunesmith.data.finding import Finding
     from tunesmith.heads import Head, RowLoss
+    from tunesmith.heads.divergences import Divergence
     from tunesmith.metrics import Counted
     from tunesmith.text.annotated import Marked
     from tunesmith.text.encode import Encoded
@@ -110,19 +111,13 @@ class Task(base.Task):
     def read_row(self, row: Mapping[str, Any], *, label_separator: str | None = None) -> dict[str, Any]:
         from tunesmith.text import annotated
 
-        try:
-            return _canonical(annotated.read(row), row.get("group"))
-        except annotated.MarkError as error:
-            raise RowError(error.column, error.message, error.detail) from None
+        return _canonical(annotated.read(row), row.get("group"))
 
     def read_input(self, given: Mapping[str, Any]) -> dict[str, Any]:
         from tunesmith.text import annotated
 
         refuse_unknown(given, self.inputs)
-        try:
-            text, words = annotated.read_text(given)
-        except annotated.MarkError as error:
-            raise RowError(error.column, error.message, error.detail) from None
+        text, words = annotated.read_text(given)
         return _canonical(annotated.unmarked(text, words), None)
 
     def learn(self, rows: pa.Table) -> Target:
@@ -174,6 +169,13 @@ class Task(base.Task):
             hint = "legal here: 0"
             raise UsageError("a CRF has no label smoothing", where="train.label_smoothing", hint=hint)
         return chain_likelihood(len(self._names(target)))
+
+    def divergence(self, target: Target) -> Divergence:
+        from tunesmith.heads import divergences
+
+        if self.options.crf:
+            raise no_r_drop("a CRF", ", or task.crf false")
+        return divergences.token_labels
 
     def scores(
         self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Request

@@ -18,6 +18,7 @@ from tunesmith.data.finding import Finding
 from tunesmith.data.prepare import Splits
 from tunesmith.engines.pytorch import Engine
 from tunesmith.heads import RowLoss
+from tunesmith.heads.divergences import Divergence
 from tunesmith.machine import Machine
 from tunesmith.networks.backbones import Backbone
 from tunesmith.networks.network import Network
@@ -48,6 +49,7 @@ class Learner:
     splits: Splits
     machine: Machine
     loss: RowLoss
+    divergence: Divergence | None
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -108,6 +110,7 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
     runs_on = machine.prepare(config.train.precision, config.train.threads)
     base = config.model.base or plugins.load("tasks", config.task_name).default_base
     task: Task = plugins.load("tasks", config.task_name)(config.task)
+    divergence = task.divergence(splits.target) if config.train.r_drop else None
     path = task.base_folder(base, splits.tables["train"], folder / "base")
     backbone = task.load_base(
         path, hidden_dropout=config.model.hidden_dropout, attention_dropout=config.model.attention_dropout
@@ -154,6 +157,7 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
         splits,
         runs_on,
         loss,
+        divergence,
         (*splits.findings, *found),
     )
 

@@ -23,6 +23,7 @@ from tunesmith.data import batch
 from tunesmith.data.examples import Examples
 from tunesmith.errors import Interrupted, TrainingError, UsageError, did_you_mean
 from tunesmith.heads import RowLoss
+from tunesmith.heads.divergences import Divergence
 from tunesmith.metrics import higher_is_better
 from tunesmith.networks.network import Network
 from tunesmith.params import steps_in
@@ -40,6 +41,7 @@ class Job:
     Args:
         examples: training rows, encoded, with targets.
         loss: loss a row.
+        divergence: of two outputs of a row; None: nothing asks for it.
         evaluate: scores of the network on the validation rows, by metric name.
         metric: which of these scores chooses the best weights.
         visits: numbers of the sequences that an epoch visits.
@@ -50,7 +52,7 @@ class Job:
     network: Network
     examples: Examples
     loss: RowLoss
-    kind: str
+    divergence: Divergence | None
     evaluate: Callable[[], dict[str, float]]
     metric: str
     train: Train
@@ -112,7 +114,7 @@ class _Loop:
         self.mixout = regularise.mixout(job.network.backbone, job.train.mixout)
         optimizer = optim.build(job.network, job.train)
         self.network, self.optimizer = self.accelerator.prepare(job.network, optimizer)
-        self.work = step.Work(self.network, job.examples, job.loss, job.kind, job.train, self.accelerator)
+        self.work = step.Work(self.network, job.examples, job.loss, job.divergence, job.train, self.accelerator)
         self.average = regularise.Average(job.network, job.train.ema) if job.train.ema else None
         self.course = Course()
         self.micro_tokens = job.train.micro_tokens or 4096

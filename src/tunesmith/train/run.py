@@ -138,12 +138,11 @@ def _learn(
     learned: Learner, folder: Path, journal: Journal, accelerator: Accelerator, began: float, resumed: bool
 ) -> Course:
     """Train the network; it holds the best weights afterwards."""
-    rows = {name: len(table) for name, table in learned.splits.tables.items()}
     job = loop.Job(
         network=learned.network,
         examples=learned.training,
         loss=learned.loss,
-        kind=learned.target.kind,
+        divergence=learned.divergence,
         evaluate=learned.scores,
         metric=learned.metric,
         train=learned.config.train,
@@ -151,9 +150,23 @@ def _learn(
         journal=journal,
         accelerator=accelerator,
         visits=learned.visits,
-        budget=Budget(learned.config.train.max_time, began, 1 + rows.get("test", 0) / rows["validation"]),
+        budget=_budget(learned, folder / WORK / "pace", journal, began),
     )
     return loop.fit(job, resume=resumed)
+
+
+def _budget(learned: Learner, folder: Path, journal: Journal, began: float) -> Budget:
+    """What the report will need; where the time is limited, answers are measured."""
+    rows = {name: len(table) for name, table in learned.splits.tables.items()}
+    answering_s, most = 0.0, learned.config.train.max_time
+    if most is not None:
+        few, count = learned.splits.tables["validation"], rows.get("test", rows["validation"])
+        answering_s = learned.task.answering_s(
+            learned.reader(learned.target), few, learned.request, folder, count=count
+        )
+        if answering_s:
+            journal.note(f"of {most:g} s, the report's answers will take about {answering_s:.0f} s")
+    return Budget(most, began, 1 + rows.get("test", 0) / rows["validation"], answering_s)
 
 
 def _save(learned: Learner, folder: Path) -> Bundle:

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from tunesmith import params
 from tunesmith.errors import DataError, UsageError
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _LARGEST_LOSS = 700.0
 _GOLDEN_TOKENS = 5
+_MEASURED_LENGTHS = 256
 _START_TOKENS = 2
 """Most tokens that an encoder-decoder's answer begins with: a start and a language."""
 
@@ -214,6 +215,26 @@ class GeneratingTask(base.Task):
         few = 0 if scratch.is_scratch(base) else min(len(some), self.options.base_rows)
         places = np.linspace(0, len(some) - 1, few).astype(int)
         return some[places], some[places] if self.keeps_unanswered else places
+
+    def answering_s(self, reader: Reader, rows: pa.Table, request: Any, folder: Path, *, count: int) -> float:
+        """By the time to each token, and the length of the true texts; the base model may go on to ``max_tokens``."""
+        import numpy as np
+
+        from tunesmith.generation.request import GenerationRequest
+        from tunesmith.writing import pace
+
+        few = rows.slice(0, pace.ROWS)
+        prompts = cast(Any, self.encode(few, reader.tokenizer, reader.reading, folder)).prompts()
+        asked = GenerationRequest(num_beams=request.num_beams, ignore_eos=True, seed=0)
+        measured = pace.measure(
+            lambda tokens: self._generate(reader, prompts, asked.model_copy(update={"max_tokens": tokens})), len(few)
+        )
+        truth = reader.tokenizer([texts[0] for texts in self.references(rows.slice(0, _MEASURED_LENGTHS))])
+        usual = 1 + float(np.mean([len(ids) for ids in truth["input_ids"]]))
+        most = float(request.max_tokens or 2 * usual)
+        base_model = min(self.options.base_rows, len(self._answered(count)))
+        own = measured.seconds(len(self._answered(count)), min(usual, most) * max(1, request.n))
+        return own + measured.seconds(base_model, most)
 
     def golden(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> list[Any]:
         """Probabilities of the likeliest first tokens of each row's answer."""

@@ -162,7 +162,9 @@ def test_resumed_is_the_same_to_the_bit(job: MakeJob, options: dict[str, Any]) -
     assert list(small.log_of(again.folder, "evaluation")) == whole
 
 
-@pytest.mark.parametrize(("kind", "r_drop"), [("tagged", 0.5), ("chain", 0.0), ("marked", 0.5), ("triples", 0.5)])
+@pytest.mark.parametrize(
+    ("kind", "r_drop"), [("tagged", 0.5), ("chain", 0.0), ("marked", 0.5), ("triples", 0.5), ("questions", 0.5)]
+)
 def test_other_tasks_are_learned_as_exactly(job: MakeJob, kind: str, r_drop: float) -> None:
     quick = {"train.evaluate_every": "5 steps", "train.checkpoint_every": 0.001, "train.r_drop": r_drop}
     expected = trained(job(kind, out="whole", **quick))
