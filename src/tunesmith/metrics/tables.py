@@ -188,11 +188,7 @@ def calibration_bins(predictions: Predictions, bins: int = 10) -> tuple[Calibrat
     """
     if predictions.kind == "regression":
         return ()
-    if predictions.kind == "multi-class":
-        confidence = np.take_along_axis(predictions.scores, predictions.predicted[:, None], axis=1)[:, 0]
-        right = predictions.correct.astype(np.float64)
-    else:
-        confidence, right = predictions.scores.ravel(), predictions.targets.ravel().astype(np.float64)
+    confidence, right = map(np.ravel, predictions.sureness)
     place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     rows = np.bincount(place, minlength=bins)
     mean_confidence = np.bincount(place, confidence, minlength=bins) / np.maximum(rows, 1)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tunesmith import params
+from tunesmith.decisions import options as decisions
 from tunesmith.errors import DataError, UsageError, did_you_mean
 from tunesmith.params import Choices, Range, param
 from tunesmith.tasks import base
@@ -57,8 +58,8 @@ class Columns(params.Params):
     group: str | None = param(None, "Rows with the same value stay on the same side of a split, such as a document.")
 
 
-class Params(params.Params):
-    """How entities are learned."""
+class Params(decisions.Calibrated):
+    """How entities are learned, and how sure of them answers are."""
 
     scheme: Literal["iob2", "iobes", "io"] = param(
         "iob2", "Labels that the model chooses among, whatever the data has.", search=Choices(("iob2", "iobes", "io"))
@@ -131,6 +132,7 @@ class Task(base.Task):
             hint = "say which column holds them: --columns.entities NAME, or --columns.tokens NAME --columns.tags NAME"
             raise DataError("no training row has an entity", hint=hint)
         labels = tuple(sorted(counts))
+        decisions.check(self.options, "entities", labels)
         return Target("entities", labels, tuple(counts[label] for label in labels))
 
     def encode(
@@ -180,12 +182,14 @@ class Task(base.Task):
     ) -> Sequence[np.ndarray]:
         """The labels chosen for each row's words beside the probabilities of all, packed (see ``tagging.Tagged``)."""
         from tunesmith.data.word_examples import WordExamples
+        from tunesmith.decisions import answers
         from tunesmith.text import tagging, token_words
 
         assert isinstance(examples, WordExamples)
         self._check_types(target, request)
         names, rules = self._names(target), token_words.rules(self._names(target), self.options.scheme)
-        read = examples.probabilities(outputs, len(names), chain=self.options.crf)
+        as_given = examples.probabilities(outputs, len(names), chain=self.options.crf)
+        read = [answers.calibrated(row, target) for row in as_given]
         places = [units.places for units in examples.units]
         ways: dict[str, Any] = {
             "threshold": request.threshold,
@@ -220,16 +224,21 @@ class Task(base.Task):
 
         return max(moved(before, after) for before, after in zip(then, now, strict=True))
 
+    def choose(self, target: Target, *, paired: bool, sentence_encoder: bool) -> dict[str, Any]:
+        return decisions.chosen(self.options, target.kind)
+
     def tune(self, scored: Scored, target: Target) -> Target:
+        from tunesmith.decisions import tuning
         from tunesmith.text import tagging, token_words
 
+        names, rules = self._names(target), token_words.rules(self._names(target), self.options.scheme)
+        texts, gold = list(_tagged(scored)), list(_spans(scored.rows))
+        how = decisions.chosen(self.options, target.kind)["calibrate"]
+        target = tuning.calibrated(target, how, *tagging.words(texts, gold, names, self.options.scheme))
         if not self.options.tune_word_threshold:
             return target
-        names, rules = self._names(target), token_words.rules(self._names(target), self.options.scheme)
-        gold = list(_spans(scored.rows))
-        return dataclasses.replace(
-            target, thresholds=(tagging.best_threshold(list(_tagged(scored)), gold, names, rules),)
-        )
+        texts = [text.calibrated(target.decision.calibration) for text in texts]
+        return dataclasses.replace(target, thresholds=(tagging.best_threshold(texts, gold, names, rules),))
 
     def findings(self, rows: pa.Table, target: Target) -> Iterable[Finding]:
         from tunesmith.data.word_checks import type_findings

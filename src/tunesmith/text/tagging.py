@@ -13,9 +13,11 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.text import decoding, tags
+from tunesmith.decisions.calibration import Pairs, calibrated
+from tunesmith.text import decoding, tags, token_words
 from tunesmith.text.decoding import Rules
 from tunesmith.text.spans import Span
+from tunesmith.text.tags import Scheme
 
 Floats = NDArray[np.floating]
 Numbers = NDArray[np.int64]
@@ -94,6 +96,10 @@ class Tagged:
                 chosen[span.start : span.end] = 0
         return replace(self, chosen=chosen)
 
+    def calibrated(self, pairs: Pairs) -> Tagged:
+        """The same with other probabilities, see ``calibration.calibrated``."""
+        return replace(self, probabilities=calibrated(self.probabilities, pairs, exclusive=True))
+
     def _characters(self, span: Span) -> tuple[int, int]:
         return int(self.places[span.start, 0]), int(self.places[span.end - 1, 1])
 
@@ -131,6 +137,14 @@ def best_threshold(
         scores[threshold] = 2 * hits / max(1, sum(map(len, wanted)) + sum(map(len, found)))
     best = max(scores.values())
     return min((t for t in _TRIED if scores[t] >= best - _WORTH), key=lambda t: abs(t - EVEN))
+
+
+def words(
+    texts: Sequence[Tagged], gold: Sequence[Sequence[Span]], names: Sequence[str], scheme: Scheme
+) -> tuple[Floats, Numbers]:
+    """The units of all texts: probabilities of their labels (N, O), and the number of the true one (N,)."""
+    truths = [token_words.labels(text, row, names, scheme) for text, row in zip(texts, gold, strict=True)]
+    return np.concatenate([text.probabilities for text in texts]), np.concatenate(truths)
 
 
 def moved(then: Sequence[Sequence[float]], now: Sequence[Sequence[float]]) -> float:
