@@ -201,11 +201,13 @@ class Task(base.Task):
 
     def predictions(self, scored: Scored, target: Target) -> Counted:
         from tunesmith import metrics
+        from tunesmith.text import tagging
 
-        names = self._names(target)
-        found = [text.spans(names) for text in _tagged(scored)]
+        names, texts, gold = self._names(target), list(_tagged(scored)), list(_spans(scored.rows))
+        found = [text.spans(names) for text in texts]
         context = dataclasses.replace(scored, inputs=("text",)).context()
-        return metrics.entities(list(_spans(scored.rows)), found, target.labels, **context)
+        made = metrics.entities(gold, found, target.labels, **context)
+        return dataclasses.replace(made, trust=tagging.trust(texts, gold, names, target.decision.calibration))
 
     def answers(self, scored: Scored, target: Target, request: Request) -> list[dict[str, Any]]:
         names, rows = self._names(target), scored.rows
@@ -234,7 +236,8 @@ class Task(base.Task):
         names, rules = self._names(target), token_words.rules(self._names(target), self.options.scheme)
         texts, gold = list(_tagged(scored)), list(_spans(scored.rows))
         how = decisions.chosen(self.options, target.kind)["calibrate"]
-        target = tuning.calibrated(target, how, *tagging.words(texts, gold, names, self.options.scheme))
+        known = [[span for span in row if span.type in target.labels] for row in gold]
+        target = tuning.calibrated(target, how, *tagging.words(texts, known, names, self.options.scheme))
         if not self.options.tune_word_threshold:
             return target
         texts = [text.calibrated(target.decision.calibration) for text in texts]

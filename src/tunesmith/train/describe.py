@@ -36,7 +36,7 @@ def describe(
         headline=predictions.chief[0],
         rows={name: len(table) for name, table in learned.splits.tables.items()},
         split=split,
-        thresholds=target.thresholds,
+        thresholds=learned.task.asked(target, learned.request).thresholds,
         log=journal.read(folder / "log.jsonl"),
         findings=[f"{finding.severity}: {finding.message}" for finding in by_severity(learned.findings)],
         command=shlex.join(["tunesmith", "train", str(folder / "config.yaml")]),
