@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from tunesmith import params
 from tunesmith.errors import Problem, UsageError, did_you_mean
 from tunesmith.params import param
+
+if TYPE_CHECKING:
+    from tunesmith.tasks.base import Target
 
 MISSED, WRONG = "missed", "wrong"
 """What a label of several costs: where it holds and is not given, and where it is given and does not hold."""
@@ -80,6 +83,20 @@ def problems(options: Calibrated, kind: str, labels: Sequence[str]) -> Iterator[
         if options.abstain_accuracy is not None and kind != "multi-class":
             message = f"has no effect on a {kind} target: only the one answer of a multi-class target is withheld"
             yield Problem(message, "task.abstain_accuracy", "leave it out")
+
+
+def notes(options: Calibrated, target: Target) -> tuple[str, ...]:
+    """What became of what was wanted, where the numbers of a report do not say it."""
+    if not isinstance(options, Decided):
+        return ()
+    tuned_for = options.decide_by in _AIMS["multi-class"][1:-1]
+    lines = {
+        f"task.decide_by {options.decide_by}: on the validation rows thresholds gained no more than chance, so the likeliest "
+        "label is the answer": tuned_for and target.kind == "multi-class" and not target.thresholds,
+        f"task.abstain_accuracy {options.abstain_accuracy}: answers of a probability below {target.decision.abstain_below:.3g} "
+        "are withheld": options.abstain_accuracy is not None,
+    }
+    return tuple(line for line, holds in lines.items() if holds)
 
 
 def check(options: Calibrated, kind: str, labels: Sequence[str]) -> None:

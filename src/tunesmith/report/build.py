@@ -50,6 +50,7 @@ def build(
     config: Mapping[str, Any] | None = None,
     license: str | None = None,
     beside: Beside | None = None,
+    notes: Sequence[str] = (),
     seed: int = 0,
 ) -> Report:
     """Score predictions and gather what a reader needs to judge them.
@@ -70,6 +71,7 @@ def build(
         config: nested or dotted parameters of the run.
         license: SPDX name of the base model's licence.
         beside: what the base model gave; see ``beside``.
+        notes: what a reader must know beside what the predictions say of themselves.
         seed: of the bootstrap.
     """
     scores = metrics.score(predictions)
@@ -99,6 +101,7 @@ def build(
         config=flat(config or {}),
         license=license,
         beside=beside or Beside(),
+        notes=(*notes, *(predictions.notes if isinstance(predictions, Counted) else ())),
         **_read_off(predictions),
     )
 
@@ -110,7 +113,6 @@ def _read_off(predictions: Predictions | Counted) -> dict[str, Any]:
         "confusions": metrics.confusions(predictions),
         "error_kinds": metrics.mistakes(predictions),
         "fingerprint": metrics.fingerprint(predictions),
-        "notes": predictions.notes if isinstance(predictions, Counted) else (),
         "families": predictions.families if isinstance(predictions, Predictions) else (),
         "decision": predictions.decision if isinstance(predictions, Predictions) else UNDECIDED,
         "trust": metrics.trust(predictions),
