@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tunesmith.adapters.base import Adapter
     from tunesmith.networks.network import Network
 
-FORMAT = 1
+FORMAT = 2
 _HASHED = (".safetensors", ".json", ".txt", ".model")
 _READABLE = 0o644  # safetensors writes files that only their owner may read, and another user may serve them
 _RESUMABLE = "the run can be resumed when there is room"

@@ -16,7 +16,7 @@ PLUGIN_SECTIONS = {"task": "text-classification", "adapter": "full"}
 """Sections that belong to a plugin, with the one that is taken when none is named; ``task`` is short for ``task.name``."""
 
 RESERVED_VARIABLES = frozenset({"TUNESMITH_CACHE", "TUNESMITH_DEBUG"})
-_DEPTH = 3
+_DEPTH = 4
 
 
 @dataclass(frozen=True)

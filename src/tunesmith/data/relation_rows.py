@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -157,6 +158,22 @@ def as_read(rows: pa.Table, path: Path) -> tuple[pa.Table, Numbers]:
 
     table = store.rewrite(rows.select(["text"]), change, path)
     return table, np.array(places, np.int64).reshape(-1, 4)
+
+
+def tally(rows: pa.Table) -> tuple[Counter[str], set[tuple[str, str, str]]]:
+    """How often each type of entity occurs, and what each relation was between: types of its head and of its tail.
+
+    Raises:
+        DataError: there is no relation.
+    """
+    counts: Counter[str] = Counter()
+    patterns: set[tuple[str, str, str]] = set()
+    for truth in truths(rows):
+        counts.update(span.type for span in truth.entities)
+        patterns |= {(head.type, name, tail.type) for head, name, tail in truth.triples()}
+    if not patterns:
+        raise DataError("no training row has a relation", hint="say which column holds them: --columns.relations NAME")
+    return counts, patterns
 
 
 def label_numbers(rows: pa.Table, labels: Sequence[str]) -> Numbers:

@@ -76,6 +76,7 @@ def _labelled(rows: list[dict[str, Any]], report: Report) -> Predictions:
         scores=np.array([row["scores"] for row in rows]),
         predicted=_numbers([row["predicted"] for row in rows], report, numbers),
         families=report.families,
+        decision=report.decision,
         **_context(rows),
     )
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from tunesmith.decisions.decision import UNDECIDED, Decision
 from tunesmith.errors import BundleError
-from tunesmith.metrics import KINDS, Confusion, Facts, Kind, LabelScore
+from tunesmith.metrics import KINDS, Confusion, Covered, Facts, Kind, LabelScore, Trust
 
 FORMAT = 1
 
@@ -146,6 +147,9 @@ class Report:
         notes: how it was scored, such as sacrebleu's signatures.
         families: where labels are relations, the one that each is a direction of; see ``metrics.Predictions``.
         beside: what the base model gave for some rows before training; empty where it could not answer.
+        decision: what was decided on the validation rows, and applied to what is scored.
+        trust: how far probabilities can be trusted, before and after calibration; None: not calibrated.
+        coverage: what withholding unsure answers leaves, by the probability from which they are given.
     """
 
     task: str
@@ -176,6 +180,9 @@ class Report:
     notes: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     beside: Beside = Beside()
+    decision: Decision = UNDECIDED
+    trust: Trust | None = None
+    coverage: tuple[Covered, ...] = ()
 
     @property
     def measured_on(self) -> str:

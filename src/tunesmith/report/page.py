@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from tunesmith.metrics import Counted, Predictions, higher_is_better
 from tunesmith.report.model import Report
 from tunesmith.report.pictures import pictures
-from tunesmith.report.terminal import costs
+from tunesmith.report.terminal import costs, trusted
 
 _LONG_REPORT_LABELS = 30
 
@@ -22,12 +22,18 @@ def html(report: Report, predictions: Predictions | Counted) -> str:
         predictions: what the report was built from; the pictures are drawn of them.
     """
     drawn = list(pictures(report, predictions))
-    halves = sum(not picture.wide for picture in drawn) + bool(report.confusions) + bool(report.error_kinds)
+    halves = (
+        sum(not picture.wide for picture in drawn)
+        + bool(report.confusions)
+        + bool(report.error_kinds)
+        + bool(report.coverage)
+    )
     return _template().render(
         report=report,
         pictures=drawn,
         scores_are_alone=halves % 2 == 0,
         costs=costs(report),
+        trusted=trusted(report),
         higher_is_better=higher_is_better,
         written=report.kind.startswith("texts-"),
         folded=len(report.per_label) > _LONG_REPORT_LABELS,

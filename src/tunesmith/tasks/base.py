@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tunesmith.decisions.decision import UNDECIDED, Decision
 from tunesmith.errors import UsageError
 from tunesmith.text.cells import RowError as RowError
 from tunesmith.text.cells import number_of as number_of
@@ -55,6 +56,7 @@ class Target:
         labels: names of what is predicted, in the order of the outputs; a regression has one.
         counts: training rows of each label.
         thresholds: probabilities from which answers hold, as the task uses them; empty: not tuned.
+        decision: how outputs become probabilities, and when these are too low for an answer.
         scale: mean and standard deviation that a regression's outputs are scaled back with.
         relations: names of relations between labelled things.
         patterns: the relations met in training, each with what it was between: labels of its head and of its tail.
@@ -67,6 +69,7 @@ class Target:
     scale: tuple[float, float] = (0.0, 1.0)
     relations: tuple[str, ...] = ()
     patterns: tuple[tuple[str, str, str], ...] = ()
+    decision: Decision = UNDECIDED
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, for the bundle."""
@@ -76,7 +79,8 @@ class Target:
     def from_json(cls, values: Mapping[str, Any]) -> Target:
         """From what ``to_json`` wrote."""
         plain: dict[str, Any] = {key: _hashable(value) for key, value in values.items()}
-        return cls(**plain)
+        decision = {key: _hashable(value) for key, value in values.get("decision", {}).items()}
+        return cls(**plain | {"decision": Decision(**decision)})
 
 
 def _hashable(value: Any) -> Any:
@@ -115,6 +119,13 @@ class Scored:
     examples: Examples
     scores: Scores
     inputs: tuple[str, ...]
+
+    @property
+    def table(self) -> np.ndarray:
+        """The scores in one array, where each row has as many."""
+        import numpy as np
+
+        return np.asarray(self.scores)
 
     def context(self) -> dict[str, Any]:
         """``texts``, ``lengths`` (tokens) and ``sources`` (``file:line``) of the rows, for predictions."""
@@ -270,6 +281,10 @@ class Task(ABC):
     def predictions(self, scored: Scored, target: Target) -> Predictions | Counted:
         """Scores beside the truth."""
 
+    def asked(self, target: Target, request: Any) -> Target:
+        """The target as a request wants it decided; evaluation and answers go by the same."""
+        return target
+
     @abstractmethod
     def answers(self, scored: Scored, target: Target, request: Any) -> list[dict[str, Any]]:
         """What a caller sees for each row, under the request's parameters."""
@@ -286,7 +301,7 @@ class Task(ABC):
 
     def judge(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Predictions | Counted:
         """What a model gives for rows beside their truth."""
-        return self.predictions(self.read(reader, rows, request, folder), reader.target)
+        return self.predictions(self.read(reader, rows, request, folder), self.asked(reader.target, request))
 
     def also_untuned(self, rows: int, base: str | None) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of the rows that the base model answers too, for the report, and of their places among the predictions.
@@ -329,7 +344,8 @@ class Task(ABC):
         from tunesmith import metrics
 
         scores = self.scores(outputs, examples, target, request)
-        return metrics.score(self.predictions(Scored(rows, examples, scores, self.inputs), target))
+        scored = Scored(rows, examples, scores, self.inputs)
+        return metrics.score(self.predictions(scored, self.asked(target, request)))
 
     def choose(self, target: Target, *, paired: bool, sentence_encoder: bool) -> dict[str, Any]:
         """Values for the options that were left to the data and the base model."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tunesmith import machine, report, sources
 from tunesmith.data.finding import by_severity
+from tunesmith.decisions import options as decisions
 from tunesmith.metrics import Counted, Predictions
 from tunesmith.report import Beside, Report, Timing
 from tunesmith.tasks.base import Target
@@ -36,7 +37,7 @@ def describe(
         headline=predictions.chief[0],
         rows={name: len(table) for name, table in learned.splits.tables.items()},
         split=split,
-        thresholds=target.thresholds,
+        thresholds=learned.task.asked(target, learned.request).thresholds,
         log=journal.read(folder / "log.jsonl"),
         findings=[f"{finding.severity}: {finding.message}" for finding in by_severity(learned.findings)],
         command=shlex.join(["tunesmith", "train", str(folder / "config.yaml")]),
@@ -47,6 +48,7 @@ def describe(
             peak_memory_bytes=machine.peak_memory_bytes(),
         ),
         beside=beside,
+        notes=decisions.notes(config.task, target) if isinstance(config.task, decisions.Calibrated) else (),
         config=config.model_dump(mode="json"),
         license=next((alias.licence for alias in sources.aliases() if alias.name == config.model.base), None),
     )

@@ -250,7 +250,7 @@ def test_pairs_are_read_apart_where_that_suits(
     options: dict, target: Target, paired: bool, encoder: bool, pairs: str
 ) -> None:
     chosen = task(**options).choose(target, paired=paired, sentence_encoder=encoder)
-    assert chosen == {"kind": target.kind, "pairs": pairs}
+    assert (chosen["kind"], chosen["pairs"]) == (target.kind, pairs)
 
 
 # answers
@@ -332,11 +332,11 @@ def test_thresholds_are_tuned_where_asked() -> None:
     untuned = Target("multi-label", ("a", "b", "c"))
     labels = [[untuned.labels[number] for number in np.flatnonzero(row)] for row in truth]
     made = scored(scores, labels)
-    tuned = task().tune(made, untuned)
+    tuned = task(calibrate="none").tune(made, untuned)
     assert all(0.2 < threshold < 0.33 for threshold in tuned.thresholds)
     assert metrics.score(predictions(scores, labels, tuned))["f1_macro"] > 0.98
-    assert task(tune_thresholds=False).tune(made, untuned) == untuned
-    assert task().tune(scored(SCORES, ["good", "fine"]), MULTI_CLASS) == MULTI_CLASS
+    assert task(calibrate="none", tune_thresholds=False).tune(made, untuned) == untuned
+    assert task(calibrate="none").tune(scored(SCORES, ["good", "fine"]), MULTI_CLASS) == MULTI_CLASS
 
 
 @pytest.mark.parametrize("target", [MULTI_CLASS, MULTI_LABEL, REGRESSION])
