@@ -196,17 +196,18 @@ def _divide(data: Data, whole: _Whole) -> Sides:
         "validation_share": 0.0 if "validation" in given else data.validation_share,
         "test_share": 0.0 if "test" in given else data.test_share,
     }
-    found = split(whole.strata.take(rows), _groups(whole)[rows], **shares, seed=data.seed)
+    numbers = groups(whole.tables["train"], whole.digests["train"])
+    found = split(whole.strata.take(rows), numbers[rows], **shares, seed=data.seed)
     parts = {"train": found.train, "validation": found.validation, "test": found.test}
     divided: Sides = {name: ("train", rows[part]) for name, part in parts.items() if len(part)}
     return {name: (divided | given)[name] for name in parts if name in divided | given}
 
 
-def _groups(whole: _Whole) -> np.ndarray:
-    """A number for each training row: that of its group, or where it has none that of its text."""
+def groups(rows: pa.Table, digests: np.ndarray) -> np.ndarray:
+    """A number for each row: that of its group, or where it has none that of its text, of which there is a digest."""
     numbers: dict[str | int, int] = {}
-    cells = (cell for _, batch in store.batches(whole.tables["train"]) for cell in batch["group"].to_pylist())
-    named = zip(cells, whole.digests["train"].tolist(), strict=True)
+    cells = (cell for _, batch in store.batches(rows) for cell in batch["group"].to_pylist())
+    named = zip(cells, digests.tolist(), strict=True)
     return np.fromiter(
         (numbers.setdefault(digest if cell is None else cell, len(numbers)) for cell, digest in named), np.int64
     )

@@ -15,6 +15,7 @@ from tunesmith.report.model import (
     Beside,
     Curves,
     Evaluated,
+    Folds,
     Headline,
     Mistake,
     Report,
@@ -49,6 +50,7 @@ def build(
     config: Mapping[str, Any] | None = None,
     license: str | None = None,
     beside: Beside | None = None,
+    folds: Folds | None = None,
     seed: int = 0,
 ) -> Report:
     """Score predictions and gather what a reader needs to judge them.
@@ -69,6 +71,7 @@ def build(
         config: nested or dotted parameters of the run.
         license: SPDX name of the base model's licence.
         beside: what the base model gave; see ``beside``.
+        folds: scores of cross-validation.
         seed: of the bootstrap.
     """
     scores = metrics.score(predictions)
@@ -98,6 +101,7 @@ def build(
         config=flat(config or {}),
         license=license,
         beside=beside or Beside(),
+        folds=folds or Folds(),
         **_read_off(predictions),
     )
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from tunesmith.errors import BundleError
-from tunesmith.metrics import KINDS, Confusion, Facts, Kind, LabelScore
+from tunesmith.metrics import KINDS, Confusion, Counted, Facts, Kind, LabelScore, Predictions
 
 FORMAT = 1
 
@@ -56,6 +58,40 @@ class Beside:
 
     samples: tuple[Sample, ...] = ()
     metrics: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Cross-validation; ``scores`` by name: of the rows of each fold, by the network that was trained without them."""
+
+    scores: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """Number of folds; 0 where there was no cross-validation."""
+        return len(next(iter(self.scores.values()), ()))
+
+    @property
+    def summary(self) -> dict[str, tuple[float, float]]:
+        """Mean and standard deviation (n - 1) of each score over the folds."""
+        return {name: (statistics.mean(each), statistics.stdev(each)) for name, each in self.scores.items()}
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Predictions of rows by networks that were trained without them.
+
+    Args:
+        split: that the rows are of: ``train`` or ``validation``.
+        fold: from 1; None: the mean of all folds' networks, for rows that none was trained on.
+        rows: their numbers in the split.
+        predictions: of these rows.
+    """
+
+    split: str
+    fold: int | None
+    rows: np.ndarray
+    predictions: Predictions | Counted
 
 
 @dataclass(frozen=True)
@@ -146,6 +182,7 @@ class Report:
         notes: how it was scored, such as sacrebleu's signatures.
         families: where labels are relations, the one that each is a direction of; see ``metrics.Predictions``.
         beside: what the base model gave for some rows before training; empty where it could not answer.
+        folds: scores of cross-validation; empty where there was none.
     """
 
     task: str
@@ -176,6 +213,7 @@ class Report:
     notes: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     beside: Beside = Beside()
+    folds: Folds = Folds()
 
     @property
     def measured_on(self) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tunesmith import machine, report, sources
 from tunesmith.data.finding import by_severity
 from tunesmith.metrics import Counted, Predictions
-from tunesmith.report import Beside, Report, Timing
+from tunesmith.report import Beside, Folds, Report, Timing
 from tunesmith.tasks.base import Target
 from tunesmith.train import journal
 from tunesmith.train.learner import Learner
@@ -24,6 +24,7 @@ def describe(
     folder: Path,
     seconds: float,
     beside: Beside | None = None,
+    folds: Folds | None = None,
 ) -> Report:
     """The report of a finished run; ``seconds`` is the whole time it took, ``beside`` what the base model gave before."""
     config = learned.config
@@ -47,6 +48,7 @@ def describe(
             peak_memory_bytes=machine.peak_memory_bytes(),
         ),
         beside=beside,
+        folds=folds,
         config=config.model_dump(mode="json"),
         license=next((alias.licence for alias in sources.aliases() if alias.name == config.model.base), None),
     )
