@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from tunesmith.data import check, columns, read, store
+from tunesmith.data import check, columns, corrections, read, store
 from tunesmith.data.files import Source
 from tunesmith.data.finding import BadRows, Finding, by_severity, stop_on_errors
 from tunesmith.data.labels import Labels, almost_numbers, label_findings, merge, number_findings, unseen, variants
@@ -66,7 +66,14 @@ def prepare(config: Config, task: Task, folder: Path) -> Splits:
     whole = _read(config, task, folder)
     sides = _divide(config.data, whole)
     tables = {side: _taken(whole.tables[name], rows, folder / f"{side}.arrow") for side, (name, rows) in sides.items()}
-    return _checked(config.data, task, whole, sides, tables, folder)
+    labels, done = whole.labels.divided(sides), []
+    if config.data.corrections:
+        known = corrections.Known(whole.labels.names, whole.kind, config.data.label_separator)
+        sides, tables, done = corrections.correct(
+            config.data.corrections, task, whole.tables, sides, tables, known, folder
+        )
+        labels = _number(task, tables)
+    return _checked(config.data, task, replace(whole, findings=whole.findings + done), sides, tables, labels, folder)
 
 
 def locate(data: Data) -> dict[str, tuple[Source, ...]]:
@@ -223,9 +230,16 @@ def _taken(table: pa.Table, rows: np.ndarray, path: Path) -> pa.Table:
     return store.open_table(path)
 
 
-def _checked(data: Data, task: Task, whole: _Whole, sides: Sides, tables: dict[str, pa.Table], folder: Path) -> Splits:
+def _checked(
+    data: Data,
+    task: Task,
+    whole: _Whole,
+    sides: Sides,
+    tables: dict[str, pa.Table],
+    labels: Labels,
+    folder: Path,
+) -> Splits:
     """Learn the target, and gather all findings."""
-    labels = whole.labels.divided(sides)
     digests = {side: whole.digests[name][rows] for side, (name, rows) in sides.items()}
     findings = list(whole.findings)
     labelled = task.strata_are_labels(tables["train"]) and whole.kind != "regression"
