@@ -66,7 +66,8 @@ def prepare(config: Config, task: Task, folder: Path) -> Splits:
     whole = _read(config, task, folder)
     sides = _divide(config.data, whole)
     tables = {side: _taken(whole.tables[name], rows, folder / f"{side}.arrow") for side, (name, rows) in sides.items()}
-    labels, done = whole.labels.divided(sides), []
+    labels = whole.labels.divided(sides)
+    done: list[Finding] = []
     if config.data.corrections:
         known = corrections.Known(whole.labels.names, whole.kind, config.data.label_separator)
         sides, tables, done = corrections.correct(

@@ -8,7 +8,7 @@ A picture is a function in ``pictures_of_*.py``; which ones a kind of prediction
 
 from tunesmith.report.build import beside, build, environment
 from tunesmith.report.card import card
-from tunesmith.report.files import load, load_out_of_fold, load_predictions, write, write_out_of_fold
+from tunesmith.report.files import OUT_OF_FOLD, load, load_out_of_fold, load_predictions, write, write_out_of_fold
 from tunesmith.report.model import (
     Beside,
     Curves,
@@ -29,6 +29,7 @@ from tunesmith.report.page import html
 from tunesmith.report.terminal import show
 
 __all__ = [
+    "OUT_OF_FOLD",
     "Beside",
     "Curves",
     "Evaluated",
