@@ -92,6 +92,8 @@ def work(stage: str, place: Path, base: str | None, seed: int) -> None:
         for by in ("folds", "features"):
             if not (place / f"by-{by}" / "doctor.json").exists():
                 call("doctor", str(run), "--by", by, "--accept", "--out", str(place / f"by-{by}"))
+    if (place / stage / "config.yaml").exists():
+        return call("resume", str(place / stage))
     data = place / "plain" if stage == "clean" else noisy
     more = ["--model.base", base] if base else []
     call("train", str(data), "--train.seed", str(seed), "--out", str(place / stage), *own.get(stage, []), *more)

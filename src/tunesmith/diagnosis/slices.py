@@ -40,7 +40,7 @@ def lengths(tokens: np.ndarray) -> list[str]:
     """For each text, in words, the quarter of all lengths that its own is in.
 
     >>> lengths(np.array([3, 4, 9, 20]))
-    ['3 to 3', '4 to 4', '9 to 9', '20 to 20']
+    ['3 to 4', '3 to 4', '9 to 9', '20 to 20']
     """
     uppers = np.unique(np.quantile(tokens, np.linspace(0, 1, _QUARTERS + 1)[1:], method="nearest"))
     place = np.searchsorted(uppers, tokens)
