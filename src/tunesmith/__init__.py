@@ -12,7 +12,7 @@ Nothing heavy is imported until it is used.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import tunesmith.train  # noqa: F401 - loaded later, the package would take the place of the function below
 from tunesmith.errors import (
@@ -27,6 +27,7 @@ from tunesmith.errors import (
 )
 
 if TYPE_CHECKING:
+    from tunesmith.diagnosis.model import Diagnosis
     from tunesmith.evaluation import Evaluation
     from tunesmith.predict import Model
     from tunesmith.train.run import Run
@@ -40,6 +41,7 @@ __all__ = [
     "TrainingError",
     "TunesmithError",
     "UsageError",
+    "doctor",
     "evaluate",
     "load",
     "resume",
@@ -87,3 +89,31 @@ def evaluate(bundle: str | Path, data: str | Path, engine: str = "pytorch", *, u
     from tunesmith import evaluation
 
     return evaluation.evaluate_data(bundle, str(data), engine, untuned=untuned)
+
+
+def doctor(
+    source: str | Path | None = None,
+    *,
+    by: Literal["folds", "features"] | None = None,
+    near: float | None = 0.95,
+    accept: bool = False,
+    out: str | Path | None = None,
+    quiet: bool = False,
+    **parameters: Any,
+) -> Diagnosis:
+    """Find label errors, ambiguous rows, repeated texts and rows that fail, and write ``corrections.csv`` to fill in.
+
+    Args:
+        source: folder of a finished run; or labelled data, or a YAML config.
+        by: what judges rows that it did not see: ``folds`` of the run, or heads on the base model's ``features``; None:
+            folds where the run has some.
+        near: cosine from which two texts count as nearly the same; None: only equal texts do.
+        accept: fill in the suggested labels of all label errors.
+        out: folder of the findings; None: ``doctor`` in the run's folder, or ``runs/doctor-<data>``.
+        quiet: show no progress.
+        parameters: config parameters, where the source is no run.
+    """
+    from tunesmith.diagnosis import doctor as doctors
+
+    given: Any = {"by": by, "near": near, "accept": accept, "out": out, "quiet": quiet}
+    return doctors.call(source, keywords=parameters, **given)[0]

@@ -45,6 +45,9 @@ class Data(Params):
     leaks: Literal["keep", "drop"] = param(
         "keep", "Training rows whose text is also in validation or test: keep and warn, or drop."
     )
+    corrections: str | None = param(
+        None, "CSV with labels to correct and rows to drop, as `tunesmith doctor` writes it and people fill it in."
+    )
 
 
 class Model(Params):
@@ -85,6 +88,12 @@ class Train(Params):
         search=Range(1, 10),
     )
     max_steps: int | None = param(None, "Stop after this many optimizer steps.", ge=1)
+    folds: int | None = param(
+        None,
+        "Train this many times beforehand, each time without another part of the training rows, and score those; none: only train on all.",
+        ge=2,
+        le=100,
+    )
     max_time: Seconds | None = param(None, "Stop in this time ('90s', '10m', '2h'), report included.")
     batch_size: int = param(32, "Rows in an optimizer step.", ge=1, search=Choices((8, 16, 32, 64)))
     batch_tokens: int | None = param(None, "Tokens in an optimizer step, instead of batch_size.", ge=16)

@@ -16,6 +16,7 @@ from tunesmith.report.model import (
     Beside,
     Curves,
     Evaluated,
+    Folds,
     Headline,
     Mistake,
     Report,
@@ -51,6 +52,7 @@ def build(
     license: str | None = None,
     beside: Beside | None = None,
     notes: Sequence[str] = (),
+    folds: Folds | None = None,
     seed: int = 0,
 ) -> Report:
     """Score predictions and gather what a reader needs to judge them.
@@ -72,6 +74,7 @@ def build(
         license: SPDX name of the base model's licence.
         beside: what the base model gave; see ``beside``.
         notes: what a reader must know beside what the predictions say of themselves.
+        folds: scores of cross-validation.
         seed: of the bootstrap.
     """
     scores = metrics.score(predictions)
@@ -102,6 +105,7 @@ def build(
         license=license,
         beside=beside or Beside(),
         notes=(*notes, *(predictions.notes if isinstance(predictions, Counted) else ())),
+        folds=folds or Folds(),
         **_read_off(predictions),
     )
 

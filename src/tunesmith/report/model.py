@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from tunesmith.decisions.decision import UNDECIDED, Decision
 from tunesmith.errors import BundleError
-from tunesmith.metrics import KINDS, Confusion, Covered, Facts, Kind, LabelScore, Trust
+from tunesmith.metrics import KINDS, Confusion, Counted, Covered, Facts, Kind, LabelScore, Predictions, Trust
 
 FORMAT = 1
 
@@ -57,6 +59,40 @@ class Beside:
 
     samples: tuple[Sample, ...] = ()
     metrics: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Cross-validation; ``scores`` by name: of the rows of each fold, by the network that was trained without them."""
+
+    scores: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """Number of folds; 0 where there was no cross-validation."""
+        return len(next(iter(self.scores.values()), ()))
+
+    @property
+    def summary(self) -> dict[str, tuple[float, float]]:
+        """Mean and standard deviation (n - 1) of each score over the folds."""
+        return {name: (statistics.mean(each), statistics.stdev(each)) for name, each in self.scores.items()}
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Predictions of rows by networks that were trained without them.
+
+    Args:
+        split: that the rows are of: ``train`` or ``validation``.
+        fold: from 1; None: the mean of all folds' networks, for rows that none was trained on.
+        rows: their numbers in the split.
+        predictions: of these rows.
+    """
+
+    split: str
+    fold: int | None
+    rows: np.ndarray
+    predictions: Predictions | Counted
 
 
 @dataclass(frozen=True)
@@ -150,6 +186,7 @@ class Report:
         decision: what was decided on the validation rows, and applied to what is scored.
         trust: how far probabilities can be trusted, before and after calibration; None: not calibrated.
         coverage: what withholding unsure answers leaves, by the probability from which they are given.
+        folds: scores of cross-validation; empty where there was none.
     """
 
     task: str
@@ -183,6 +220,7 @@ class Report:
     decision: Decision = UNDECIDED
     trust: Trust | None = None
     coverage: tuple[Covered, ...] = ()
+    folds: Folds = Folds()
 
     @property
     def measured_on(self) -> str:

@@ -28,7 +28,7 @@ def html(report: Report, predictions: Predictions | Counted) -> str:
         + bool(report.error_kinds)
         + bool(report.coverage)
     )
-    return _template().render(
+    return template("page.html").render(
         report=report,
         pictures=drawn,
         scores_are_alone=halves % 2 == 0,
@@ -41,8 +41,9 @@ def html(report: Report, predictions: Predictions | Counted) -> str:
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A page's template."""
     loader = PackageLoader("tunesmith.report", "templates")
     return Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).get_template("page.html")
+    ).get_template(name)

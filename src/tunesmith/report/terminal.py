@@ -38,6 +38,8 @@ def sections(report: Report) -> Iterator[tuple[str, str]]:
     yield f"On {report.measured_on}", report.text
     if others := _scores(report):
         yield "Scores [95% interval]", others
+    if report.folds.count:
+        yield f"Cross-validation, {report.folds.count} folds (mean ± standard deviation)", _folds(report)
     if report.confusions:
         rows = [f"{c.target} -> {c.predicted}  {c.rows} ({c.share:.0%})" for c in report.confusions[:_MOST_CONFUSIONS]]
         yield "Most confused (target -> predicted)", _indented(rows)
@@ -133,6 +135,12 @@ def _scores(report: Report) -> str:
             f"{name:<{width}}  {value:7.4f}" + (f"  [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else "")
         )
     return _indented(rows)
+
+
+def _folds(report: Report) -> str:
+    summary = report.folds.summary
+    width = max(map(len, summary))
+    return _indented(f"{name:<{width}}  {mean:7.4f} ± {spread:.4f}" for name, (mean, spread) in summary.items())
 
 
 def _lengths(report: Report) -> str:

@@ -157,6 +157,9 @@ class Task(ABC):
     required: ClassVar[tuple[tuple[str, ...], ...]]
     """Sets of columns of which one must be found in labelled data."""
 
+    can_hold_out: ClassVar[bool] = True
+    """Whether rows are scored by what the network gives for them alone, so that folds of them can be."""
+
     long_text: ClassVar[LongText] = "keep-ends"
     """What becomes of a text over the model's length when the user does not say."""
 

@@ -9,7 +9,7 @@ from tunesmith import machine, report, sources
 from tunesmith.data.finding import by_severity
 from tunesmith.decisions import options as decisions
 from tunesmith.metrics import Counted, Predictions
-from tunesmith.report import Beside, Report, Timing
+from tunesmith.report import Beside, Folds, Report, Timing
 from tunesmith.tasks.base import Target
 from tunesmith.train import journal
 from tunesmith.train.learner import Learner
@@ -25,6 +25,7 @@ def describe(
     folder: Path,
     seconds: float,
     beside: Beside | None = None,
+    folds: Folds | None = None,
 ) -> Report:
     """The report of a finished run; ``seconds`` is the whole time it took, ``beside`` what the base model gave before."""
     config = learned.config
@@ -49,6 +50,7 @@ def describe(
         ),
         beside=beside,
         notes=decisions.notes(config.task, target) if isinstance(config.task, decisions.Calibrated) else (),
+        folds=folds,
         config=config.model_dump(mode="json"),
         license=next((alias.licence for alias in sources.aliases() if alias.name == config.model.base), None),
     )

@@ -41,6 +41,12 @@ class Journal:
         if self._writes:
             whole_lines(file)
 
+    def beside(self, file: Path) -> Journal:
+        """A journal of a part of the run: shown alike, written to a file of its own, kept from the trackers."""
+        found = Journal(file, quiet=self._console.quiet)
+        found._writes = self._writes
+        return found
+
     def note(self, message: str) -> None:
         """Say something that happened once."""
         self._write({"event": "note", "message": message})

@@ -19,9 +19,9 @@ from tunesmith.config import Config
 from tunesmith.data.prepare import prepare
 from tunesmith.errors import TunesmithError, UsageError
 from tunesmith.metrics import Counted, Predictions
-from tunesmith.report import Beside, Report
+from tunesmith.report import Beside, Folds, Report
 from tunesmith.tasks.base import Target
-from tunesmith.train import learner, loop, processes, track
+from tunesmith.train import folds, learner, loop, processes, track
 from tunesmith.train.budget import Budget
 from tunesmith.train.describe import describe
 from tunesmith.train.journal import Journal
@@ -65,7 +65,7 @@ def train(config: Config, *, quiet: bool = False) -> Run:
     try:
         return _carry_out(config, folder, resumed=False, quiet=quiet)
     except (TunesmithError, KeyboardInterrupt):
-        if not loop.has_started(folder / WORK):
+        if not (loop.has_started(folder / WORK) or folds.has_started(folder / WORK)):
             shutil.rmtree(folder, ignore_errors=True)
         raise
 
@@ -97,17 +97,20 @@ def _carry_out(config: Config, folder: Path, *, resumed: bool, quiet: bool) -> R
     accelerator = track.start(config, folder)
     journal = Journal(folder / "log.jsonl", accelerator, quiet=quiet)
     own = folder / WORK / f"process-{accelerator.process_index}"
-    splits = prepare(config, plugins.load("tasks", config.task_name)(config.task), own / "data")
+    task = plugins.load("tasks", config.task_name)(config.task)
+    folds.check_task(task, config.train.folds)
+    splits = prepare(config, task, own / "data")
     splits.stop_on_errors()
     learned = learner.build(config, splits, own, journal, started=resumed and loop.has_started(folder / WORK))
     processes.by_main(lambda: bundle.write_text(folder / "config.yaml", configs.to_yaml(learned.config)))
+    crossed = folds.cross_validate(learned, folds.Around(folder, folder / WORK, journal, accelerator, began))
     course = _learn(learned, folder, journal, accelerator, began, resumed)
-    written = processes.by_main(lambda: _finish(learned, course, folder, began))
+    written = processes.by_main(lambda: _finish(learned, course, folder, began, crossed))
     track.finish(accelerator, dict(written.metrics))
     return Run(folder, written)
 
 
-def _finish(learned: Learner, course: Course, folder: Path, began: float) -> Report:
+def _finish(learned: Learner, course: Course, folder: Path, began: float, crossed: Folds | None) -> Report:
     """Save the model, score it as it will be loaded, and write the report, which makes the run a finished one."""
     saved = _save(learned, folder)
     tables = learned.splits.tables
@@ -117,7 +120,9 @@ def _finish(learned: Learner, course: Course, folder: Path, began: float) -> Rep
     predictions = model.predictions(tables[split])
     beside = _beside_base(model, tables[split], predictions)
     spent = time.monotonic() - began
-    written = describe(learned, saved.target, predictions, split, course, folder, seconds=spent, beside=beside)
+    written = describe(
+        learned, saved.target, predictions, split, course, folder, seconds=spent, beside=beside, folds=crossed
+    )
     report.write(written, predictions, folder)
     shutil.rmtree(folder / WORK)
     return written

@@ -59,15 +59,25 @@ def features(network: Network, examples: Examples, chosen: np.ndarray, runs_on: 
 
 
 def start_head(
-    network: Network, examples: Examples, loss: RowLoss, most_rows: int, seed: int, runs_on: Machine
+    network: Network,
+    examples: Examples,
+    loss: RowLoss,
+    most_rows: int,
+    seed: int,
+    runs_on: Machine,
+    among: np.ndarray | None = None,
 ) -> None:
-    """Fit the head to the frozen base model on some of the training rows, so that training starts where a linear probe ends."""
+    """Fit the head to the frozen base model on some of the training rows, so that training starts where a linear probe ends.
+
+    ``among`` numbers the sequences that it may be shown; None: all.
+    """
     linear = network.head.linear
     assert linear is not None
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(examples))[:most_rows])
+    candidates = np.arange(len(examples)) if among is None else among
+    chosen = np.sort(np.random.default_rng(seed).permutation(candidates)[:most_rows])
     found, targets = _samples(features(network, examples, chosen, runs_on), examples, chosen, seed)
     network.head.cpu()
-    heads.fit_linear(linear, found, targets, loss, l2=_best_l2(linear, found, targets, loss))
+    heads.fit_linear(linear, found, targets, loss, l2=best_l2(linear, found, targets, loss))
     network.head.to(runs_on.device)
 
 
@@ -83,7 +93,7 @@ def _samples(found: list[Tensor], examples: Examples, chosen: np.ndarray, seed: 
     return torch.cat(found)[kept].unsqueeze(1), flat[kept].unsqueeze(1)
 
 
-def _best_l2(linear: nn.Linear, found: Tensor, targets: Tensor, loss: RowLoss) -> float:
+def best_l2(linear: nn.Linear, found: Tensor, targets: Tensor, loss: RowLoss) -> float:
     """The weight decay of the layer that loses least on every fifth row, which the fit is not shown."""
     held_out = torch.arange(len(found)) % 5 == 4
     losses = {}

@@ -53,6 +53,7 @@ class GeneratingTask(base.Task):
     """A task whose answers are texts."""
 
     default_base: ClassVar[str] = "SmolLM2-135M-Instruct"
+    can_hold_out = False
     kind: ClassVar[str]
     """Of the predictions: ``texts-translation``, ``texts-summary`` or ``texts-chat``."""
 
