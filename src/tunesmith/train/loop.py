@@ -83,7 +83,7 @@ def fit(job: Job, *, resume: bool = False) -> Course:
         Interrupted: the user pressed Ctrl-C; a checkpoint was written first.
         TrainingError: the loss stayed not finite, or memory ran out on the smallest micro-batch.
     """
-    loop = _Loop(job)
+    loop = Loop(job)
     loop.restore() if resume else loop.begin()
     with job.journal.until_interrupted() as stopped:
         while not loop.done():
@@ -103,7 +103,7 @@ def has_started(folder: Path) -> bool:
     return bool(state.steps(folder))
 
 
-class _Loop:
+class Loop:
     """The state of a running ``fit``, and one method for each thing that happens in it."""
 
     def __init__(self, job: Job) -> None:
@@ -118,7 +118,7 @@ class _Loop:
         self.micro_tokens = job.train.micro_tokens or 4096
         self.epoch = -1
         self.plan: list[np.ndarray] = []
-        self.steps_per_epoch = len(self._plan_of(0))
+        self.steps_per_epoch = len(self.batches_of(0))
         asked = math.ceil((job.train.epochs or 1) * self.steps_per_epoch)
         self.total_steps = min(asked, job.train.max_steps or asked)
         self.evaluate_every = steps_in(job.train.evaluate_every, self.steps_per_epoch)
@@ -182,24 +182,28 @@ class _Loop:
             return self._roll_back(
                 f"the loss was {loss:g} and the norm of its gradient {norm:g} in step {self.course.step + 1}"
             )
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        if self.average:
-            self.average.update()
+        self.update()
         tokens = int(self.job.examples.lengths[indices].sum())
         self.course.step += 1
         self.course.tokens += tokens
         self.course.seconds += time.monotonic() - began
         self._record(loss, norm)
 
+    def update(self) -> None:
+        """Move the weights along their gradients."""
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.average:
+            self.average.update()
+
     def _batch(self) -> np.ndarray:
         epoch, position = divmod(self.course.step, self.steps_per_epoch)
         if epoch != self.epoch:
-            self.epoch, self.plan = epoch, self._plan_of(epoch)
+            self.epoch, self.plan = epoch, self.batches_of(epoch)
         found: np.ndarray = self.plan[position % len(self.plan)]
         return found
 
-    def _plan_of(self, epoch: int) -> list[np.ndarray]:
+    def batches_of(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch; they depend on the seed and the epoch alone."""
         batches = batch.Batches(
             self.job.examples.lengths, self.train.batch_size, self.train.batch_tokens, seed=self.train.seed
@@ -255,7 +259,7 @@ class _Loop:
             if better:
                 self.course.best_score, self.course.best_step, self.course.stale = score, self.course.step, 0
                 self.course.scores = scores
-                self._save_best()
+                self.keep_best()
         if not better:
             self.course.stale += 1
             if self.train.schedule == "plateau" and self.course.stale % self.train.patience == 0:
@@ -330,7 +334,8 @@ class _Loop:
         self.job.journal.note(f"{why}: back to step {self.course.step} with half the learning rate")
         self.save()
 
-    def _save_best(self) -> None:
+    def keep_best(self) -> None:
+        """Write the weights as they are as the best."""
         if self.accelerator.is_main_process:
             state.replace(self.job.folder / "best", self._weights())
 

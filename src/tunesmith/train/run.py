@@ -109,7 +109,7 @@ def _carry_out(config: Config, folder: Path, *, resumed: bool, quiet: bool) -> R
 
 def _finish(learned: Learner, course: Course, folder: Path, began: float) -> Report:
     """Save the model, score it as it will be loaded, and write the report, which makes the run a finished one."""
-    saved = _save(learned, folder)
+    saved = save(learned, folder)
     tables = learned.splits.tables
     split = "test" if "test" in tables else "validation"
     model = predict.load(folder)
@@ -138,8 +138,13 @@ def _learn(
     learned: Learner, folder: Path, journal: Journal, accelerator: Accelerator, began: float, resumed: bool
 ) -> Course:
     """Train the network; it holds the best weights afterwards."""
+    return loop.fit(job_of(learned, folder, journal, accelerator, began), resume=resumed)
+
+
+def job_of(learned: Learner, folder: Path, journal: Journal, accelerator: Accelerator, began: float) -> loop.Job:
+    """What the training loop works on."""
     rows = {name: len(table) for name, table in learned.splits.tables.items()}
-    job = loop.Job(
+    return loop.Job(
         network=learned.network,
         examples=learned.training,
         loss=learned.loss,
@@ -153,10 +158,9 @@ def _learn(
         visits=learned.visits,
         budget=Budget(learned.config.train.max_time, began, 1 + rows.get("test", 0) / rows["validation"]),
     )
-    return loop.fit(job, resume=resumed)
 
 
-def _save(learned: Learner, folder: Path) -> Bundle:
+def save(learned: Learner, folder: Path) -> Bundle:
     """Decide what is decided on the validation rows, then write the bundle with golden answers."""
     target = learned.task.tune(learned.validate(), learned.target)
     bundle.write_text(folder / "golden.jsonl", _golden(learned, target, folder / WORK / "golden"))
