@@ -63,6 +63,14 @@ def peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def waited_s() -> float:
+    """Seconds since its start that this process was ready and had no processor, because others had it; 0 if unknown."""
+    try:
+        return int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
 def forget_peak_memory() -> None:
     """Let ``peak_memory_bytes`` count from what is held now, where the system can do that (CUDA, Linux)."""
     if torch.cuda.is_available():

@@ -38,6 +38,7 @@ class Few:
         forward: seconds for each padded token of a pass without gradient.
         forward_s: seconds that one over the few rows takes.
         padded: padded tokens of one over all validation rows.
+        reported_padded: those of one over the rows of the report, if they are like the validation rows.
     """
 
     learned: Learner
@@ -45,6 +46,7 @@ class Few:
     forward: Pace
     forward_s: float
     padded: float
+    reported_padded: float
 
     @property
     def split(self) -> str:
@@ -55,11 +57,6 @@ class Few:
     def reported(self) -> pa.Table:
         """These rows."""
         return self.whole[self.split]
-
-    @property
-    def reported_tokens(self) -> float:
-        """Their padded tokens, if they are like the validation rows."""
-        return self.padded * len(self.reported) / len(self.whole["validation"])
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,10 @@ def ending(few: Few, folder: Path) -> Ended:
     else:
         chosen = few.reported.take(_spread(len(few.reported), len(learned.splits.tables["validation"])))
         predictions, seconds = pace.timed(lambda: model.predictions(chosen))
-        scored, steps = Span.of(seconds * len(few.reported) / len(chosen), _SCALED), 0.0
+        beside = max(0.0, seconds - few.forward_s * len(chosen) / len(learned.splits.tables["validation"]))
+        passes = few.forward.over(few.reported_padded, _SCALED)
+        scored = Span.sum([passes, Span.of(beside * len(few.reported) / len(chosen), _SCALED)])
+        steps = 0.0
     many = predictions.take(np.resize(np.arange(len(predictions)), min(_MOST_REPORTED, len(few.reported))))
     _, reporting = pace.timed(lambda: _report(learned, saved.target, many, few.split, folder))
     times = len(few.reported) / len(many) if not steps else 1.0
@@ -116,7 +116,7 @@ def _written(few: Few, task: GeneratingTask, loading: float) -> tuple[Span, Pred
         expected = loading + seconds(untuned, (likely + longest) / 2)
         parts.append(Span(expected, loading + seconds(untuned, likely / 2), loading + seconds(untuned, longest)))
     if task.keeps_unanswered:
-        parts.append(few.forward.over(few.reported_tokens, _SCALED))
+        parts.append(few.forward.over(few.reported_padded, _SCALED))
     return Span.sum(parts), predictions, (answered + untuned) * likely / _ROWS_AT_ONCE
 
 

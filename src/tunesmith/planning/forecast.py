@@ -7,6 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tunesmith import machine
 from tunesmith.config import Config
 from tunesmith.machine import Machine
 from tunesmith.planning import gpus
@@ -22,6 +23,7 @@ _BLOCK_PASS_S, _BLOCK_TRAINING_S = 2e-4, 6e-4
 _FORWARD_TOKENS = 16384
 _HOUR_S = 3600
 _FULL = 0.9
+_BUSY = 0.1
 
 ASSUMPTIONS = (
     f"{_USED_SHARE:.0%} of the rated speed is reached, and a pass takes {1000 * _BLOCK_TRAINING_S:g} ms a block at least",
@@ -43,9 +45,10 @@ def plan(config: Config, gpu: str | None = None, price: float | None = None) -> 
         TunesmithError: whatever the run would stop at.
     """
     wanted = gpus.find(gpu) if gpu else None
-    began = time.monotonic()
+    began, waited = time.monotonic(), machine.waited_s()
     with tempfile.TemporaryDirectory(prefix="tunesmith-plan-") as folder:
         found = measure(config, Path(folder))
+    took, waited = time.monotonic() - began, machine.waited_s() - waited
     config = found.learned.config
     seconds = Span.sum([part.seconds for part in found.parts])
     limit = config.train.max_time
@@ -64,8 +67,9 @@ def plan(config: Config, gpu: str | None = None, price: float | None = None) -> 
         machine=_named(found.learned.machine),
         cost=None if price is None else seconds * (price / _HOUR_S),
         gpu=_on(wanted, found, price) if wanted else None,
-        notes=tuple(_notes(found, seconds)),
-        took_s=time.monotonic() - began,
+        notes=tuple(_notes(found, seconds, waited / took)),
+        waited_share=waited / took,
+        took_s=took,
     )
 
 
@@ -78,9 +82,15 @@ def _named(runs_on: Machine) -> str:
     return f"CPU ({platform.machine()}), {threads}, {runs_on.precision}"
 
 
-def _notes(found: Measured, seconds: Span) -> list[str]:
+def _notes(found: Measured, seconds: Span, waited: float) -> list[str]:
     """What a reader of the numbers should know."""
     config, notes = found.learned.config, []
+    if waited > _BUSY:
+        busy = seconds.expected / (1 - min(waited, 0.95))
+        notes.append(
+            f"the times are those of a free machine; other programs had its processors for {waited:.0%} of the time that "
+            f"this took, and if they go on like that, the run takes about {busy:,.0f} s"
+        )
     if config.train.max_time is not None and seconds.high >= config.train.max_time:
         notes.append(f"train.max_time ends the run after {config.train.max_time:g} s, perhaps before its last step")
     if config.train.early_stopping is not None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from dataclasses import dataclass, replace
@@ -111,7 +112,7 @@ class Trial:
         self.loop: Loop | None = Loop(run.job_of(learned, folder, journal, accelerator, time.monotonic()))
         self.total_steps, self.batches = self.loop.total_steps, self.loop.batches_of(0)
         within = math.ceil(self.total_steps / self.loop.evaluate_every)
-        self.evaluation_count = (1 + within) * (2 if config.train.ema else 1)
+        self.evaluation_count = 1 + within * (2 if config.train.ema else 1) + (config.train.soup or 1) - 1
         self.forward_tokens = 0.0
         by_size = sorted(self.batches, key=lambda rows: int(self.lengths[rows].sum()))
         self.sampled = [by_size[place] for place in pace.spread(len(by_size), _SAMPLED_BATCHES)]
@@ -137,16 +138,17 @@ class Trial:
         if not learned.starts_head:
             return
         rows = min(len(self.lengths), train.warm_start_rows)
-        chosen, found, seconds = self._features(rows)
+        chosen, found, paced = self._features(rows)
         features, targets = warm.samples(found, learned.training, chosen, train.seed)
         count = min(round(len(features) * rows / len(chosen)), max(len(features), warm.MOST_TOKENS))
         again = torch.from_numpy(np.resize(np.arange(len(features)), count))
         _, fitting = pace.timed(
             lambda: warm.fit_head(learned.network, features[again], targets[again], learned.loss, learned.machine)
         )
-        self._add("features for the head", Span.of(seconds * rows / len(chosen), _SCALED), moves=True)
+        tokens = self._forward(self.lengths[np.random.default_rng(train.seed).permutation(len(self.lengths))[:rows]])
+        self._add("features for the head", paced.over(tokens, _SCALED), moves=True)
         self._add("head fitted to them", Span.of(fitting, 2 * _SCALED))
-        self.forward_tokens += float(self.lengths.mean()) * rows
+        self.forward_tokens += tokens
 
     def micro_batch(self) -> None:
         """The pass that goes fastest is found by trying, as in the run."""
@@ -192,8 +194,10 @@ class Trial:
         scoring = pace.timed(score)[1] * len(learned.validation.rows) / len(rows)
         once = Span.sum([forward.over(padded, _SCALED), Span.of(scoring, _SCALED)])
         self._add(EVALUATIONS, once * self.evaluation_count, moves=True)
-        self.few = Few(small, learned.splits.tables, forward, seconds, padded)
-        self.forward_tokens += padded * (self.evaluation_count + 1) + self.few.reported_tokens
+        ratio = len(learned.splits.tables[self.split]) / len(learned.splits.tables["validation"])
+        many = np.resize(learned.validation.lengths, max(1, round(len(learned.validation.lengths) * ratio)))
+        self.few = Few(small, learned.splits.tables, forward, seconds, padded, self._forward(many))
+        self.forward_tokens += padded * (self.evaluation_count + 1) + self.few.reported_padded
 
     def checkpoints(self) -> None:
         """Everything is written as the run writes it: by the clock, and the best weights after each evaluation."""
@@ -247,22 +251,28 @@ class Trial:
             tokens_per_s=float(self.lengths.sum()) * self.total_steps / len(self.batches) / seconds,
         )
 
+    @property
+    def split(self) -> str:
+        """The rows that the report is about."""
+        return "test" if "test" in self.learned.splits.tables else "validation"
+
     def _add(self, name: str, seconds: Span, *, moves: bool = False) -> None:
         self.parts.append(Part(name, seconds, moves))
 
-    def _features(self, rows: int) -> tuple[np.ndarray, list[torch.Tensor], float]:
-        """Sequences of those that the head is fitted to, what it sees of them, and the seconds that this took."""
+    def _features(self, rows: int) -> tuple[np.ndarray, list[torch.Tensor], pace.Pace]:
+        """Sequences of those that the head is fitted to, what it sees of them, and seconds for each padded token."""
         learned = self.learned
         pool = self.tried if learned.network.depth else np.arange(len(self.lengths))
         order = np.random.default_rng(learned.config.train.seed).permutation(pool)[:rows]
         found: list[torch.Tensor] = []
-        seconds, size = 0.0, 64
+        tokens, seconds, size = 0.0, 0.0, 64
         while seconds < _FEATURES_S and len(found) < len(order):
             piece = order[len(found) : len(found) + size]
-            more, took = pace.timed(lambda: warm.features(learned.network, learned.training, piece, learned.machine))  # noqa: B023
-            found, seconds = [*found, *more], seconds + took
+            read = functools.partial(warm.features, learned.network, learned.training, piece, learned.machine)
+            more, took = pace.timed(read)
+            found, seconds, tokens = [*found, *more], seconds + took, tokens + self._forward(self.lengths[piece])
             size = max(64, int(len(found) * min(4.0, (_FEATURES_S - seconds) / seconds)))
-        return order[: len(found)], found, seconds
+        return order[: len(found)], found, pace.Pace.of([tokens], [seconds])
 
     def _pieces(self, rows: np.ndarray) -> list[np.ndarray]:
         """The passes of a batch; a loss that compares all its rows needs them together."""

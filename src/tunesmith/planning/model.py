@@ -134,7 +134,7 @@ class Plan:
         adapter: which weights train.
         size: how much there is to do.
         parts: stretches of the run, in their order.
-        seconds: of the whole run.
+        seconds: of the whole run, on this machine when it has nothing else to do.
         tokens_per_s: training speed, padding not counted.
         memory: bytes in memory.
         disk: bytes on disk.
@@ -142,6 +142,7 @@ class Plan:
         cost: of the run on this machine, at the price given; None without a price.
         gpu: what another GPU would do; None: not asked.
         notes: what else is worth knowing.
+        waited_share: share of the time that the plan took in which other programs had the processors.
         took_s: seconds that the plan took.
     """
 
@@ -158,6 +159,7 @@ class Plan:
     cost: Span | None
     gpu: OnGpu | None
     notes: tuple[str, ...]
+    waited_share: float
     took_s: float
 
     def to_json(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -10,6 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from tunesmith import machine
 from tunesmith.planning.model import Span
 
 T = TypeVar("T")
@@ -46,23 +48,21 @@ class Pace:
 
 
 def timed(act: Callable[[], T]) -> tuple[T, float]:
-    """What a function gives, and the seconds that it took."""
-    began = time.monotonic()
+    """What a function gives, and the seconds that it took, less those in which other programs kept it waiting."""
+    began, waited = time.monotonic(), machine.waited_s()
     found = act()
-    return found, time.monotonic() - began
+    return found, max(1e-6, time.monotonic() - began - (machine.waited_s() - waited))
 
 
 def some(pieces: Iterable[T], act: Callable[[T], object], units: Callable[[T], float], limit_s: float) -> Pace:
     """Time pieces one after the other, three at least where there are, until the limit is over."""
-    done: list[tuple[float, float]] = []
-    began = time.monotonic()
+    sizes, seconds = list[float](), list[float]()
     for piece in pieces:
-        if len(done) >= 3 and time.monotonic() - began > limit_s:
+        if len(sizes) >= 3 and sum(seconds) > limit_s:
             break
-        began_piece = time.monotonic()
-        act(piece)
-        done.append((units(piece), time.monotonic() - began_piece))
-    return Pace.of(*zip(*done, strict=True))
+        seconds.append(timed(functools.partial(act, piece))[1])
+        sizes.append(units(piece))
+    return Pace.of(sizes, seconds)
 
 
 def spread(count: int, most: int) -> list[int]:

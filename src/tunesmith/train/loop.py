@@ -26,7 +26,7 @@ from tunesmith.heads import RowLoss
 from tunesmith.metrics import higher_is_better
 from tunesmith.networks.network import Network
 from tunesmith.params import steps_in
-from tunesmith.train import optim, processes, regularise, state, step
+from tunesmith.train import optim, processes, regularise, soup, state, step
 from tunesmith.train.budget import Budget
 from tunesmith.train.journal import Journal
 
@@ -73,6 +73,7 @@ class Course:
     rate: float = 1.0
     seconds: float = 0.0
     tokens: int = 0
+    kept: dict[int, float] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
 
 
@@ -153,6 +154,8 @@ class Loop:
             self.evaluate()
         self.accelerator.wait_for_everyone()
         self._put_weights(state.read(self.job.folder / "best"))
+        if self.train.soup:
+            self._mix()
         regularise.remove_mixout(self.mixout)
         self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
         return self.course
@@ -245,21 +248,20 @@ class Loop:
     def evaluate(self) -> None:
         """Score the validation rows, remember the best weights, and lower the rate on a plateau."""
         random = state.random_state()
-        swap = self.average.swapped() if self.average else regularise.nothing()
-        with swap:
-            began = time.monotonic()
-            try:
-                scores = self.job.evaluate()
-            except FloatingPointError as error:
-                return self._roll_back(f"{error} after step {self.course.step}")
-            self.job.budget.evaluated(time.monotonic() - began)
-            self._check_metric(scores)
-            score = scores[self.job.metric] * (1 if higher_is_better(self.job.metric) else -1)
-            better = self.course.best_score is None or score > self.course.best_score + self.train.early_stopping_delta
+        began = time.monotonic()
+        try:
+            scores, averaged = self._scores()
+        except FloatingPointError as error:
+            return self._roll_back(f"{error} after step {self.course.step}")
+        self.job.budget.evaluated(time.monotonic() - began)
+        score = self._score(scores)
+        better = self.course.best_score is None or score > self.course.best_score + self.train.early_stopping_delta
+        with self.average.swapped() if self.average and averaged else regularise.nothing():
             if better:
                 self.course.best_score, self.course.best_step, self.course.stale = score, self.course.step, 0
                 self.course.scores = scores
                 self.keep_best()
+            self._keep_for_soup(score)
         if not better:
             self.course.stale += 1
             if self.train.schedule == "plateau" and self.course.stale % self.train.patience == 0:
@@ -272,7 +274,46 @@ class Loop:
             self.job.metric,
             better,
             self.course.seconds,
+            averaged=averaged,
         )
+
+    def _scores(self) -> tuple[dict[str, float], bool]:
+        """Scores of the weights or of their average, whichever are better, and whether they are the average's."""
+        scores = self.job.evaluate()
+        self._check_metric(scores)
+        if not self.average or not self.course.step:
+            return scores, False
+        with self.average.swapped():
+            averaged = self.job.evaluate()
+        return (averaged, True) if self._score(averaged) > self._score(scores) else (scores, False)
+
+    def _score(self, scores: dict[str, float]) -> float:
+        """The score that chooses; more is better."""
+        return scores[self.job.metric] * (1 if higher_is_better(self.job.metric) else -1)
+
+    def _keep_for_soup(self, score: float) -> None:
+        if self.train.soup and self.accelerator.is_main_process:
+            self.course.kept = soup.keep(
+                self.job.folder, self.course.kept, self.course.step, score, self.train.soup, self._weights()
+            )
+
+    def _mix(self) -> None:
+        """Put the mean of some of the best weights in the place of the best, where it scores better."""
+
+        def judge(weights: soup.Weights) -> dict[str, float]:
+            self._put_weights(weights)
+            return self.job.evaluate()
+
+        course, metric = self.course, self.job.metric
+        found, steps = soup.of_run(self.job.folder, course.best_step, course.kept, judge, self._score, course.scores)
+        self._put_weights(found.weights)
+        among = f"the {len(steps)} best weights"
+        if len(found.members) == 1:
+            return self.job.journal.note(f"no mean of {among} scores better than the best of them, which is kept")
+        told = ", ".join(str(steps[member]) for member in found.members)
+        change = f"{metric} {found.scores[metric]:.4f} after {course.scores[metric]:.4f}"
+        course.scores, course.best_score = found.scores, self._score(found.scores)
+        self.job.journal.note(f"of {among}, the mean of those of steps {told} is kept: validation {change}")
 
     def _check_metric(self, scores: dict[str, float]) -> None:
         if self.job.metric not in scores:
@@ -306,6 +347,7 @@ class Loop:
     def _load(self, folder: Path) -> None:
         value = state.read(folder)
         self.course = Course(**value["course"])
+        self.course.kept = soup.there(self.job.folder, self.course.kept)
         self._put_weights(value["weights"])
         self.optimizer.load_state_dict(value["optimizer"])
         if self.average:
@@ -328,6 +370,7 @@ class Loop:
             rate=before.rate / 2,
             best_score=before.best_score,
             best_step=before.best_step,
+            kept=before.kept,
             scores=before.scores,
         )
         self.job.journal.forget_after(self.course.step)
@@ -342,7 +385,7 @@ class Loop:
     def _weights(self) -> dict[str, Tensor]:
         return {name: weight.detach() for name, weight in self.job.network.named_parameters() if weight.requires_grad}
 
-    def _put_weights(self, weights: dict[str, Tensor]) -> None:
+    def _put_weights(self, weights: soup.Weights) -> None:
         with torch.no_grad():
             for name, weight in self.job.network.named_parameters():
                 if weight.requires_grad:
