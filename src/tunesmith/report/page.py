@@ -23,7 +23,7 @@ def html(report: Report, predictions: Predictions | Counted) -> str:
     """
     drawn = list(pictures(report, predictions))
     halves = sum(not picture.wide for picture in drawn) + bool(report.confusions) + bool(report.error_kinds)
-    return _template().render(
+    return _template("page.html").render(
         report=report,
         pictures=drawn,
         scores_are_alone=halves % 2 == 0,
@@ -34,9 +34,14 @@ def html(report: Report, predictions: Predictions | Counted) -> str:
     )
 
 
+def picture(title: str, kicker: str, svg: str, caption: str) -> str:
+    """A page with one picture; ``kicker`` says over the title what it is of."""
+    return _template("picture.html").render(title=title, kicker=kicker, svg=svg, caption=caption)
+
+
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     loader = PackageLoader("tunesmith.report", "templates")
     return Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).get_template("page.html")
+    ).get_template(name)

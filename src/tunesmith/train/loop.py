@@ -129,9 +129,13 @@ class Loop:
 
     def begin(self) -> None:
         """Seed everything, judge the weights as they are, and write the checkpoint to fall back on."""
-        torch.manual_seed(self.train.seed + self.accelerator.process_index)
+        self.begin_random()
         self.evaluate()
         self.save()
+
+    def begin_random(self) -> None:
+        """Seed what the steps draw from; each process draws for itself."""
+        torch.manual_seed(self.train.seed + self.accelerator.process_index)
 
     def restore(self) -> None:
         """Go on from the last checkpoint."""
@@ -165,7 +169,7 @@ class Loop:
     def step(self) -> None:
         """One optimizer step over one batch, retried in smaller pieces if memory runs out."""
         began = time.monotonic()
-        indices = self._batch()
+        indices = self.batch_of(self.course.step)
         random = state.random_state()
         self.job.network.train()
         optim.set_rates(self.optimizer, self._rate())
@@ -199,8 +203,9 @@ class Loop:
         if self.average:
             self.average.update()
 
-    def _batch(self) -> np.ndarray:
-        epoch, position = divmod(self.course.step, self.steps_per_epoch)
+    def batch_of(self, step: int) -> np.ndarray:
+        """The sequences of a step."""
+        epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self.epoch:
             self.epoch, self.plan = epoch, self.batches_of(epoch)
         found: np.ndarray = self.plan[position % len(self.plan)]
