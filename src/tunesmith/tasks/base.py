@@ -186,6 +186,9 @@ class Task(ABC):
     required: ClassVar[tuple[tuple[str, ...], ...]]
     """Sets of columns of which one must be found in labelled data."""
 
+    averages: ClassVar[bool] = False
+    """Whether the mean of several models' scores of a row is a score, so that they can answer together."""
+
     long_text: ClassVar[LongText] = "keep-ends"
     """What becomes of a text over the model's length when the user does not say."""
 

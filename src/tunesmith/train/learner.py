@@ -33,9 +33,9 @@ _HEAD_RATE = 10.0
 _LARGEST_HEAD_RATE = 1e-3
 
 
-@dataclass(frozen=True)
-class Learner:
-    """A network about to be trained, its rows, and the config with everything chosen filled in."""
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A network with what judges and saves it: its task, its config completely filled, its validation rows."""
 
     config: Config
     task: Task
@@ -43,11 +43,9 @@ class Learner:
     adapter: Adapter
     network: Network
     tokenizer: Any
-    training: Examples
     validation: Examples
     splits: Splits
     machine: Machine
-    loss: RowLoss
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -65,11 +63,6 @@ class Learner:
     def request(self) -> Any:
         """Request parameters as the config has them."""
         return plugins.module("tasks", self.config.task_name).Request(**dict(self.config.request))
-
-    @property
-    def starts_head(self) -> bool:
-        """Whether the head is fitted on frozen features before the steps."""
-        return self.config.train.warm_start and getattr(self.network.head, "linear", None) is not None
 
     def reader(self, target: Target) -> Reader:
         """The network as it is now, as a model that reads rows."""
@@ -89,6 +82,19 @@ class Learner:
         """Scores of the validation rows."""
         rows, outputs = self.splits.tables["validation"], self.engine.sequences(self.validation)
         return self.task.validation_scores(outputs, rows, self.validation, self.target, self.request)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner(Candidate):
+    """A network about to be trained, with its training rows."""
+
+    training: Examples
+    loss: RowLoss
+
+    @property
+    def starts_head(self) -> bool:
+        """Whether the head is fitted on frozen features before the steps."""
+        return self.config.train.warm_start and getattr(self.network.head, "linear", None) is not None
 
     def visits(self, epoch: int) -> np.ndarray:
         """Numbers of the training sequences that an epoch visits; the task may draw some rows more often."""
@@ -143,18 +149,18 @@ def assemble(config: Config, splits: Splits, folder: Path, journal: Journal) -> 
     if config.train.epochs is None:
         config = configs.fill(config, train={"epochs": 1 if training.lengths.sum() > _MANY_TOKENS else 2})
     return Learner(
-        config,
-        task,
-        splits.target,
-        adapter,
-        network,
-        tokenizer,
-        training,
-        validation,
-        splits,
-        runs_on,
-        loss,
-        (*splits.findings, *found),
+        config=config,
+        task=task,
+        target=splits.target,
+        adapter=adapter,
+        network=network,
+        tokenizer=tokenizer,
+        training=training,
+        validation=validation,
+        splits=splits,
+        machine=runs_on,
+        loss=loss,
+        findings=(*splits.findings, *found),
     )
 
 

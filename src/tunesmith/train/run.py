@@ -25,7 +25,7 @@ from tunesmith.train import learner, loop, processes, track
 from tunesmith.train.budget import Budget
 from tunesmith.train.describe import describe
 from tunesmith.train.journal import Journal
-from tunesmith.train.learner import Learner
+from tunesmith.train.learner import Candidate, Learner
 from tunesmith.train.loop import Course
 
 WORK = ".work"
@@ -102,13 +102,21 @@ def _carry_out(config: Config, folder: Path, *, resumed: bool, quiet: bool) -> R
     learned = learner.build(config, splits, own, journal, started=resumed and loop.has_started(folder / WORK))
     processes.by_main(lambda: bundle.write_text(folder / "config.yaml", configs.to_yaml(learned.config)))
     course = _learn(learned, folder, journal, accelerator, began, resumed)
-    written = processes.by_main(lambda: _finish(learned, course, folder, began))
+    written = processes.by_main(lambda: finish(learned, course, folder, began))
     track.finish(accelerator, dict(written.metrics))
     return Run(folder, written)
 
 
-def _finish(learned: Learner, course: Course, folder: Path, began: float) -> Report:
-    """Save the model, score it as it will be loaded, and write the report, which makes the run a finished one."""
+def finish(learned: Candidate, course: Course, folder: Path, began: float, command: str | None = None) -> Report:
+    """Save the model, score it as it will be loaded, and write the report, which makes the run a finished one.
+
+    Args:
+        learned: the model, with the weights that are to stay.
+        course: how its training went.
+        folder: of the run.
+        began: ``time.monotonic()`` at its start.
+        command: what repeats it; None: a training by its config.
+    """
     saved = save(learned, folder)
     tables = learned.splits.tables
     split = "test" if "test" in tables else "validation"
@@ -117,7 +125,9 @@ def _finish(learned: Learner, course: Course, folder: Path, began: float) -> Rep
     predictions = model.predictions(tables[split])
     beside = _beside_base(model, tables[split], predictions)
     spent = time.monotonic() - began
-    written = describe(learned, saved.target, predictions, split, course, folder, seconds=spent, beside=beside)
+    written = describe(
+        learned, saved.target, predictions, split, course, folder, seconds=spent, beside=beside, command=command
+    )
     report.write(written, predictions, folder)
     shutil.rmtree(folder / WORK)
     return written
@@ -160,14 +170,14 @@ def job_of(learned: Learner, folder: Path, journal: Journal, accelerator: Accele
     )
 
 
-def save(learned: Learner, folder: Path) -> Bundle:
+def save(learned: Candidate, folder: Path) -> Bundle:
     """Decide what is decided on the validation rows, then write the bundle with golden answers."""
     target = learned.task.tune(learned.validate(), learned.target)
     bundle.write_text(folder / "golden.jsonl", _golden(learned, target, folder / WORK / "golden"))
     return bundle.write(folder, learned.network, learned.tokenizer, learned.config, target, learned.adapter)
 
 
-def _golden(learned: Learner, target: Target, folder: Path) -> str:
+def _golden(learned: Candidate, target: Target, folder: Path) -> str:
     """The first validation rows with what the model gives, to be replayed wherever the bundle is loaded anew."""
     given = learned.splits.tables["validation"].select(list(learned.task.inputs)).slice(0, GOLDEN_ROWS).to_pylist()
     inputs = [{name: value for name, value in row.items() if value is not None} for row in given]
