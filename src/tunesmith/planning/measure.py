@@ -112,7 +112,9 @@ class Trial:
         self.loop: Loop | None = Loop(run.job_of(learned, folder, journal, accelerator, time.monotonic()))
         self.total_steps, self.batches = self.loop.total_steps, self.loop.batches_of(0)
         within = math.ceil(self.total_steps / self.loop.evaluate_every)
-        self.evaluation_count = 1 + within * (2 if config.train.ema else 1) + (config.train.soup or 1) - 1
+        self.evaluation_count = (
+            1 + within * (2 if config.train.ema else 1) + min(config.train.soup or 1, 1 + within) - 1
+        )
         self.forward_tokens = 0.0
         by_size = sorted(self.batches, key=lambda rows: int(self.lengths[rows].sum()))
         self.sampled = [by_size[place] for place in pace.spread(len(by_size), _SAMPLED_BATCHES)]
@@ -191,7 +193,7 @@ class Trial:
             return learned.task.validation_scores(outputs, rows, examples, learned.target, learned.request)
 
         score()  # the first imports what computes scores
-        scoring = pace.timed(score)[1] * len(learned.validation.rows) / len(rows)
+        scoring = pace.timed(score)[1] * learned.validation.row_count / len(rows)
         once = Span.sum([forward.over(padded, _SCALED), Span.of(scoring, _SCALED)])
         self._add(EVALUATIONS, once * self.evaluation_count, moves=True)
         ratio = len(learned.splits.tables[self.split]) / len(learned.splits.tables["validation"])
@@ -223,7 +225,7 @@ class Trial:
     def measured(self) -> Measured:
         """What was found."""
         learned, gradients = self.learned, 4 * self.costs.trainable
-        finished = sum(file.stat().st_size for file in [*self.folder.glob("*.*"), *self.folder.glob("[h1-9]*/*")])
+        finished = _bytes(self.folder) - _bytes(self.folder / run.WORK)
         seconds = next(part.seconds.expected for part in self.parts if part.name == STEPS)
         train, precision = learned.config.train, learned.machine.precision
         kept = self.costs.checkpointed if train.gradient_checkpointing else self.costs.activations
