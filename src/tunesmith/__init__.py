@@ -29,6 +29,7 @@ from tunesmith.errors import (
 if TYPE_CHECKING:
     from tunesmith.diagnosis.model import Diagnosis
     from tunesmith.evaluation import Evaluation
+    from tunesmith.planning.model import Plan
     from tunesmith.predict import Model
     from tunesmith.train.run import Run
 
@@ -44,6 +45,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "load",
+    "plan",
     "resume",
     "train",
 ]
@@ -65,6 +67,23 @@ def train(source: str | Path | None = None, **parameters: Any) -> Run:
 
     quiet = bool(parameters.pop("quiet", False))
     return run.train(config.from_call(source, keywords=parameters), quiet=quiet)
+
+
+def plan(
+    source: str | Path | None = None, *, gpu: str | None = None, price: float | None = None, **parameters: Any
+) -> Plan:
+    """Say before a run what it takes: ``.seconds``, ``.memory``, ``.disk``, ``.cost``; printed, the whole table.
+
+    Args:
+        source: labelled data, or a YAML config.
+        gpu: one that need not be there, by name or memory (``"24GB"``): ``.gpu`` says what it would do.
+        price: of an hour.
+        parameters: config parameters, as for ``train``.
+    """
+    from tunesmith import config
+    from tunesmith.planning import forecast
+
+    return forecast.plan(config.from_call(source, keywords=parameters), gpu, price)
 
 
 def resume(folder: str | Path, *, quiet: bool = False) -> Run:

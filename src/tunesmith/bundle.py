@@ -70,8 +70,8 @@ class Bundle:
         """Number format that it was trained and evaluated in."""
         return self.config.train.precision
 
-    def network(self) -> Network:
-        """The network with its weights, on the CPU.
+    def network(self, adapter: Adapter | None = None) -> Network:
+        """The network with its weights, on the CPU; an ``adapter`` that is given can save it afterwards.
 
         Raises:
             UsageError: it is wanted untuned, and there was nothing before training that could answer.
@@ -80,13 +80,13 @@ class Bundle:
 
         if self.untuned:
             return self._untuned_network()
-        network = self.task.network(self._backbone(self._adapter()), self.target, self.config.model)
+        network = self.task.network(self._backbone(adapter or self.adapter()), self.target, self.config.model)
         network.head.load_state_dict(load_file(self.folder / "head" / "model.safetensors"))
         return network.eval()
 
     def tokenizer(self) -> Any:
         """The tokenizer."""
-        base = sources.resolve(self.config.model.base or "").path if self._adapter().needs_base else self.folder
+        base = sources.resolve(self.config.model.base or "").path if self.adapter().needs_base else self.folder
         return self.task.load_tokenizer(self.folder, base)
 
     def _untuned_network(self) -> Network:
@@ -100,7 +100,8 @@ class Bundle:
             raise UsageError(f"untuned, the head for {self.config.task_name} knows nothing", hint=hint)
         return network.eval()
 
-    def _adapter(self) -> Adapter:
+    def adapter(self) -> Adapter:
+        """A fresh adapter plugin with the run's options."""
         adapter: Adapter = plugins.load("adapters", self.config.adapter_name)(self.config.adapter)
         return adapter
 

@@ -152,7 +152,15 @@ class Train(Params):
         ge=0,
     )
     ema: float | None = param(
-        None, "Decay of an average of the weights, which is then evaluated and saved; none: no average.", gt=0, lt=1
+        None,
+        "Decay of an average of the weights, which is evaluated beside them and kept where it scores better; none: no average.",
+        gt=0,
+        lt=1,
+    )
+    soup: int | None = param(
+        None,
+        "After training, try means of the best weights, so many of them, and keep one that scores better than each (Model soups, Wortsman et al. 2022); none: no means.",
+        ge=2,
     )
     freeze_embeddings: bool | None = param(
         None,

@@ -40,6 +40,11 @@ def html(report: Report, predictions: Predictions | Counted) -> str:
     )
 
 
+def picture(title: str, kicker: str, svg: str, caption: str) -> str:
+    """A page with one picture; ``kicker`` says over the title what it is of."""
+    return template("picture.html").render(title=title, kicker=kicker, svg=svg, caption=caption)
+
+
 @cache
 def template(name: str) -> Template:
     """A page's template."""

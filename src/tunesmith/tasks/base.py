@@ -159,6 +159,8 @@ class Task(ABC):
 
     can_hold_out: ClassVar[bool] = True
     """Whether rows are scored by what the network gives for them alone, so that folds of them can be."""
+    averages: ClassVar[bool] = False
+    """Whether the mean of several models' scores of a row is a score, so that they can answer together."""
 
     long_text: ClassVar[LongText] = "keep-ends"
     """What becomes of a text over the model's length when the user does not say."""

@@ -95,6 +95,8 @@ class Request(params.Params):
 class Task(base.Task):
     """Text classification and regression."""
 
+    averages = True
+
     inputs = ("text", "text_pair")
     required = (("text", "label"),)
     options: Params

@@ -12,12 +12,12 @@ from tunesmith.metrics import Counted, Predictions
 from tunesmith.report import Beside, Folds, Report, Timing
 from tunesmith.tasks.base import Target
 from tunesmith.train import journal
-from tunesmith.train.learner import Learner
+from tunesmith.train.learner import Candidate
 from tunesmith.train.loop import Course
 
 
 def describe(
-    learned: Learner,
+    learned: Candidate,
     target: Target,
     predictions: Predictions | Counted,
     split: str,
@@ -26,8 +26,22 @@ def describe(
     seconds: float,
     beside: Beside | None = None,
     folds: Folds | None = None,
+    command: str | None = None,
 ) -> Report:
-    """The report of a finished run; ``seconds`` is the whole time it took, ``beside`` what the base model gave before."""
+    """The report of a finished run.
+
+    Args:
+        learned: the model and its rows.
+        target: what it predicts, as it was saved.
+        predictions: of the rows of ``split``.
+        split: those that are scored.
+        course: how training went.
+        folder: of the run.
+        seconds: the whole time it took.
+        beside: what the base model gave before.
+        folds: scores of cross-validation; None: there was none.
+        command: what repeats it; None: a training by its config.
+    """
     config = learned.config
     assert config.model.base is not None
     return report.build(
@@ -41,7 +55,7 @@ def describe(
         thresholds=learned.task.asked(target, learned.request).thresholds,
         log=journal.read(folder / "log.jsonl"),
         findings=[f"{finding.severity}: {finding.message}" for finding in by_severity(learned.findings)],
-        command=shlex.join(["tunesmith", "train", str(folder / "config.yaml")]),
+        command=command or shlex.join(["tunesmith", "train", str(folder / "config.yaml")]),
         timing=Timing(
             train_s=course.seconds,
             total_s=seconds,

@@ -148,7 +148,7 @@ def _trained(learned: Learner, hidden: np.ndarray, folder: Path, run: Around, bu
         network=own.network,
         examples=own.training,
         loss=own.loss,
-        kind=own.target.kind,
+        divergence=own.divergence,
         evaluate=own.scores,
         metric=own.metric,
         train=train,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,9 @@ _HEAD_RATE = 10.0
 _LARGEST_HEAD_RATE = 1e-3
 
 
-@dataclass(frozen=True)
-class Learner:
-    """A network about to be trained, its rows, and the config with everything chosen filled in."""
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A network with what judges and saves it: its task, its config completely filled, its validation rows."""
 
     config: Config
     task: Task
@@ -44,12 +44,9 @@ class Learner:
     adapter: Adapter
     network: Network
     tokenizer: Any
-    training: Examples
     validation: Examples
     splits: Splits
     machine: Machine
-    loss: RowLoss
-    divergence: Divergence | None
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -87,6 +84,20 @@ class Learner:
         rows, outputs = self.splits.tables["validation"], self.engine.sequences(self.validation)
         return self.task.validation_scores(outputs, rows, self.validation, self.target, self.request)
 
+
+@dataclass(frozen=True, kw_only=True)
+class Learner(Candidate):
+    """A network about to be trained, with its training rows."""
+
+    training: Examples
+    loss: RowLoss
+    divergence: Divergence | None
+
+    @property
+    def starts_head(self) -> bool:
+        """Whether the head is fitted on frozen features before the steps."""
+        return self.config.train.warm_start and getattr(self.network.head, "linear", None) is not None
+
     def visits(self, epoch: int) -> np.ndarray:
         """Numbers of the training sequences that an epoch visits; the task may draw some rows more often."""
         rows = self.task.resample(self.training, self.target, self.config.train.seed * 1_000_003 + epoch)
@@ -106,6 +117,11 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
         folder: for encoded rows and kept states.
         started: the run is resumed, and its weights come from a checkpoint.
     """
+    return _prepared(assemble(config, splits, folder, journal), folder, journal, started)
+
+
+def assemble(config: Config, splits: Splits, folder: Path, journal: Journal) -> Learner:
+    """The first half of ``build``: all but what is computed with the base model, and ``train.micro_tokens``."""
     assert splits.target is not None
     runs_on = machine.prepare(config.train.precision, config.train.threads)
     base = config.model.base or plugins.load("tasks", config.task_name).default_base
@@ -133,33 +149,39 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
     ]
     for finding in found:
         journal.note(f"{finding.severity}: {finding.message}")
-    if network.depth:
-        journal.note(f"reading the rows through {network.depth} frozen layers, once")
-        for name, examples in (("train", training), ("validation", validation)):
-            warm.keep_states(network, examples, folder / name / "hidden.bin", runs_on)
-    if config.train.warm_start and getattr(network.head, "linear", None) is not None and not started:
-        journal.note(f"fitting the head on the features of {min(len(training), config.train.warm_start_rows)} rows")
-        warm.start_head(network, training, loss, config.train.warm_start_rows, config.train.seed, runs_on)
     if config.train.epochs is None:
         config = configs.fill(config, train={"epochs": 1 if training.lengths.sum() > _MANY_TOKENS else 2})
-    if config.train.micro_tokens is None:
-        micro_tokens = warm.measure_micro_tokens(network, training, loss, config.train.batch_size, runs_on)
-        config = configs.fill(config, train={"micro_tokens": micro_tokens})
     return Learner(
-        config,
-        task,
-        splits.target,
-        adapter,
-        network,
-        tokenizer,
-        training,
-        validation,
-        splits,
-        runs_on,
-        loss,
-        divergence,
-        (*splits.findings, *found),
+        config=config,
+        task=task,
+        target=splits.target,
+        adapter=adapter,
+        network=network,
+        tokenizer=tokenizer,
+        training=training,
+        validation=validation,
+        splits=splits,
+        machine=runs_on,
+        loss=loss,
+        divergence=divergence,
+        findings=(*splits.findings, *found),
     )
+
+
+def _prepared(learned: Learner, folder: Path, journal: Journal, started: bool) -> Learner:
+    """The second half of ``build``: what the frozen base model gives is kept, the head started, the machine measured."""
+    network, training, train = learned.network, learned.training, learned.config.train
+    if network.depth:
+        journal.note(f"reading the rows through {network.depth} frozen layers, once")
+        for name, examples in (("train", training), ("validation", learned.validation)):
+            warm.keep_states(network, examples, folder / name / "hidden.bin", learned.machine)
+    if learned.starts_head and not started:
+        journal.note(f"fitting the head on the features of {min(len(training), train.warm_start_rows)} rows")
+        warm.start_head(network, training, learned.loss, train.warm_start_rows, train.seed, learned.machine)
+    if train.micro_tokens is not None:
+        return learned
+    tokens = warm.measure_micro_tokens(network, training, learned.loss, train.batch_size, learned.machine)
+    return replace(learned, config=configs.fill(learned.config, train={"micro_tokens": tokens}))
 
 
 def choose(config: Config, base: str, backbone: Backbone, splits: Splits, runs_on: Machine) -> Config:

@@ -27,7 +27,7 @@ from tunesmith.heads.divergences import Divergence
 from tunesmith.metrics import higher_is_better
 from tunesmith.networks.network import Network
 from tunesmith.params import steps_in
-from tunesmith.train import optim, processes, regularise, state, step
+from tunesmith.train import optim, processes, regularise, soup, state, step
 from tunesmith.train.budget import Budget
 from tunesmith.train.journal import Journal
 
@@ -75,6 +75,7 @@ class Course:
     rate: float = 1.0
     seconds: float = 0.0
     tokens: int = 0
+    kept: dict[int, float] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
 
 
@@ -85,7 +86,7 @@ def fit(job: Job, *, resume: bool = False) -> Course:
         Interrupted: the user pressed Ctrl-C; a checkpoint was written first.
         TrainingError: the loss stayed not finite, or memory ran out on the smallest micro-batch.
     """
-    loop = _Loop(job)
+    loop = Loop(job)
     loop.restore() if resume else loop.begin()
     with job.journal.until_interrupted() as stopped:
         while not loop.done():
@@ -105,7 +106,7 @@ def has_started(folder: Path) -> bool:
     return bool(state.steps(folder))
 
 
-class _Loop:
+class Loop:
     """The state of a running ``fit``, and one method for each thing that happens in it."""
 
     def __init__(self, job: Job) -> None:
@@ -120,7 +121,7 @@ class _Loop:
         self.micro_tokens = job.train.micro_tokens or 4096
         self.epoch = -1
         self.plan: list[np.ndarray] = []
-        self.steps_per_epoch = len(self._plan_of(0))
+        self.steps_per_epoch = len(self.batches_of(0))
         asked = math.ceil((job.train.epochs or 1) * self.steps_per_epoch)
         self.total_steps = min(asked, job.train.max_steps or asked)
         self.evaluate_every = steps_in(job.train.evaluate_every, self.steps_per_epoch)
@@ -130,9 +131,13 @@ class _Loop:
 
     def begin(self) -> None:
         """Seed everything, judge the weights as they are, and write the checkpoint to fall back on."""
-        torch.manual_seed(self.train.seed + self.accelerator.process_index)
+        self.begin_random()
         self.evaluate()
         self.save()
+
+    def begin_random(self) -> None:
+        """Seed what the steps draw from; each process draws for itself."""
+        torch.manual_seed(self.train.seed + self.accelerator.process_index)
 
     def restore(self) -> None:
         """Go on from the last checkpoint."""
@@ -155,6 +160,8 @@ class _Loop:
             self.evaluate()
         self.accelerator.wait_for_everyone()
         self._put_weights(state.read(self.job.folder / "best"))
+        if self.train.soup:
+            self._mix()
         regularise.remove_mixout(self.mixout)
         self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
         return self.course
@@ -164,7 +171,7 @@ class _Loop:
     def step(self) -> None:
         """One optimizer step over one batch, retried in smaller pieces if memory runs out."""
         began = time.monotonic()
-        indices = self._batch()
+        indices = self.batch_of(self.course.step)
         random = state.random_state()
         self.job.network.train()
         optim.set_rates(self.optimizer, self._rate())
@@ -184,24 +191,29 @@ class _Loop:
             return self._roll_back(
                 f"the loss was {loss:g} and the norm of its gradient {norm:g} in step {self.course.step + 1}"
             )
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        if self.average:
-            self.average.update()
+        self.update()
         tokens = int(self.job.examples.lengths[indices].sum())
         self.course.step += 1
         self.course.tokens += tokens
         self.course.seconds += time.monotonic() - began
         self._record(loss, norm)
 
-    def _batch(self) -> np.ndarray:
-        epoch, position = divmod(self.course.step, self.steps_per_epoch)
+    def update(self) -> None:
+        """Move the weights along their gradients."""
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.average:
+            self.average.update()
+
+    def batch_of(self, step: int) -> np.ndarray:
+        """The sequences of a step."""
+        epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self.epoch:
-            self.epoch, self.plan = epoch, self._plan_of(epoch)
+            self.epoch, self.plan = epoch, self.batches_of(epoch)
         found: np.ndarray = self.plan[position % len(self.plan)]
         return found
 
-    def _plan_of(self, epoch: int) -> list[np.ndarray]:
+    def batches_of(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch; they depend on the seed and the epoch alone."""
         batches = batch.Batches(
             self.job.examples.lengths, self.train.batch_size, self.train.batch_tokens, seed=self.train.seed
@@ -243,21 +255,20 @@ class _Loop:
     def evaluate(self) -> None:
         """Score the validation rows, remember the best weights, and lower the rate on a plateau."""
         random = state.random_state()
-        swap = self.average.swapped() if self.average else regularise.nothing()
-        with swap:
-            began = time.monotonic()
-            try:
-                scores = self.job.evaluate()
-            except FloatingPointError as error:
-                return self._roll_back(f"{error} after step {self.course.step}")
-            self.job.budget.evaluated(time.monotonic() - began)
-            self._check_metric(scores)
-            score = scores[self.job.metric] * (1 if higher_is_better(self.job.metric) else -1)
-            better = self.course.best_score is None or score > self.course.best_score + self.train.early_stopping_delta
+        began = time.monotonic()
+        try:
+            scores, averaged = self._scores()
+        except FloatingPointError as error:
+            return self._roll_back(f"{error} after step {self.course.step}")
+        self.job.budget.evaluated(time.monotonic() - began)
+        score = self._score(scores)
+        better = self.course.best_score is None or score > self.course.best_score + self.train.early_stopping_delta
+        with self.average.swapped() if self.average and averaged else regularise.nothing():
             if better:
                 self.course.best_score, self.course.best_step, self.course.stale = score, self.course.step, 0
                 self.course.scores = scores
-                self._save_best()
+                self.keep_best()
+            self._keep_for_soup(score)
         if not better:
             self.course.stale += 1
             if self.train.schedule == "plateau" and self.course.stale % self.train.patience == 0:
@@ -270,7 +281,46 @@ class _Loop:
             self.job.metric,
             better,
             self.course.seconds,
+            averaged=averaged,
         )
+
+    def _scores(self) -> tuple[dict[str, float], bool]:
+        """Scores of the weights or of their average, whichever are better, and whether they are the average's."""
+        scores = self.job.evaluate()
+        self._check_metric(scores)
+        if not self.average or not self.course.step:
+            return scores, False
+        with self.average.swapped():
+            averaged = self.job.evaluate()
+        return (averaged, True) if self._score(averaged) > self._score(scores) else (scores, False)
+
+    def _score(self, scores: dict[str, float]) -> float:
+        """The score that chooses; more is better."""
+        return scores[self.job.metric] * (1 if higher_is_better(self.job.metric) else -1)
+
+    def _keep_for_soup(self, score: float) -> None:
+        if self.train.soup and self.accelerator.is_main_process:
+            self.course.kept = soup.keep(
+                self.job.folder, self.course.kept, self.course.step, score, self.train.soup, self._weights()
+            )
+
+    def _mix(self) -> None:
+        """Put the mean of some of the best weights in the place of the best, where it scores better."""
+
+        def judge(weights: soup.Weights) -> dict[str, float]:
+            self._put_weights(weights)
+            return self.job.evaluate()
+
+        course, metric = self.course, self.job.metric
+        found, steps = soup.of_run(self.job.folder, course.best_step, course.kept, judge, self._score, course.scores)
+        self._put_weights(found.weights)
+        among = f"the {len(steps)} best weights"
+        if len(found.members) == 1:
+            return self.job.journal.note(f"no mean of {among} scores better than the best of them, which is kept")
+        told = ", ".join(str(steps[member]) for member in found.members)
+        change = f"{metric} {found.scores[metric]:.4f} after {course.scores[metric]:.4f}"
+        course.scores, course.best_score = found.scores, self._score(found.scores)
+        self.job.journal.note(f"of {among}, the mean of those of steps {told} is kept: validation {change}")
 
     def _check_metric(self, scores: dict[str, float]) -> None:
         if self.job.metric not in scores:
@@ -304,6 +354,7 @@ class _Loop:
     def _load(self, folder: Path) -> None:
         value = state.read(folder)
         self.course = Course(**value["course"])
+        self.course.kept = soup.there(self.job.folder, self.course.kept)
         self._put_weights(value["weights"])
         self.optimizer.load_state_dict(value["optimizer"])
         if self.average:
@@ -326,20 +377,22 @@ class _Loop:
             rate=before.rate / 2,
             best_score=before.best_score,
             best_step=before.best_step,
+            kept=before.kept,
             scores=before.scores,
         )
         self.job.journal.forget_after(self.course.step)
         self.job.journal.note(f"{why}: back to step {self.course.step} with half the learning rate")
         self.save()
 
-    def _save_best(self) -> None:
+    def keep_best(self) -> None:
+        """Write the weights as they are as the best."""
         if self.accelerator.is_main_process:
             state.replace(self.job.folder / "best", self._weights())
 
     def _weights(self) -> dict[str, Tensor]:
         return {name: weight.detach() for name, weight in self.job.network.named_parameters() if weight.requires_grad}
 
-    def _put_weights(self, weights: dict[str, Tensor]) -> None:
+    def _put_weights(self, weights: soup.Weights) -> None:
         with torch.no_grad():
             for name, weight in self.job.network.named_parameters():
                 if weight.requires_grad:

@@ -25,7 +25,7 @@ from tunesmith.train import folds, learner, loop, processes, track
 from tunesmith.train.budget import Budget
 from tunesmith.train.describe import describe
 from tunesmith.train.journal import Journal
-from tunesmith.train.learner import Learner
+from tunesmith.train.learner import Candidate, Learner
 from tunesmith.train.loop import Course
 
 WORK = ".work"
@@ -105,14 +105,30 @@ def _carry_out(config: Config, folder: Path, *, resumed: bool, quiet: bool) -> R
     processes.by_main(lambda: bundle.write_text(folder / "config.yaml", configs.to_yaml(learned.config)))
     crossed = folds.cross_validate(learned, folds.Around(folder, folder / WORK, journal, accelerator, began))
     course = _learn(learned, folder, journal, accelerator, began, resumed)
-    written = processes.by_main(lambda: _finish(learned, course, folder, began, crossed))
+    written = processes.by_main(lambda: finish(learned, course, folder, began, crossed))
     track.finish(accelerator, dict(written.metrics))
     return Run(folder, written)
 
 
-def _finish(learned: Learner, course: Course, folder: Path, began: float, crossed: Folds | None) -> Report:
-    """Save the model, score it as it will be loaded, and write the report, which makes the run a finished one."""
-    saved = _save(learned, folder)
+def finish(
+    learned: Candidate,
+    course: Course,
+    folder: Path,
+    began: float,
+    crossed: Folds | None = None,
+    command: str | None = None,
+) -> Report:
+    """Save the model, score it as it will be loaded, and write the report, which makes the run a finished one.
+
+    Args:
+        learned: the model, with the weights that are to stay.
+        course: how its training went.
+        folder: of the run.
+        began: ``time.monotonic()`` at its start.
+        crossed: scores of cross-validation.
+        command: what repeats it; None: a training by its config.
+    """
+    saved = save(learned, folder)
     tables = learned.splits.tables
     split = "test" if "test" in tables else "validation"
     model = predict.load(folder)
@@ -121,7 +137,16 @@ def _finish(learned: Learner, course: Course, folder: Path, began: float, crosse
     beside = _beside_base(model, tables[split], predictions)
     spent = time.monotonic() - began
     written = describe(
-        learned, saved.target, predictions, split, course, folder, seconds=spent, beside=beside, folds=crossed
+        learned,
+        saved.target,
+        predictions,
+        split,
+        course,
+        folder,
+        seconds=spent,
+        beside=beside,
+        folds=crossed,
+        command=command,
     )
     report.write(written, predictions, folder)
     shutil.rmtree(folder / WORK)
@@ -143,7 +168,12 @@ def _learn(
     learned: Learner, folder: Path, journal: Journal, accelerator: Accelerator, began: float, resumed: bool
 ) -> Course:
     """Train the network; it holds the best weights afterwards."""
-    job = loop.Job(
+    return loop.fit(job_of(learned, folder, journal, accelerator, began), resume=resumed)
+
+
+def job_of(learned: Learner, folder: Path, journal: Journal, accelerator: Accelerator, began: float) -> loop.Job:
+    """What the training loop works on."""
+    return loop.Job(
         network=learned.network,
         examples=learned.training,
         loss=learned.loss,
@@ -157,7 +187,6 @@ def _learn(
         visits=learned.visits,
         budget=_budget(learned, folder / WORK / "pace", journal, began),
     )
-    return loop.fit(job, resume=resumed)
 
 
 def _budget(learned: Learner, folder: Path, journal: Journal, began: float) -> Budget:
@@ -174,14 +203,14 @@ def _budget(learned: Learner, folder: Path, journal: Journal, began: float) -> B
     return Budget(most, began, 1 + rows.get("test", 0) / rows["validation"], answering_s)
 
 
-def _save(learned: Learner, folder: Path) -> Bundle:
+def save(learned: Candidate, folder: Path) -> Bundle:
     """Decide what is decided on the validation rows, then write the bundle with golden answers."""
     target = learned.task.tune(learned.validate(), learned.target)
     bundle.write_text(folder / "golden.jsonl", _golden(learned, target, folder / WORK / "golden"))
     return bundle.write(folder, learned.network, learned.tokenizer, learned.config, target, learned.adapter)
 
 
-def _golden(learned: Learner, target: Target, folder: Path) -> str:
+def _golden(learned: Candidate, target: Target, folder: Path) -> str:
     """The first validation rows with what the model gives, to be replayed wherever the bundle is loaded anew."""
     given = learned.splits.tables["validation"].select(list(learned.task.inputs)).slice(0, GOLDEN_ROWS).to_pylist()
     inputs = [{name: value for name, value in row.items() if value is not None} for row in given]

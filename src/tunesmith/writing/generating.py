@@ -190,7 +190,7 @@ class GeneratingTask(base.Task):
         """What the model writes beside the truth, for ``report_rows`` of the rows, and how likely it finds the truth."""
         import numpy as np
 
-        some = self._answered(len(rows))
+        some = self.answered(len(rows))
         chosen = np.arange(len(rows)) if self.keeps_unanswered else some
         rows, places = rows.take(chosen), np.flatnonzero(np.isin(chosen, some))
         examples = self.encode(rows, reader.tokenizer, reader.reading, folder / "truth", reader.target)
@@ -203,7 +203,7 @@ class GeneratingTask(base.Task):
         ]
         return self.predictions(Scored(rows, examples, written, self.inputs), reader.target)
 
-    def _answered(self, rows: int) -> np.ndarray:
+    def answered(self, rows: int) -> np.ndarray:
         """Numbers of the rows for which something is written, evenly spread."""
         import numpy as np
 
@@ -212,7 +212,7 @@ class GeneratingTask(base.Task):
     def also_untuned(self, rows: int, base: str | None) -> tuple[np.ndarray, np.ndarray]:
         import numpy as np
 
-        some = self._answered(rows)
+        some = self.answered(rows)
         few = 0 if scratch.is_scratch(base) else min(len(some), self.options.base_rows)
         places = np.linspace(0, len(some) - 1, few).astype(int)
         return some[places], some[places] if self.keeps_unanswered else places
@@ -233,8 +233,8 @@ class GeneratingTask(base.Task):
         truth = reader.tokenizer([texts[0] for texts in self.references(rows.slice(0, _MEASURED_LENGTHS))])
         usual = 1 + float(np.mean([len(ids) for ids in truth["input_ids"]]))
         most = float(request.max_tokens or 2 * usual)
-        base_model = min(self.options.base_rows, len(self._answered(count)))
-        own = measured.seconds(len(self._answered(count)), min(usual, most) * max(1, request.n))
+        base_model = min(self.options.base_rows, len(self.answered(count)))
+        own = measured.seconds(len(self.answered(count)), min(usual, most) * max(1, request.n))
         return own + measured.seconds(base_model, most)
 
     def golden(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> list[Any]:
