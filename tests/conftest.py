@@ -123,6 +123,7 @@ def job(config: Callable[..., Config], tmp_path: Path) -> Callable[..., Job]:
             accelerator=track.start(learned.config, folder),
             visits=learned.visits,
             budget=budget.Budget(learned.config.train.max_time, time.monotonic(), 1.0),
+            adapter=learned.adapter,
         )
 
     return of

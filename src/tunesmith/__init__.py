@@ -11,6 +11,7 @@ Nothing heavy is imported until it is used.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,6 +46,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "load",
+    "load_many",
     "plan",
     "resume",
     "train",
@@ -98,6 +100,13 @@ def load(folder: str | Path, engine: str = "pytorch") -> Model:
     from tunesmith import predict
 
     return predict.load(folder, engine)
+
+
+def load_many(folders: Iterable[str | Path], engine: str = "pytorch") -> list[Model]:
+    """Open several bundles to answer with; adapters of one base model have its weights in memory once."""
+    from tunesmith import predict
+
+    return predict.load_many(folders, engine)
 
 
 def evaluate(bundle: str | Path, data: str | Path, engine: str = "pytorch", *, untuned: bool = False) -> Evaluation:

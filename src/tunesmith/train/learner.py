@@ -186,7 +186,7 @@ def _prepared(learned: Learner, folder: Path, journal: Journal, started: bool) -
 
 def choose(config: Config, base: str, backbone: Backbone, splits: Splits, runs_on: Machine) -> Config:
     """Fill in what the user left open, so that the saved config says what was done."""
-    adapter = plugins.load("adapters", config.adapter_name)
+    adapter: Adapter = plugins.load("adapters", config.adapter_name)(config.adapter)
     rate = config.train.learning_rate or adapter.learning_rate * min(1.0, _REFERENCE_WIDTH / backbone.width)
     fresh_head_rate = max(rate, min(_LARGEST_HEAD_RATE, _HEAD_RATE * rate))
     assert splits.target is not None
@@ -202,7 +202,10 @@ def choose(config: Config, base: str, backbone: Backbone, splits: Splits, runs_o
         ),
         model={
             "base": base,
-            "max_length": text.choose_max_length(backbone.max_length, config.model.max_length),
+            "max_length": text.choose_max_length(
+                None if backbone.max_length is None else backbone.max_length - adapter.taken_tokens,
+                config.model.max_length,
+            ),
             "long_text": config.model.long_text or task.long_text,
             "pooling": pooling,
         },
@@ -233,6 +236,7 @@ def _network(
     adapter.apply(backbone)
     if config.train.freeze_embeddings:
         backbone.embeddings.requires_grad_(False)
+    journal.note(f"training {backbone.weight_counts} of the base model")
     if config.train.gradient_checkpointing:
         backbone.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     if config.train.compile:

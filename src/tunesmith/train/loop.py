@@ -18,6 +18,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from tunesmith.adapters.base import Adapter
 from tunesmith.config import Train
 from tunesmith.data import batch
 from tunesmith.data.examples import Examples
@@ -47,6 +48,7 @@ class Job:
         visits: numbers of the sequences that an epoch visits.
         folder: where checkpoints and best weights go.
         budget: when training must stop.
+        adapter: which weights of the base model train.
     """
 
     network: Network
@@ -61,6 +63,7 @@ class Job:
     accelerator: Accelerator
     visits: Callable[[int], np.ndarray]
     budget: Budget
+    adapter: Adapter
 
 
 @dataclass
@@ -113,9 +116,11 @@ class Loop:
         self.job, self.train = job, job.train
         self.accelerator = job.accelerator
         self.mixout = regularise.mixout(job.network.backbone, job.train.mixout)
-        optimizer = optim.build(job.network, job.train)
+        optimizer = optim.build(job.network, job.train, job.adapter.rate_factor)
         self.network, self.optimizer = self.accelerator.prepare(job.network, optimizer)
-        self.work = step.Work(self.network, job.examples, job.loss, job.divergence, job.train, self.accelerator)
+        self.work = step.Work(
+            self.network, job.examples, job.loss, job.divergence, job.train, self.accelerator, job.adapter
+        )
         self.average = regularise.Average(job.network, job.train.ema) if job.train.ema else None
         self.course = Course()
         self.micro_tokens = job.train.micro_tokens or 4096
@@ -124,6 +129,7 @@ class Loop:
         self.steps_per_epoch = len(self.batches_of(0))
         asked = math.ceil((job.train.epochs or 1) * self.steps_per_epoch)
         self.total_steps = min(asked, job.train.max_steps or asked)
+        job.adapter.plan(self.total_steps)
         self.evaluate_every = steps_in(job.train.evaluate_every, self.steps_per_epoch)
         self.saved_at = time.monotonic()
 
@@ -201,6 +207,7 @@ class Loop:
     def update(self) -> None:
         """Move the weights along their gradients."""
         self.optimizer.step()
+        self.job.adapter.after_step(self.course.step + 1)
         self.optimizer.zero_grad()
         if self.average:
             self.average.update()
@@ -344,6 +351,7 @@ class Loop:
                 "weights": self._weights(),
                 "optimizer": self.optimizer.state_dict(),
                 "average": self.average.weights if self.average else {},
+                "adapter": self.job.adapter.state(),
                 "random": random,
                 "micro_tokens": self.micro_tokens,
             }
@@ -359,6 +367,7 @@ class Loop:
         self.optimizer.load_state_dict(value["optimizer"])
         if self.average:
             self.average.weights = value["average"]
+        self.job.adapter.set_state(value.get("adapter", {}))
         state.set_random_state(value["random"][self.accelerator.process_index % len(value["random"])])
         self.micro_tokens = value["micro_tokens"]
 

@@ -186,6 +186,7 @@ def job_of(learned: Learner, folder: Path, journal: Journal, accelerator: Accele
         accelerator=accelerator,
         visits=learned.visits,
         budget=_budget(learned, folder / WORK / "pace", journal, began),
+        adapter=learned.adapter,
     )
 
 
