@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -33,6 +33,13 @@ from tunesmith.train.journal import Journal
 _MOST_ROLLBACKS = 3
 
 
+Watch = Callable[[float, Mapping[str, float] | None], None]
+
+
+def ignore(share: float, scores: Mapping[str, float] | None) -> None:
+    """Watches nothing."""
+
+
 @dataclass(frozen=True)
 class Job:
     """Everything a training run works on.
@@ -45,6 +52,8 @@ class Job:
         visits: numbers of the sequences that an epoch visits.
         folder: where checkpoints and best weights go.
         budget: when training must stop.
+        watch: told after each step and each evaluation which share of the steps is done, and the scores if the weights
+            were just evaluated; it may end the run by raising.
     """
 
     network: Network
@@ -59,6 +68,7 @@ class Job:
     accelerator: Accelerator
     visits: Callable[[int], np.ndarray]
     budget: Budget
+    watch: Watch = ignore
 
 
 @dataclass
@@ -88,6 +98,7 @@ def fit(job: Job, *, resume: bool = False) -> Course:
     with job.journal.until_interrupted() as stopped:
         while not loop.done():
             loop.step()
+            job.watch(loop.share_done, None)
             if loop.evaluation_is_due():
                 loop.evaluate()
             stop = loop.anywhere(stopped())
@@ -156,6 +167,11 @@ class _Loop:
         regularise.remove_mixout(self.mixout)
         self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
         return self.course
+
+    @property
+    def share_done(self) -> float:
+        """Share of the steps that is done, 0 to 1."""
+        return self.course.step / self.total_steps
 
     # one step
 
@@ -269,6 +285,7 @@ class _Loop:
             better,
             self.course.seconds,
         )
+        self.job.watch(self.share_done, scores)
 
     def _check_metric(self, scores: dict[str, float]) -> None:
         if self.job.metric not in scores:

@@ -101,7 +101,7 @@ def _carry_out(config: Config, folder: Path, *, resumed: bool, quiet: bool) -> R
     splits.stop_on_errors()
     learned = learner.build(config, splits, own, journal, started=resumed and loop.has_started(folder / WORK))
     processes.by_main(lambda: bundle.write_text(folder / "config.yaml", configs.to_yaml(learned.config)))
-    course = _learn(learned, folder, journal, accelerator, began, resumed)
+    course = learn(learned, folder, journal, accelerator, began, resumed=resumed)
     written = processes.by_main(lambda: _finish(learned, course, folder, began))
     track.finish(accelerator, dict(written.metrics))
     return Run(folder, written)
@@ -134,10 +134,27 @@ def _beside_base(model: predict.Model, rows: pa.Table, predictions: Predictions 
     return report.beside(before, predictions.take(places))
 
 
-def _learn(
-    learned: Learner, folder: Path, journal: Journal, accelerator: Accelerator, began: float, resumed: bool
+def learn(
+    learned: Learner,
+    folder: Path,
+    journal: Journal,
+    accelerator: Accelerator,
+    began: float,
+    *,
+    resumed: bool = False,
+    watch: loop.Watch = loop.ignore,
 ) -> Course:
-    """Train the network; it holds the best weights afterwards."""
+    """Train the network; it holds the best weights afterwards.
+
+    Args:
+        learned: the network and its rows.
+        folder: of the run.
+        journal: its log.
+        accelerator: what it runs on.
+        began: ``time.monotonic()`` at its start.
+        resumed: it goes on from its last checkpoint.
+        watch: follows it; see ``loop.Job``.
+    """
     rows = {name: len(table) for name, table in learned.splits.tables.items()}
     job = loop.Job(
         network=learned.network,
@@ -152,6 +169,7 @@ def _learn(
         accelerator=accelerator,
         visits=learned.visits,
         budget=Budget(learned.config.train.max_time, began, 1 + rows.get("test", 0) / rows["validation"]),
+        watch=watch,
     )
     return loop.fit(job, resume=resumed)
 
@@ -173,8 +191,12 @@ def _golden(learned: Learner, target: Target, folder: Path) -> str:
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 
-def claim(config: Config) -> Path:
+def claim(config: Config, suffix: str = "") -> Path:
     """Make the run's folder; one that holds something is never written over.
+
+    Args:
+        config: names the folder, or the data and the task that the folder is called by.
+        suffix: of a folder that is called by them.
 
     Raises:
         UsageError: it exists and is not empty, or cannot be made.
@@ -182,7 +204,7 @@ def claim(config: Config) -> Path:
     wanted = Path(config.out) if config.out else None
     try:
         if wanted is None:
-            return _numbered(Path("runs"), f"{_stem(config.data.train or 'data')}-{config.task_name}")
+            return _numbered(Path("runs"), usual_name(config) + suffix)
         if wanted.exists() and (not wanted.is_dir() or any(wanted.iterdir())):
             unfinished = (wanted / "config.yaml").exists() and not (wanted / "report.json").exists()
             hint = (
@@ -212,6 +234,11 @@ def _numbered(parent: Path, name: str) -> Path:
         except FileExistsError:
             continue
     raise AssertionError("numbers do not end")
+
+
+def usual_name(config: Config) -> str:
+    """What a run's folder is called if the config does not say: by its data and its task."""
+    return f"{_stem(config.data.train or 'data')}-{config.task_name}"
 
 
 def _stem(reference: str) -> str:
