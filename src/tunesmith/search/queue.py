@@ -110,7 +110,7 @@ def give_back(study: Any, trial: Any, why: str, *, again: bool = True) -> None:
     optuna = storage.library()
     before = dict(trial.user_attrs)
     try:
-        optuna.trial.Trial(study, trial._trial_id).set_user_attr(LOST, why)
+        storage.of(study).set_trial_user_attr(trial._trial_id, LOST, why)
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
     except (ValueError, RuntimeError, optuna.exceptions.OptunaError):
         return  # somebody else has just done so

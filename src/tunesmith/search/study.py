@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith import plugins
-from tunesmith.errors import UsageError
+from tunesmith.errors import TrainingError, UsageError
 from tunesmith.search import plan as plans
 from tunesmith.search import queue, storage
 from tunesmith.search.plan import Plan
@@ -160,6 +160,23 @@ class Decision:
     seeds: tuple[int, ...]
 
 
+def stop_without_score(trials: Iterable[Any]) -> None:
+    """Refuse to go on where no trial has come to a score.
+
+    Raises:
+        TrainingError: with the reasons.
+    """
+    trials = list(trials)
+    if all(trial.state.name in ("FAIL", "WAITING") for trial in trials):
+        reasons = dict.fromkeys(
+            trial.user_attrs.get(queue.REASON) or trial.user_attrs.get(queue.LOST) for trial in trials
+        )
+        told = [f"- {reason}" for reason in reasons if reason]
+        raise TrainingError(
+            "\n".join(["no trial came to a score:", *told]), hint="a larger --budget may help, or narrower ranges"
+        )
+
+
 def decision(study: Any) -> Decision | None:
     """What was decided; None: nothing yet."""
     found = study.user_attrs.get(_DECISION)
@@ -170,7 +187,11 @@ def close(study: Any, plan: Plan, workers: int) -> Any:
     """Decide on the winner, unless that was done, and give the study of the final runs, which wait in it.
 
     However many processes call this at once, one of them decides.
+
+    Raises:
+        TrainingError: no trial came to a score.
     """
+    stop_without_score(study.get_trials(deepcopy=False))
     optuna = storage.library()
     name, place = _FINALS.format(study.study_name), storage.of(study)
     try:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
+import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -62,6 +65,8 @@ class Pruned(Exception):  # noqa: N818 - no error
 
 def main() -> int:
     """The process; its exit code is that of the command line."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have been started where Ctrl-C is ignored
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     try:
         work(Order(**json.loads(sys.stdin.read())))
         return 0
@@ -70,6 +75,13 @@ def main() -> int:
     except TunesmithError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+
+
+def _end_with(parent: int) -> None:
+    """When the process that started this one is gone, end as if by Ctrl-C: what runs goes back into the queue."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def work(order: Order) -> None:
@@ -109,7 +121,9 @@ class _Worker:
         if study.finals_of(self.study) is not None:
             return False
         trials = self.study.get_trials(deepcopy=False)
-        self._stop_if_hopeless(trials)
+        ended = queue.finished(trials)
+        if len(ended) >= _HOPELESS:
+            study.stop_without_score(ended)
         return self._may_begin(trials) or bool(queue.running(trials))
 
     def wait(self) -> None:
@@ -141,12 +155,6 @@ class _Worker:
             return False
         end = study.trials_end(self.study, self.plan, self.order.workers)
         return end is None or time.time() < end
-
-    def _stop_if_hopeless(self, trials: list[Any]) -> None:
-        ended = queue.finished(trials)
-        if len(ended) >= _HOPELESS and all(trial.state.name == "FAIL" for trial in ended):
-            reasons = dict.fromkeys(str(trial.user_attrs.get(queue.REASON)) for trial in ended)
-            raise TrainingError(f"the first {len(ended)} trials all failed: {'; '.join(reasons)}")
 
     def _run(self, trial: Any) -> None:
         """Run a trial and tell the study how it ended."""
