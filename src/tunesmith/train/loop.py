@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -35,6 +35,13 @@ from tunesmith.train.journal import Journal
 _MOST_ROLLBACKS = 3
 
 
+Watch = Callable[[float, Mapping[str, float] | None], None]
+
+
+def ignore(share: float, scores: Mapping[str, float] | None) -> None:
+    """Watches nothing."""
+
+
 @dataclass(frozen=True)
 class Job:
     """Everything a training run works on.
@@ -49,6 +56,8 @@ class Job:
         folder: where checkpoints and best weights go.
         budget: when training must stop.
         adapter: which weights of the base model train.
+        watch: told after each step and each evaluation which share of the steps is done, and the scores if the weights
+            were just evaluated; it may end the run by raising.
     """
 
     network: Network
@@ -64,6 +73,7 @@ class Job:
     visits: Callable[[int], np.ndarray]
     budget: Budget
     adapter: Adapter
+    watch: Watch = ignore
 
 
 @dataclass
@@ -94,6 +104,7 @@ def fit(job: Job, *, resume: bool = False) -> Course:
     with job.journal.until_interrupted() as stopped:
         while not loop.done():
             loop.step()
+            job.watch(loop.share_done, None)
             if loop.evaluation_is_due():
                 loop.evaluate()
             stop = loop.anywhere(stopped())
@@ -171,6 +182,11 @@ class Loop:
         regularise.remove_mixout(self.mixout)
         self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
         return self.course
+
+    @property
+    def share_done(self) -> float:
+        """Share of the steps that is done, 0 to 1."""
+        return self.course.step / self.total_steps
 
     # one step
 
@@ -290,6 +306,7 @@ class Loop:
             self.course.seconds,
             averaged=averaged,
         )
+        self.job.watch(self.share_done, scores)
 
     def _scores(self) -> tuple[dict[str, float], bool]:
         """Scores of the weights or of their average, whichever are better, and whether they are the average's."""
