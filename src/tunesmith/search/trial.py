@@ -70,7 +70,7 @@ class Bench:
         Args:
             config: of the trial.
             folder: keeps its config and its log; weights and checkpoints go when it is done.
-            watch: follows it; see ``loop.Job``.
+            watch: follows it; see ``job.Job``.
 
         Raises:
             TunesmithError: as training does; whatever ``watch`` raises.

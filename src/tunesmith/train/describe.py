@@ -12,8 +12,8 @@ from tunesmith.metrics import Counted, Predictions
 from tunesmith.report import Beside, Folds, Report, Timing
 from tunesmith.tasks.base import Target
 from tunesmith.train import journal
+from tunesmith.train.job import Course
 from tunesmith.train.learner import Candidate
-from tunesmith.train.loop import Course
 
 
 def describe(

@@ -27,6 +27,7 @@ from tunesmith.report import Folds, HeldOut
 from tunesmith.tasks.base import Scored, Task
 from tunesmith.train import loop, state, warm
 from tunesmith.train.budget import Budget
+from tunesmith.train.job import Job
 from tunesmith.train.journal import Journal
 from tunesmith.train.learner import Learner
 
@@ -145,7 +146,7 @@ def _trained(learned: Learner, hidden: np.ndarray, folder: Path, run: Around, bu
     if train.warm_start and getattr(own.network.head, "linear", None) is not None and not started:
         shown = np.setdiff1d(np.arange(len(learned.training)), hidden)
         warm.start_head(own.network, own.training, own.loss, train.warm_start_rows, train.seed, own.machine, shown)
-    job = loop.Job(
+    job = Job(
         network=own.network,
         examples=own.training,
         loss=own.loss,

@@ -24,9 +24,9 @@ from tunesmith.tasks.base import Target
 from tunesmith.train import folds, learner, loop, processes, track
 from tunesmith.train.budget import Budget
 from tunesmith.train.describe import describe
+from tunesmith.train.job import Course, Job, Watch, ignore
 from tunesmith.train.journal import Journal
 from tunesmith.train.learner import Candidate, Learner
-from tunesmith.train.loop import Course
 
 WORK = ".work"
 """Folder inside a run that holds what only training needs; it goes away when the run is finished."""
@@ -172,7 +172,7 @@ def learn(
     began: float,
     *,
     resumed: bool = False,
-    watch: loop.Watch = loop.ignore,
+    watch: Watch = ignore,
 ) -> Course:
     """Train the network; it holds the best weights afterwards.
 
@@ -183,7 +183,7 @@ def learn(
         accelerator: what it runs on.
         began: ``time.monotonic()`` at its start.
         resumed: it goes on from its last checkpoint.
-        watch: follows it; see ``loop.Job``.
+        watch: follows it; see ``Job``.
     """
     return loop.fit(job_of(learned, folder, journal, accelerator, began, watch), resume=resumed)
 
@@ -194,10 +194,10 @@ def job_of(
     journal: Journal,
     accelerator: Accelerator,
     began: float,
-    watch: loop.Watch = loop.ignore,
-) -> loop.Job:
+    watch: Watch = ignore,
+) -> Job:
     """What the training loop works on."""
-    return loop.Job(
+    return Job(
         network=learned.network,
         examples=learned.training,
         loss=learned.loss,
