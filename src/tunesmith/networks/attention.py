@@ -9,6 +9,7 @@ Shapes: B sequences, H query heads, K key heads (H is a multiple of K), T querie
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,14 +25,18 @@ _SPECIAL = ("softcap", "s_aux", "output_attentions")
 """What few models ask for: bent products, sinks, the weights themselves."""
 
 
-def register() -> str:
-    """Make it known to transformers, and give the name that models ask for it by."""
+def register(name: str = NAME, function: Callable[..., Any] | None = None) -> str:
+    """Make a function that attends known to transformers, with the masks of its fused attention; None: ``attend``.
+
+    Returns:
+        The name that models ask for it by.
+    """
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 
-    AttentionInterface.register(NAME, attend)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
-    return NAME
+    AttentionInterface.register(name, function or attend)
+    AttentionMaskInterface.register(name, sdpa_mask)
+    return name
 
 
 def attend(
