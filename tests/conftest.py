@@ -67,7 +67,9 @@ def parameters(
     """Gives the config parameters, by dotted name, of a short run on a small file; without a family, one that fits."""
 
     def of(kind: str = "binary", family: Any = None, count: int = 160, **more: Any) -> dict[str, Any]:
-        base = writer(family or "llama") if kind in small.WRITTEN else model(family or "bert")
+        writes = kind in small.WRITTEN
+        made = writer if writes or family in tiny_generators.ONLY_HERE else model
+        base = made(family or ("llama" if writes else "bert"))
         own = {"data.train": str(table(kind, count)), "model.base": str(base), **small.options(kind)}
         return {**small.QUICK, **own, **more}
 
