@@ -25,6 +25,7 @@ _SMALLEST = float(np.finfo(np.float64).tiny)
 _NEAREST = 1e-15  # to 0 or 1, so that log odds are finite
 _LARGEST = np.log(20.0)  # of the log of a factor
 _SPREAD = 0.5  # expected of the log of a factor, so that a few rows that are all right do not make a model certain
+_COMMON_SPREADS = np.array([_SPREAD, 1.0])  # of log factor and shift of all labels together
 _SPREADS = np.array([0.3, 0.5])  # of a label's log factor and shift about those of all labels
 
 
@@ -80,7 +81,7 @@ def fit_each(chances: NDArray[Any], truth: NDArray[Any]) -> Pairs:
     """
     odds = _odds(chances, exclusive=False)
     marks = np.asarray(truth, np.float64)
-    common = _fit(odds.ravel(), marks.ravel(), np.zeros(2), np.array([_SPREAD, np.inf]))
+    common = _fit(odds.ravel(), marks.ravel(), np.zeros(2), _COMMON_SPREADS)
     each = (_fit(odds[:, label], marks[:, label], common, _SPREADS) for label in range(odds.shape[1]))
     return tuple((float(np.exp(log_factor)), float(shift)) for log_factor, shift in each)
 

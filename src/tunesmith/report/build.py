@@ -81,7 +81,8 @@ def build(
     """
     scores = metrics.score(predictions)
     headline = headline if headline in scores else next(iter(scores))
-    tuned = np.asarray(thresholds) if len(thresholds) == len(predictions.labels) > 0 else None
+    of_labels = isinstance(predictions, Predictions) and len(thresholds) > 0
+    tuned = np.asarray(thresholds) if of_labels else None
     intervals = metrics.intervals(predictions, _resampled(predictions, scores, headline), seed=seed)
     return Report(
         task=task,

@@ -240,7 +240,7 @@ class Task(base.Task):
         sums = np.zeros((examples.row_count, *found.shape[1:]))
         np.add.at(sums, examples.rows, found)
         averaged: np.ndarray = sums / np.bincount(examples.rows).reshape(-1, *[1] * (found.ndim - 1))
-        return _calibrated(averaged, target)
+        return averaged if request.windows == "vote" else _calibrated(averaged, target)
 
     def predictions(self, scored: Scored, target: Target) -> Predictions:
         from tunesmith.decisions import answers
@@ -277,8 +277,10 @@ class Task(base.Task):
 
         if target.kind == "regression":
             return target
-        truth = self.targets(scored.rows, target)
-        return tuning.tuned(target, scored.table, truth, self._options(target.kind))
+        options = self._options(target.kind)
+        if _are_votes(scored.table, scored.examples.rows):
+            options = options.but(calibrate="none")
+        return tuning.tuned(target, scored.table, self.targets(scored.rows, target), options)
 
     def resample(self, examples: Examples, target: Target, seed: int) -> np.ndarray:
         import numpy as np
@@ -349,6 +351,14 @@ def _probabilities(outputs: np.ndarray, target: Target) -> np.ndarray:
     function = softmax if target.kind == "multi-class" else expit
     found: np.ndarray = function(outputs.astype("float64"), **({"axis": 1} if target.kind == "multi-class" else {}))
     return found
+
+
+def _are_votes(shares: np.ndarray, rows: np.ndarray) -> bool:
+    """Whether these are shares of the windows of each row, which are no probabilities that could be calibrated."""
+    import numpy as np
+
+    votes = shares * np.bincount(rows)[:, None]
+    return bool((np.abs(votes - votes.round()) < 1e-9).all())
 
 
 def _texts(row: Mapping[str, Any]) -> dict[str, Any]:

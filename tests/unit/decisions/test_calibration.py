@@ -61,9 +61,10 @@ def test_a_label_without_rows_is_calibrated_like_the_others() -> None:
     chances, truth = several_labels()
     few = np.concatenate([chances, chances[:, :1]], axis=1)
     never = np.concatenate([truth, np.zeros((len(truth), 1), int)], axis=1)
-    *_, (factor, shift) = fit_each(few[:3], never[:3])
-    assert 0.3 < factor < 3
-    assert abs(shift) < 2
+    *others, (factor, shift) = fit_each(few[:60], never[:60])
+    factors, shifts = np.array(others).T
+    assert factors.min() / 1.5 < factor < factors.max() * 1.5
+    assert shifts.min() - 1.5 < shift < shifts.max(), "that it never held is borne out by sixty rows only"
 
 
 @pytest.mark.parametrize("exclusive", [True, False])

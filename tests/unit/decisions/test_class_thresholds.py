@@ -31,7 +31,7 @@ def test_rare_labels_gain_on_other_rows(metric: str) -> None:
     score = {"f1_macro": lambda z: sk.f1_score(right, z, average="macro")}.get(
         metric, lambda z: sk.recall_score(right, z, average="macro")
     )
-    assert score((others / thresholds).argmax(1)) > score(others.argmax(1)) + 0.05
+    assert score((others / thresholds).argmax(1)) > score(others.argmax(1)) + 0.03
 
 
 def test_chance_is_no_gain() -> None:

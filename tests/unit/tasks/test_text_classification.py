@@ -11,6 +11,7 @@ import torch
 
 from sequences import Sequences, scored
 from tunesmith import metrics
+from tunesmith.decisions.decision import Decision
 from tunesmith.errors import UsageError
 from tunesmith.heads import TextHead
 from tunesmith.tasks.base import RowError, Target
@@ -345,3 +346,23 @@ def test_the_metric_that_chooses_is_one_that_is_computed(target: Target) -> None
     truth = {"multi-class": ["good", "fine"], "multi-label": [["a", "c"], ["b"]], "regression": [1.0, 3.0]}[target.kind]
     made = predictions(scores, truth, target)
     assert task().metric(target) in metrics.score(made)
+
+
+def test_votes_of_windows_are_not_calibrated() -> None:
+    """They are shares of windows; what is calibrated is what the windows say together."""
+    warm = Target("multi-class", ("bad", "fine", "good"), decision=Decision(calibration=((0.5, 0.0),)))
+    outputs = [np.array(row, np.float32) for row in ([2.0, 0, 0], [0, 3.0, 0], [0, 1.0, 0])]
+    windows = Sequences([0, 0, 1])
+    (votes, one), (mean, _) = (task().scores(outputs, windows, warm, Request(windows=how)) for how in ("vote", "mean"))
+    assert votes.tolist() == [0.5, 0.5, 0]
+    assert one.tolist() == [0, 1, 0]
+    raw = task().scores(outputs, windows, MULTI_CLASS, Request())[0]
+    np.testing.assert_allclose(mean, raw**0.5 / (raw**0.5).sum())
+
+
+def test_votes_are_told_from_probabilities_when_decisions_are_tuned() -> None:
+    random = np.random.default_rng(0)
+    labels = [MULTI_CLASS.labels[number] for number in random.integers(0, 3, 60)]
+    votes, chances = np.eye(3)[random.integers(0, 3, 60)], random.dirichlet(np.ones(3), 60)
+    assert not task().tune(scored(votes, labels), MULTI_CLASS).decision.calibration
+    assert task().tune(scored(chances, labels), MULTI_CLASS).decision.calibration
