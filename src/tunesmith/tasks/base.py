@@ -114,11 +114,16 @@ class Scored:
         """``texts``, ``lengths`` (tokens) and ``sources`` (``file:line``) of the rows, for predictions."""
         from tunesmith.data import store
 
-        columns = [self.rows[name].to_pylist() for name in self.inputs if name in self.rows.column_names]
-        texts = [" ⟷ ".join(str(part) for part in parts if part) for parts in zip(*columns, strict=True)]
+        texts = shown_texts(self.rows, self.inputs)
         located = store.SOURCE in self.rows.column_names
         places = [store.where(self.rows, row) for row in range(len(self.rows))] if located else ()
         return {"texts": texts, "lengths": self.examples.text_lengths, "sources": places}
+
+
+def shown_texts(rows: pa.Table, inputs: Sequence[str]) -> list[str]:
+    """What each row asks, as one text for people."""
+    columns = [rows[name].to_pylist() for name in inputs if name in rows.column_names]
+    return [" ⟷ ".join(str(part) for part in parts if part) for parts in zip(*columns, strict=True)]
 
 
 class RowError(Exception):
