@@ -10,10 +10,11 @@ gets another label at random, and then everything is done as a user would:
     corrected  `tunesmith doctor --accept` on that run, then `tunesmith train` with --data.corrections
     clean      `tunesmith train` on the labels as they were
 
-With --by features there are no folds, and heads on the base model's features judge the labels. Told are the share of rows with a flipped label among the first 500 label errors, by what judged them, and the macro
-F1 of the three models on the test rows, whose labels nobody touched. Validation rows are split off the training rows and so
-are flipped and corrected with them. With --keep, stages that were done before are not repeated; the result is appended to
-benchmarks/results.jsonl once all are.
+Told are the share of rows with a flipped label among the first 500 label errors, by folds and by features, and the macro
+F1 of the three models on the test rows, whose labels nobody touched. Validation rows are split off the training rows and
+so are flipped and corrected with them. With --by features there are no folds: heads on the base model's features judge
+alone. With --keep, stages that were done before are not repeated; the result is appended to benchmarks/results.jsonl once
+all are.
 """
 
 from __future__ import annotations
