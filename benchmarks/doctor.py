@@ -1,6 +1,7 @@
 """What the data doctor finds of labels that were made wrong on purpose, and what training gains from its corrections.
 
     python -m benchmarks.doctor BANKING77_FOLDER [--rows 4000] [--base FOLDER] [--seed 0] [--keep FOLDER] [--only STAGE]
+                                                 [--by features] [--adapter head]
 
 BANKING77_FOLDER holds train and test files with the columns text and label. Some training rows are drawn, a fifth of them
 gets another label at random, and then everything is done as a user would:
@@ -10,9 +11,10 @@ gets another label at random, and then everything is done as a user would:
     clean      `tunesmith train` on the labels as they were
 
 Told are the share of rows with a flipped label among the first 500 label errors, by folds and by features, and the macro
-F1 of the three models on the test rows, whose labels nobody touched. Validation rows are split off the training rows and so
-are flipped and corrected with them. With --keep, stages that were done before are not repeated; the result is appended to
-benchmarks/results.jsonl once all are.
+F1 of the three models on the test rows, whose labels nobody touched. Validation rows are split off the training rows and
+so are flipped and corrected with them. With --by features there are no folds: heads on the base model's features judge
+alone. With --keep, stages that were done before are not repeated; the result is appended to benchmarks/results.jsonl once
+all are.
 """
 
 from __future__ import annotations
@@ -44,13 +46,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="folder for data and runs; none: they go when they are scored")
     parser.add_argument("--only", choices=STAGES)
+    parser.add_argument("--by", choices=("folds", "features"), default="folds", help="whose corrections are trained on")
+    parser.add_argument("--adapter", default="full")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = options.keep or Path(folder)
         true = write_data(options.data, place, options.rows, options.seed)
         for stage in STAGES:
             if options.only in (None, stage) and not (place / stage / "report.json").exists():
-                work(stage, place, options.base, options.seed)
+                work(stage, place, options)
         if all((place / stage / "report.json").exists() for stage in STAGES):
             print(json.dumps(record(place, true, options)))
 
@@ -81,22 +85,25 @@ def write(file: Path, rows: list[tuple[str, str]]) -> None:
         csv.writer(out).writerows([("text", "label"), *((" ".join(text.split()), label) for text, label in rows)])
 
 
-def work(stage: str, place: Path, base: str | None, seed: int) -> None:
+def work(stage: str, place: Path, options: argparse.Namespace) -> None:
     """One stage, by the command line."""
-    run, noisy = place / "flipped", place / "noisy"
-    own = {
-        "flipped": ["--train.folds", "5"],
-        "corrected": ["--data.corrections", str(place / "by-folds/corrections.csv")],
-    }
-    if stage == "corrected":
-        for by in ("folds", "features"):
-            if not (place / f"by-{by}" / "doctor.json").exists():
-                call("doctor", str(run), "--by", by, "--accept", "--out", str(place / f"by-{by}"))
     if (place / stage / "config.yaml").exists():
         return call("resume", str(place / stage))
-    data = place / "plain" if stage == "clean" else noisy
-    more = ["--model.base", base] if base else []
-    call("train", str(data), "--train.seed", str(seed), "--out", str(place / stage), *own.get(stage, []), *more)
+    more = ["--adapter", options.adapter, *(["--model.base", options.base] if options.base else [])]
+    if stage == "flipped" and options.by == "folds":
+        more += ["--train.folds", "5"]
+    if stage == "corrected":
+        for by in judges(options):
+            if not (place / f"by-{by}" / "doctor.json").exists():
+                call("doctor", str(place / "flipped"), "--by", by, "--accept", "--out", str(place / f"by-{by}"))
+        more += ["--data.corrections", str(place / f"by-{options.by}" / "corrections.csv")]
+    data = place / ("plain" if stage == "clean" else "noisy")
+    call("train", str(data), "--train.seed", str(options.seed), "--out", str(place / stage), *more)
+
+
+def judges(options: argparse.Namespace) -> tuple[str, ...]:
+    """By what the run can be judged; features always can."""
+    return ("folds", "features") if options.by == "folds" else ("features",)
 
 
 def call(*words: str) -> None:
@@ -130,8 +137,9 @@ def record(place: Path, true: dict[int, tuple[str, str]], options: argparse.Name
         "flipped": sum(was != now for was, now in true.values()),
         "seed": options.seed,
         "first": FIRST,
-        "folds": found_by(place / "by-folds", true),
-        "features": found_by(place / "by-features", true),
+        "adapter": options.adapter,
+        "by": options.by,
+        "found": {by: found_by(place / f"by-{by}", true) for by in judges(options)},
         "f1_macro": {stage: told["metrics"]["f1_macro"] for stage, told in reports.items()},
         "intervals": {stage: told["intervals"].get("f1_macro") for stage, told in reports.items()},
         "total_s": {stage: told["timing"]["total_s"] for stage, told in reports.items()},

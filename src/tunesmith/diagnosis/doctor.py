@@ -88,7 +88,7 @@ def _look(run: Path | None, config: Config, by: By | None, near: float | None, q
     with tempfile.TemporaryDirectory(prefix="tunesmith-doctor-") as folder:
         journal = Journal(Path(folder) / "log.jsonl", quiet=quiet)
         if run is not None and (by == "folds" or (by is None and (run / OUT_OF_FOLD).exists())):
-            return _examine(judged.by_folds(run, config, Path(folder), journal), near)
+            return _examine(judged.by_folds(run, config, Path(folder), journal, features=near is not None), near)
         return _examine(judged.by_features(config, Path(folder), journal), near)
 
 
@@ -160,8 +160,8 @@ def _repeat(predictions: Predictions, one: Alike, rows: list[Row]) -> Repeat:
 def _in_common(found: Judged, rows: list[Row]) -> Mapping[str, list[str]]:
     """What rows may have in common: length, script, and the columns of their files that the task does not read."""
     own = {
-        "tokens": slices.lengths(found.predictions.lengths),
-        "script": [slices.script(row.text) for row in rows],
+        "tokens of the text": slices.lengths(found.predictions.lengths),
+        "script of the text": [slices.script(row.text) for row in rows],
     }
     return {**_other_columns(found, rows), **own}
 

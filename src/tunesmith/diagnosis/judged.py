@@ -28,7 +28,7 @@ from tunesmith.data.split import folds
 from tunesmith.errors import DataError, UsageError
 from tunesmith.metrics import Predictions
 from tunesmith.report import HeldOut
-from tunesmith.tasks.base import Scored, Task
+from tunesmith.tasks.base import Scored, Task, shown_texts
 from tunesmith.train import learner, warm
 from tunesmith.train.journal import Journal
 from tunesmith.train.learner import Learner
@@ -50,7 +50,7 @@ class Judged:
         columns: canonical name to the user's column.
         tables: canonical rows of each split.
         predictions: of all rows, the splits' one after another, by models that were trained without them.
-        features: of each of these rows, by the base model, (rows, F); None: texts are compared in pairs.
+        features: of each of these rows, by the base model, (rows, F); None: they were not wanted, or are of pairs.
     """
 
     config: Config
@@ -67,7 +67,7 @@ class Judged:
         return self.config.model.base or self.task.default_base
 
 
-def by_folds(run: Path, config: Config, folder: Path, journal: Journal) -> Judged:
+def by_folds(run: Path, config: Config, folder: Path, journal: Journal, *, features: bool = True) -> Judged:
     """The rows of a finished run, as its folds answered them.
 
     Args:
@@ -75,6 +75,7 @@ def by_folds(run: Path, config: Config, folder: Path, journal: Journal) -> Judge
         config: of the run.
         folder: where rows and tokens are kept meanwhile.
         journal: told what takes long.
+        features: whether features are wanted too, which takes a pass over the rows.
 
     Raises:
         BundleError: the run is not finished, or its files are damaged.
@@ -91,10 +92,12 @@ def by_folds(run: Path, config: Config, folder: Path, journal: Journal) -> Judge
     for name in SPLITS:
         _check_same(splits.tables[name], parts[name], _task(config), name)
     predictions = _together([_predictions(parts[name]) for name in SPLITS])
-    learned = _learner(config, splits, folder, journal)
-    features = _row_features(learned, _features(learned, journal))
+    found = None
+    if features:
+        learned = _learner(config, splits, folder)
+        found = _row_features(learned, _features(learned, journal))
     how = f"{told.folds.count} folds of {run}, each answered by a network trained on the others"
-    return _judged(config, splits, how, predictions, features)
+    return _judged(config, splits, how, predictions, found)
 
 
 def by_features(config: Config, folder: Path, journal: Journal) -> Judged:
@@ -107,7 +110,7 @@ def by_features(config: Config, folder: Path, journal: Journal) -> Judged:
     splits = _splits(config, folder)
     assert splits.target is not None
     _check_kind(splits.target.kind)
-    learned = _learner(config, splits, folder, journal)
+    learned = _learner(config, splits, folder)
     found = _features(learned, journal)
     count = config.train.folds or FOLDS
     predictions = _cross_fitted(learned, found, count)
@@ -141,14 +144,10 @@ def _check_kind(kind: str) -> None:
 def _check_same(table: pa.Table, part: HeldOut, task: Task, name: str) -> None:
     """The rows must be those that were answered."""
     then = part.predictions
-    columns = [table[column].to_pylist() for column in task.inputs if column in table.column_names]
-    texts = [" ⟷ ".join(str(text) for text in row if text) for row in zip(*columns, strict=True)]
-    same = len(texts) == len(then) and all(map(str.__eq__, texts, then.texts))
-    if same:
-        named = (then.names(target) for target in then.targets)
-        labels = [[one] if isinstance(one, str) else one for one in named]
-        same = all(sorted(now) == sorted(old) for now, old in zip(task.strata(table), labels, strict=True))  # type: ignore[arg-type]
-    if not same:
+    named: list[Any] = [then.names(target) for target in then.targets]
+    labels = [[one] if isinstance(one, str) else sorted(one) for one in named]
+    same = shown_texts(table, task.inputs) == list(then.texts)
+    if not (same and [sorted(row) for row in task.strata(table)] == labels):
         hint = "train again, or judge the data as it is now: tunesmith doctor DATA"
         raise DataError(f"the {name} rows are not those that the run was trained on", hint=hint)
 
@@ -164,7 +163,7 @@ def _together(parts: Sequence[Predictions]) -> Predictions:
     return replace(first.joined(second), sources=(*first.sources, *second.sources))
 
 
-def _learner(config: Config, splits: Splits, folder: Path, journal: Journal) -> Learner:
+def _learner(config: Config, splits: Splits, folder: Path) -> Learner:
     """The base model as it is before training, with the rows encoded; how it would be trained makes no difference."""
     sections = config.model_dump(by_alias=True)
     idle = {"warm_start": False, "compile": False, "micro_tokens": _MICRO_TOKENS, "epochs": 1.0}
@@ -221,12 +220,8 @@ def _cross_fitted(learned: Learner, found: Tensor, count: int) -> Predictions:
         heads.fit_linear(linear, found[shown], targets[shown], learned.loss, l2=l2)
         with torch.no_grad():
             outputs[hidden] = linear(found[hidden])
-    given = outputs.numpy()
-    border = len(learned.training)
-    parts = [
-        _answered(learned, name, rows) for name, rows in zip(SPLITS, (given[:border], given[border:]), strict=True)
-    ]
-    return _together(parts)
+    parts = np.split(outputs.numpy(), [len(learned.training)])
+    return _together([_answered(learned, name, rows) for name, rows in zip(SPLITS, parts, strict=True)])
 
 
 def _assign(learned: Learner, count: int) -> np.ndarray:

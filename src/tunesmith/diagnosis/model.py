@@ -84,7 +84,7 @@ class Slice:
     """Rows that have something in common and are answered worse than the others, more than chance makes likely.
 
     Args:
-        by: what they have in common, such as ``tokens``, ``script`` or a column.
+        by: what they have in common, a column of the file, or tokens or script of the text.
         value: what it is there.
         rows: how many they are.
         score: share of them that is answered right.

@@ -63,19 +63,28 @@ class Beside:
 
 @dataclass(frozen=True)
 class Folds:
-    """Cross-validation; ``scores`` by name: of the rows of each fold, by the network that was trained without them."""
+    """Cross-validation: scores, by name, of the rows of each fold by the network that was trained without them.
+
+    Args:
+        scores: of each fold.
+        mean: of these.
+        deviation: their standard deviation (n - 1).
+    """
 
     scores: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    mean: dict[str, float] = field(default_factory=dict)
+    deviation: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, scores: Mapping[str, tuple[float, ...]]) -> Folds:
+        """What follows from the scores of at least two folds."""
+        means = {name: statistics.mean(each) for name, each in scores.items()}
+        return cls(dict(scores), means, {name: statistics.stdev(each) for name, each in scores.items()})
 
     @property
     def count(self) -> int:
         """Number of folds; 0 where there was no cross-validation."""
         return len(next(iter(self.scores.values()), ()))
-
-    @property
-    def summary(self) -> dict[str, tuple[float, float]]:
-        """Mean and standard deviation (n - 1) of each score over the folds."""
-        return {name: (statistics.mean(each), statistics.stdev(each)) for name, each in self.scores.items()}
 
 
 @dataclass(frozen=True)

@@ -149,9 +149,9 @@ def _scores(report: Report) -> str:
 
 
 def _folds(report: Report) -> str:
-    summary = report.folds.summary
-    width = max(map(len, summary))
-    return _indented(f"{name:<{width}}  {mean:7.4f} ± {spread:.4f}" for name, (mean, spread) in summary.items())
+    folds = report.folds
+    width = max(map(len, folds.mean))
+    return _indented(f"{name:<{width}}  {mean:7.4f} ± {folds.deviation[name]:.4f}" for name, mean in folds.mean.items())
 
 
 def _lengths(report: Report) -> str:

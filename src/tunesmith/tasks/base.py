@@ -131,8 +131,7 @@ class Scored:
         """``texts``, ``lengths`` (tokens) and ``sources`` (``file:line``) of the rows, for predictions."""
         from tunesmith.data import store
 
-        columns = [self.rows[name].to_pylist() for name in self.inputs if name in self.rows.column_names]
-        texts = [" ⟷ ".join(str(part) for part in parts if part) for parts in zip(*columns, strict=True)]
+        texts = shown_texts(self.rows, self.inputs)
         located = store.SOURCE in self.rows.column_names
         places = [store.where(self.rows, row) for row in range(len(self.rows))] if located else ()
         return {"texts": texts, "lengths": self.examples.text_lengths, "sources": places}
@@ -141,6 +140,12 @@ class Scored:
 def no_r_drop(what: str, instead: str = "") -> UsageError:
     """The error where R-Drop is asked for and cannot be had; what would allow it may be named."""
     return UsageError(f"{what} has no R-Drop", where="train.r_drop", hint=f"legal here: 0{instead}")
+
+
+def shown_texts(rows: pa.Table, inputs: Sequence[str]) -> list[str]:
+    """What each row asks, as one text for people."""
+    columns = [rows[name].to_pylist() for name in inputs if name in rows.column_names]
+    return [" ⟷ ".join(str(part) for part in parts if part) for parts in zip(*columns, strict=True)]
 
 
 class Task(ABC):

@@ -86,7 +86,7 @@ def cross_validate(learned: Learner, run: Around) -> Folds | None:
     run.accelerator.wait_for_everyone()
     scores = [metrics.score(part.predictions) for part in found if part.split == "train"]
     kept = [name for name in scores[0] if all(name in each for each in scores)]
-    return Folds({name: tuple(each[name] for each in scores) for name in kept})
+    return Folds.of({name: tuple(each[name] for each in scores) for name in kept})
 
 
 @dataclass(frozen=True)
