@@ -15,7 +15,7 @@ from tiny import Family, write_tiny
 
 if TYPE_CHECKING:
     from tunesmith.config import Config
-    from tunesmith.train.loop import Job
+    from tunesmith.train.job import Job
     from tunesmith.train.run import Run
 
 os.environ.setdefault("WANDB_MODE", "offline")
@@ -101,6 +101,7 @@ def job(config: Callable[..., Config], tmp_path: Path) -> Callable[..., Job]:
     from tunesmith import plugins
     from tunesmith.data.prepare import prepare
     from tunesmith.train import budget, journal, learner, loop, track
+    from tunesmith.train.job import Job
 
     def of(*args: Any, out: str = "job", **more: Any) -> Job:
         folder = tmp_path / out
@@ -110,7 +111,7 @@ def job(config: Callable[..., Config], tmp_path: Path) -> Callable[..., Job]:
         splits = prepare(chosen, plugins.load("tasks", chosen.task_name)(chosen.task), folder / "data")
         started = loop.has_started(folder)
         learned = learner.build(chosen, splits, folder / "rows", log, started=started)
-        return loop.Job(
+        return Job(
             network=learned.network,
             examples=learned.training,
             loss=learned.loss,
@@ -123,6 +124,7 @@ def job(config: Callable[..., Config], tmp_path: Path) -> Callable[..., Job]:
             accelerator=track.start(learned.config, folder),
             visits=learned.visits,
             budget=budget.Budget(learned.config.train.max_time, time.monotonic(), 1.0),
+            adapter=learned.adapter,
         )
 
     return of

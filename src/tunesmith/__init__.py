@@ -11,10 +11,12 @@ Nothing heavy is imported until it is used.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import tunesmith.train  # noqa: F401 - loaded later, the package would take the place of the function below
+import tunesmith.search
+import tunesmith.train  # noqa: F401 - loaded later, the packages would take the place of the functions below
 from tunesmith.errors import (
     BundleError,
     ContextError,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from tunesmith.evaluation import Evaluation
     from tunesmith.planning.model import Plan
     from tunesmith.predict import Model
+    from tunesmith.search.run import Search
     from tunesmith.train.run import Run
 
 __all__ = [
@@ -45,8 +48,10 @@ __all__ = [
     "doctor",
     "evaluate",
     "load",
+    "load_many",
     "plan",
     "resume",
+    "search",
     "train",
 ]
 
@@ -93,11 +98,40 @@ def resume(folder: str | Path, *, quiet: bool = False) -> Run:
     return run.resume(Path(folder), quiet=quiet)
 
 
+def search(source: str | Path | None = None, **parameters: Any) -> Search:
+    """Search for better training parameters, and say whether those found beat the defaults beyond seed noise.
+
+    Args:
+        source: labelled data, a YAML config, or with ``resume=True`` the folder of a study.
+        parameters: settings of the search (``trials=20, budget="30m", workers=2``), and config parameters as for ``train``, of
+            which any may be a range: ``train={"learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}, "batch_size": [16, 32]}``;
+            ``quiet=True`` shows no progress.
+
+    Returns:
+        The finished search: ``.found.words`` is the verdict, ``.found.verdict`` its numbers, ``.best`` the winner's config.
+    """
+    from tunesmith import params
+    from tunesmith.search import run
+    from tunesmith.search.settings import Settings
+
+    quiet = bool(parameters.pop("quiet", False))
+    own = {name: parameters.pop(name) for name in Settings.model_fields if name in parameters}
+    settings = params.check(Settings, own, {name: f"argument {name}" for name in own})
+    return run.search(source, settings, keywords=parameters, quiet=quiet)
+
+
 def load(folder: str | Path, engine: str = "pytorch") -> Model:
     """Open a bundle to answer with."""
     from tunesmith import predict
 
     return predict.load(folder, engine)
+
+
+def load_many(folders: Iterable[str | Path], engine: str = "pytorch") -> list[Model]:
+    """Open several bundles to answer with; adapters of one base model have its weights in memory once."""
+    from tunesmith import predict
+
+    return predict.load_many(folders, engine)
 
 
 def evaluate(bundle: str | Path, data: str | Path, engine: str = "pytorch", *, untuned: bool = False) -> Evaluation:

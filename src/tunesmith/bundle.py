@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from tunesmith.adapters.base import Adapter
     from tunesmith.networks.network import Network
+    from tunesmith.networks.shared import Bases
 
 FORMAT = 2
 _HASHED = (".safetensors", ".json", ".txt", ".model")
@@ -51,6 +52,7 @@ class Bundle:
         target: what it predicts.
         base_fingerprint: hash of the base model, if the bundle holds an adapter alone.
         untuned: whether the base model is meant as it was before training, read as the bundle's own is.
+        bases: base models that its weights are shared with; None: it loads its own.
     """
 
     folder: Path
@@ -58,6 +60,7 @@ class Bundle:
     target: Target
     base_fingerprint: str | None = None
     untuned: bool = False
+    bases: Bases | None = field(default=None, compare=False)
 
     @property
     def task(self) -> Task:
@@ -70,23 +73,29 @@ class Bundle:
         """Number format that it was trained and evaluated in."""
         return self.config.train.precision
 
-    def network(self, adapter: Adapter | None = None) -> Network:
-        """The network with its weights, on the CPU; an ``adapter`` that is given can save it afterwards.
+    def network(self, adapter: Adapter | None = None, *, merged: bool = False) -> Network:
+        """The network with its weights, on the CPU.
+
+        Args:
+            adapter: puts the weights in, and can save them afterwards; None: one of its own.
+            merged: its adapter is part of the base model's weights.
 
         Raises:
-            UsageError: it is wanted untuned, and there was nothing before training that could answer.
+            UsageError: it is wanted untuned, and there was nothing before training that could answer; or merged, and
+                the adapter is no change of weights.
         """
         from safetensors.torch import load_file
 
         if self.untuned:
             return self._untuned_network()
-        network = self.task.network(self._backbone(adapter or self.adapter()), self.target, self.config.model)
+        backbone = self._backbone(adapter or self.adapter(), merged=merged)
+        network = self.task.network(backbone, self.target, self.config.model)
         network.head.load_state_dict(load_file(self.folder / "head" / "model.safetensors"))
         return network.eval()
 
     def tokenizer(self) -> Any:
         """The tokenizer."""
-        base = sources.resolve(self.config.model.base or "").path if self.adapter().needs_base else self.folder
+        base = sources.resolve(self.config.model.base or "").path if self.base_fingerprint else self.folder
         return self.task.load_tokenizer(self.folder, base)
 
     def _untuned_network(self) -> Network:
@@ -105,8 +114,8 @@ class Bundle:
         adapter: Adapter = plugins.load("adapters", self.config.adapter_name)(self.config.adapter)
         return adapter
 
-    def _backbone(self, adapter: Adapter) -> Any:
-        if not adapter.needs_base:
+    def _backbone(self, adapter: Adapter, *, merged: bool) -> Any:
+        if self.base_fingerprint is None:  # whole from the start, or merged
             return self.task.load_base(self.folder)
         assert self.config.model.base is not None
         source = sources.resolve(self.config.model.base)
@@ -117,8 +126,10 @@ class Bundle:
                 where=str(self.folder),
                 hint=hint,
             )
-        backbone = self.task.load_base(source.path)
+        backbone = self.task.load_base(source.path, bases=self.bases)
         adapter.restore(backbone, self.folder)
+        if merged:
+            adapter.merge(backbone)
         return backbone
 
 

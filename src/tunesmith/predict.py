@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from tunesmith.tasks.base import Reader, RowError
 
 if TYPE_CHECKING:
     from tunesmith.metrics import Counted, Predictions
+    from tunesmith.networks.shared import Bases
     from tunesmith.tasks.base import Scored, Scores
 
 Input = str | tuple[str, ...] | list[str] | Mapping[str, Any]
@@ -34,8 +35,14 @@ _GOLDEN_TOLERANCE = 0.02
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def load(folder: str | Path, engine: str = "pytorch", *, untuned: bool = False) -> Model:
-    """Open a saved model or ensemble; ``untuned``, the base model as it was before training, for comparison.
+def load(folder: str | Path, engine: str = "pytorch", *, untuned: bool = False, bases: Bases | None = None) -> Model:
+    """Open a saved model or ensemble.
+
+    Args:
+        folder: the bundle.
+        engine: what computes its answers.
+        untuned: the base model as it was before training, for comparison.
+        bases: base models that are in memory for other bundles too; None: it loads its own.
 
     >>> answers = load("runs/reviews").answers(["fine film"], threshold=0.6)  # doctest: +SKIP
     """
@@ -43,8 +50,16 @@ def load(folder: str | Path, engine: str = "pytorch", *, untuned: bool = False) 
         from tunesmith import ensemble
 
         return ensemble.load(Path(folder), engine)
-    opened = replace(bundles.open_bundle(folder), untuned=untuned)
+    opened = replace(bundles.open_bundle(folder), untuned=untuned, bases=bases)
     return Model(opened, plugins.load("engines", engine).open(opened), opened.tokenizer())
+
+
+def load_many(folders: Iterable[str | Path], engine: str = "pytorch") -> list[Model]:
+    """Open several saved models; adapters of one base model have its weights in memory once."""
+    from tunesmith.networks.shared import Bases
+
+    bases = Bases()
+    return [load(folder, engine, bases=bases) for folder in folders]
 
 
 class Model:

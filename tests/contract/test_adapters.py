@@ -2,113 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import numpy as np
 import peft
 import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
-import tiny
+from adapted import ADAPTERS, CLOSE, FAMILIES, OURS, SMALL, SOME, Build, Trained, outputs
 from tunesmith import bundle as bundles
-from tunesmith import config as configs
-from tunesmith import plugins
-from tunesmith.bundle import Bundle
-from tunesmith.data.prepare import prepare
 from tunesmith.errors import BundleError, UsageError
-from tunesmith.networks.network import Network
-from tunesmith.train import learner, optim
-from tunesmith.train.journal import Journal, read
-from tunesmith.train.learner import Learner
-
-FAMILIES = get_args(tiny.Family)
-ADAPTERS = plugins.names("adapters")
-OPTIONS: dict[str, dict[str, Any]] = {"freeze": {"adapter.train_layers": 1}, "lora": {"adapter.rank": 2}}
-"""What a model of two blocks needs said, where an adapter's defaults are for larger ones."""
-SOME = np.arange(6)
-CLOSE = {"atol": 1e-5, "rtol": 1e-5}
-
-Build = Callable[..., Learner]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A learner after some steps, the losses of these steps, the backbone's weights before them, and its bundle."""
-
-    learner: Learner
-    losses: list[float]
-    before: dict[str, Tensor]
-    bundle: Bundle
-    outputs: Tensor
-
-
-@pytest.fixture(scope="module")
-def build(parameters: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Gives a learner about to train, and notes of its making in ``log.jsonl``."""
-
-    def of(
-        adapter: str, family: str = "bert", kind: str = "binary", folder: Path | None = None, **more: Any
-    ) -> Learner:
-        own = {
-            "adapter": adapter,
-            "train.precision": "fp32",
-            "train.warm_start": False,
-            **OPTIONS.get(adapter, {}),
-            **more,
-        }
-        chosen = configs.resolve(keywords=parameters(kind, family, 80, **own), environment={})
-        folder = folder or tmp_path_factory.mktemp(adapter)
-        splits = prepare(chosen, plugins.load("tasks", chosen.task_name)(chosen.task), folder / "data")
-        return learner.build(chosen, splits, folder, Journal(folder / "log.jsonl", quiet=True))
-
-    return of
-
-
-@pytest.fixture(scope="module")
-def trained(build: Build, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Trained]:
-    @functools.cache
-    def of(adapter: str, family: str) -> Trained:
-        learned = build(adapter, family)
-        before = {name: weight.detach().clone() for name, weight in learned.network.backbone.named_parameters()}
-        losses = steps(learned)
-        folder = tmp_path_factory.mktemp("bundle")
-        saved = bundles.write(
-            folder, learned.network, learned.tokenizer, learned.config, learned.target, learned.adapter
-        )
-        return Trained(learned, losses, before, saved, outputs(learned.network, learned))
-
-    return of
-
-
-def steps(learned: Learner, count: int = 8) -> list[float]:
-    """Full-batch steps without dropout."""
-    network, rows = learned.network, np.arange(len(learned.training))
-    optimizer = optim.build(network, learned.config.train)
-    network.eval()
-    losses = []
-    for _ in range(count):
-        loss = learned.loss(network(learned.training.collate(rows)), learned.training.targets_of(rows)).mean()
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(float(loss.detach()))
-    return losses
-
-
-def outputs(network: Network, learned: Learner) -> Tensor:
-    """From token ids, whatever is kept."""
-    with torch.no_grad():
-        return network.eval()(learned.validation.tokens(SOME))
-
+from tunesmith.train.journal import read
 
 every_adapter = pytest.mark.parametrize("adapter", ADAPTERS)
 every_family = pytest.mark.parametrize("family", FAMILIES)
@@ -159,11 +68,14 @@ def test_a_bundle_opens_as_it_was(trained: Callable[..., Trained], adapter: str,
     )
 
 
+@pytest.mark.filterwarnings("ignore:The following rank_pattern keys:RuntimeWarning")
 @every_family
 @every_adapter
 def test_transformers_and_peft_read_it(
     trained: Callable[..., Trained], model: Callable[..., Path], adapter: str, family: str
 ) -> None:
+    if adapter in OURS or (adapter, family) == ("oft", "gpt2"):
+        pytest.skip("PEFT has no such layers")
     made = trained(adapter, family)
     folder, inputs = made.bundle.folder, made.learner.validation.tokens(SOME)
     kind: Any = transformers.T5EncoderModel if family == "t5" else transformers.AutoModel
@@ -172,7 +84,7 @@ def test_transformers_and_peft_read_it(
     else:
         stock = kind.from_pretrained(folder)
     with torch.no_grad():
-        theirs = stock.eval()(**inputs).last_hidden_state
+        theirs = stock.eval()(**inputs).last_hidden_state[:, made.learner.adapter.taken_tokens :]
         ours = made.learner.network.eval().backbone(**{"attention_mask": None, **inputs})
     torch.testing.assert_close(theirs, ours, **CLOSE)
     names = transformers.AutoTokenizer.from_pretrained(folder)("dull plot")["input_ids"]
@@ -188,8 +100,11 @@ def test_base_weights_are_in_the_bundle_only_where_it_stands_alone(
     sizes = {file: file.stat().st_size for file in made.bundle.folder.glob("*.safetensors")}
     base = (model(family) / "model.safetensors").stat().st_size
     if made.learner.adapter.needs_base:
-        assert sum(sizes.values()) < base / 4
-        assert all("lora" in name for file in sizes for name in load_file(file))
+        assert sum(sizes.values()) < base / 3
+        names = {name for file in sizes for name in load_file(file)}
+        whole = {name for name in load_file(model(family) / "model.safetensors") if "norm" not in name.lower()}
+        assert names
+        assert not names & whole
         assert made.bundle.base_fingerprint
     else:
         assert made.bundle.base_fingerprint is None
@@ -197,7 +112,7 @@ def test_base_weights_are_in_the_bundle_only_where_it_stands_alone(
     assert head["linear.weight"].shape == (2, 32)
 
 
-@pytest.mark.parametrize("adapter", [name for name in ADAPTERS if plugins.load("adapters", name).needs_base])
+@pytest.mark.parametrize("adapter", SMALL)
 def test_a_changed_base_is_refused(build: Build, model: Callable[..., Path], adapter: str, tmp_path: Path) -> None:
     base = Path(shutil.copytree(model("bert"), tmp_path / "base"))
     learned = build(adapter, **{"model.base": str(base)})

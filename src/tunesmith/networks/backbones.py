@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ from tunesmith import quiet
 from tunesmith.errors import SourceError, TunesmithError, UsageError
 from tunesmith.networks import pretrained
 from tunesmith.networks.pretrained import Family, Pooling
+from tunesmith.networks.shared import Bases
 
 
 def load(
@@ -27,6 +29,7 @@ def load(
     hidden_dropout: float | None = None,
     attention_dropout: float | None = None,
     dtype: torch.dtype = torch.float32,
+    bases: Bases | None = None,
 ) -> Backbone:
     """Load the base model in a folder, on the CPU, in evaluation mode.
 
@@ -35,22 +38,35 @@ def load(
         hidden_dropout: dropout of embeddings and blocks, from 0 to below 1; None leaves the model's own.
         attention_dropout: dropout of attention weights, from 0 to below 1; None leaves the model's own.
         dtype: number format of the weights.
+        bases: base models that its weights are shared with, if they are in there; None: it has its own.
 
     Raises:
         SourceError: the folder holds no model that can be read, or weights are missing from it.
         UsageError: the model has no dropout of the kind that is to be set.
     """
     path = Path(path)
+    options: dict[str, Any] = {"hidden_dropout": hidden_dropout, "attention_dropout": attention_dropout, "dtype": dtype}
+    if bases is not None:
+        return bases.twin((Backbone, path, *options.values()), lambda: load(path, **options))
     try:
         with quiet.transformers():
-            model = pretrained.read(
-                path, hidden_dropout=hidden_dropout, attention_dropout=attention_dropout, dtype=dtype
-            )
+            model = pretrained.read(path, **options)
     except TunesmithError:
         raise
     except Exception as error:  # transformers, safetensors and torch each have their own ways to fail on a bad folder
         raise SourceError(f"no base model can be read in {path}: {quiet.first_line(error)}") from error
     return Backbone(model, path).eval()
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Weights that train, and all there are, those of an adapter included."""
+
+    trained: int
+    all: int
+
+    def __str__(self) -> str:
+        return f"{self.trained:,} of {self.all:,} weights ({self.trained / self.all:.2%})"
 
 
 class Backbone(nn.Module):
@@ -63,7 +79,10 @@ class Backbone(nn.Module):
         max_length: most tokens that it takes, special ones included; None if there is no limit.
         is_sentence_encoder: whether it was trained to encode whole texts (it lies in sentence-transformers' layout).
         path: the folder that it was read from.
+        lent: whether an adapter took a part of its weights into itself, so that without the adapter it is another model.
     """
+
+    lent = False
 
     def __init__(self, model: Any, path: Path) -> None:
         super().__init__()
@@ -82,6 +101,13 @@ class Backbone(nn.Module):
             if "Sinusoidal" in type(module).__name__:
                 module.requires_grad_(False)
         return self
+
+    @property
+    def weight_counts(self) -> Counts:
+        """How many weights train, of how many."""
+        weights = list(self.model.parameters())
+        trained = sum(weight.numel() for weight in weights if weight.requires_grad)
+        return Counts(trained, sum(weight.numel() for weight in weights))
 
     @property
     def width(self) -> int:

@@ -20,6 +20,7 @@ from tunesmith import quiet
 from tunesmith.errors import SourceError, TunesmithError
 from tunesmith.networks import pretrained
 from tunesmith.networks.backbones import Backbone
+from tunesmith.networks.shared import Bases
 from tunesmith.text import encode as text
 
 PLAIN_TEMPLATE = (
@@ -36,6 +37,7 @@ def load(
     hidden_dropout: float | None = None,
     attention_dropout: float | None = None,
     dtype: torch.dtype = torch.float32,
+    bases: Bases | None = None,
 ) -> Generator:
     """Load the decoder or encoder-decoder in a folder, on the CPU, in evaluation mode; arguments as for `backbones.load`.
 
@@ -44,11 +46,12 @@ def load(
         UsageError: the model has no dropout of the kind that is to be set.
     """
     path = Path(path)
+    options: dict[str, Any] = {"hidden_dropout": hidden_dropout, "attention_dropout": attention_dropout, "dtype": dtype}
+    if bases is not None:
+        return bases.twin((Generator, path, *options.values()), lambda: load(path, **options))
     try:
         with quiet.transformers():
-            model = pretrained.read(
-                path, hidden_dropout=hidden_dropout, attention_dropout=attention_dropout, dtype=dtype, writes=True
-            )
+            model = pretrained.read(path, **options, writes=True)
     except TunesmithError:
         raise
     except Exception as error:  # transformers, safetensors and torch each have their own ways to fail on a bad folder

@@ -28,6 +28,7 @@ class LowRankLinear(Linear):  # type: ignore[misc]
 
     frozen: Tensor | None = None
     """The frozen weight in the number format of autocast; None before it was needed."""
+    _version = -1
 
     def forward(self, x: Tensor, *args: Any, **options: Any) -> Tensor:
         """The layer's output (..., O) for vectors (..., I)."""
@@ -64,9 +65,11 @@ class LowRankLinear(Linear):  # type: ignore[misc]
     def _in_format(self, weight: Tensor, dtype: torch.dtype) -> Tensor:
         if weight.dtype == dtype:
             return weight
-        if self.frozen is None or self.frozen.dtype != dtype or self.frozen.device != weight.device:
-            self.frozen = weight.detach().to(dtype)
-        return self.frozen
+        kept = self.frozen
+        if kept is None or (kept.dtype, kept.device, self._version) != (dtype, weight.device, weight._version):
+            kept = self.frozen = weight.detach().to(dtype)
+            self._version = weight._version
+        return kept
 
 
 def _once(x: Tensor, dtype: torch.dtype) -> Tensor:

@@ -36,7 +36,7 @@ class PreferenceModel(LanguageModel):
     def __init__(self, backbone: Generator, *, beta: float, label_smoothing: float = 0.0) -> None:
         super().__init__(backbone)
         self.beta, self.doubt = beta, label_smoothing
-        has_adapter = any(True for _ in _adapters(backbone))
+        has_adapter = any(True for _ in _adapters(backbone)) and not backbone.lent
         self.reference = None if has_adapter else LanguageModel(copy.deepcopy(backbone).requires_grad_(False)).eval()
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:

@@ -174,6 +174,12 @@ def _model_class(config: Any) -> Any:
     return getattr(inspect.getmodule(kind), saved) if saved.endswith("Encoder") else kind
 
 
+def hidden_dropout(config: Any) -> float | None:
+    """The dropout inside a model, as its config has it; None: it has no such dropout."""
+    own = [getattr(config, name, None) for name in _HIDDEN_DROPOUTS]
+    return next((float(rate) for rate in own if rate is not None), None)
+
+
 def _set_dropout(config: Any, names: tuple[str, ...], dropout: float | None, parameter: str) -> None:
     own = [name for name in names if getattr(config, name, None) is not None]
     if dropout and not own:

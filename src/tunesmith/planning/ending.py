@@ -17,8 +17,8 @@ from tunesmith.planning.model import Part, Span
 from tunesmith.planning.pace import Pace
 from tunesmith.train import run
 from tunesmith.train.describe import describe
+from tunesmith.train.job import Course
 from tunesmith.train.learner import Learner
-from tunesmith.train.loop import Course
 from tunesmith.writing.generating import GeneratingTask
 
 _SCALED = 0.2

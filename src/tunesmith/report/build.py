@@ -53,6 +53,7 @@ def build(
     beside: Beside | None = None,
     notes: Sequence[str] = (),
     folds: Folds | None = None,
+    weights: tuple[int, int] | None = None,
     seed: int = 0,
 ) -> Report:
     """Score predictions and gather what a reader needs to judge them.
@@ -75,6 +76,7 @@ def build(
         beside: what the base model gave; see ``beside``.
         notes: what a reader must know beside what the predictions say of themselves.
         folds: scores of cross-validation.
+        weights: weights of the base model that trained, and all it has.
         seed: of the bootstrap.
     """
     scores = metrics.score(predictions)
@@ -106,6 +108,7 @@ def build(
         beside=beside or Beside(),
         notes=(*notes, *(predictions.notes if isinstance(predictions, Counted) else ())),
         folds=folds or Folds(),
+        weights=weights,
         **_read_off(predictions),
     )
 

@@ -187,6 +187,7 @@ class Report:
         trust: how far probabilities can be trusted, before and after calibration; None: not calibrated.
         coverage: what withholding unsure answers leaves, by the probability from which they are given.
         folds: scores of cross-validation; empty where there was none.
+        weights: weights of the base model that trained, and all it has with its adapter; None in older reports.
     """
 
     task: str
@@ -221,6 +222,7 @@ class Report:
     trust: Trust | None = None
     coverage: tuple[Covered, ...] = ()
     folds: Folds = Folds()
+    weights: tuple[int, int] | None = None
 
     @property
     def measured_on(self) -> str:

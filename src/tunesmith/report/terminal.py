@@ -106,6 +106,16 @@ def size(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
+def share(report: Report) -> str:
+    """The trained weights as a share of all, for people.
+
+    >>> from types import SimpleNamespace as Some
+    >>> share(Some(weights=(1, 400))), share(Some(weights=None))
+    (' (0.25%)', '')
+    """
+    return "" if report.weights is None else f" ({report.weights[0] / report.weights[1]:.2%})"
+
+
 def costs(report: Report) -> dict[str, str]:
     """What the run cost, by name, for people."""
     timing = report.timing
@@ -114,6 +124,7 @@ def costs(report: Report) -> dict[str, str]:
         "whole run": None if timing.total_s is None else duration(timing.total_s),
         "speed": None if timing.tokens_per_s is None else f"{timing.tokens_per_s:,.0f} tokens/s",
         "peak memory": None if timing.peak_memory_bytes is None else size(timing.peak_memory_bytes),
+        "trained weights": None if report.weights is None else "{:,} of {:,}".format(*report.weights) + share(report),
     }
     return {name: text for name, text in known.items() if text}
 

@@ -20,9 +20,9 @@ from tunesmith.report import Report
 from tunesmith.together import mates
 from tunesmith.train import run
 from tunesmith.train import soup as soup_of
+from tunesmith.train.job import Course
 from tunesmith.train.journal import Journal
 from tunesmith.train.learner import Candidate
-from tunesmith.train.loop import Course
 from tunesmith.train.soup import Weights
 
 

@@ -12,8 +12,8 @@ from tunesmith.metrics import Counted, Predictions
 from tunesmith.report import Beside, Folds, Report, Timing
 from tunesmith.tasks.base import Target
 from tunesmith.train import journal
+from tunesmith.train.job import Course
 from tunesmith.train.learner import Candidate
-from tunesmith.train.loop import Course
 
 
 def describe(
@@ -42,7 +42,7 @@ def describe(
         folds: scores of cross-validation; None: there was none.
         command: what repeats it; None: a training by its config.
     """
-    config = learned.config
+    config, counts = learned.config, learned.network.backbone.weight_counts
     assert config.model.base is not None
     return report.build(
         predictions,
@@ -65,6 +65,7 @@ def describe(
         beside=beside,
         notes=decisions.notes(config.task, target) if isinstance(config.task, decisions.Calibrated) else (),
         folds=folds,
+        weights=(counts.trained, counts.all),
         config=config.model_dump(mode="json"),
         license=next((alias.licence for alias in sources.aliases() if alias.name == config.model.base), None),
     )

@@ -27,6 +27,7 @@ from tunesmith.report import Folds, HeldOut
 from tunesmith.tasks.base import Scored, Task
 from tunesmith.train import loop, state, warm
 from tunesmith.train.budget import Budget
+from tunesmith.train.job import Job
 from tunesmith.train.journal import Journal
 from tunesmith.train.learner import Learner
 
@@ -139,12 +140,13 @@ def _budget(learned: Learner, number: int, run: Around) -> Budget:
 def _trained(learned: Learner, hidden: np.ndarray, folder: Path, run: Around, budget: Budget) -> Learner:
     """The learner with a network of its own, trained without some sequences."""
     folder.mkdir(parents=True, exist_ok=True)
-    own = replace(learned, network=copy.deepcopy(learned.network))
+    network, adapter = copy.deepcopy((learned.network, learned.adapter))  # together: an adapter knows its network
+    own = replace(learned, network=network, adapter=adapter)
     train, started = learned.config.train, loop.has_started(folder)
     if train.warm_start and getattr(own.network.head, "linear", None) is not None and not started:
         shown = np.setdiff1d(np.arange(len(learned.training)), hidden)
         warm.start_head(own.network, own.training, own.loss, train.warm_start_rows, train.seed, own.machine, shown)
-    job = loop.Job(
+    job = Job(
         network=own.network,
         examples=own.training,
         loss=own.loss,
@@ -157,6 +159,7 @@ def _trained(learned: Learner, hidden: np.ndarray, folder: Path, run: Around, bu
         accelerator=run.accelerator,
         visits=lambda epoch: _without(own.visits(epoch), hidden),
         budget=budget,
+        adapter=own.adapter,
     )
     loop.fit(job, resume=started)
     return own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tunesmith.engines.pytorch import Engine
 from tunesmith.heads import RowLoss
 from tunesmith.heads.divergences import Divergence
 from tunesmith.machine import Machine
+from tunesmith.networks import pretrained
 from tunesmith.networks.backbones import Backbone
 from tunesmith.networks.network import Network
 from tunesmith.sources import scratch
@@ -27,6 +29,9 @@ from tunesmith.tasks.base import Reader, Scored, Target, Task
 from tunesmith.text import encode as text
 from tunesmith.train import warm
 from tunesmith.train.journal import Journal
+
+Encode = Callable[[Config, Task, Any, Splits, Path], tuple[Examples, Examples]]
+"""Makes the encoded training and validation rows."""
 
 _REFERENCE_WIDTH = 384
 _MANY_TOKENS = 1_000_000
@@ -107,7 +112,34 @@ class Learner(Candidate):
         return np.repeat(np.arange(len(self.training)), times[self.training.rows])
 
 
-def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, started: bool = False) -> Learner:
+def encode(config: Config, task: Task, tokenizer: Any, splits: Splits, folder: Path) -> tuple[Examples, Examples]:
+    """The training and the validation rows as tokens, kept in files in ``folder``."""
+    assert splits.target is not None
+    training, validation = (
+        task.encode(splits.tables[name], tokenizer, config.model, folder / name, splits.target)
+        for name in ("train", "validation")
+    )
+    return training, validation
+
+
+def filled(config: Config, splits: Splits, folder: Path, encode: Encode = encode) -> Config:
+    """The config with everything that a run of it would choose, but for what is measured. Arguments as for ``build``."""
+    config, task, backbone, tokenizer, _ = _open(config, splits, folder)
+    training, _ = encode(config, task, tokenizer, splits, folder)
+    if config.model.hidden_dropout is None:
+        config = configs.fill(config, model={"hidden_dropout": pretrained.hidden_dropout(backbone.model.config)})
+    return _with_epochs(config, training)
+
+
+def build(
+    config: Config,
+    splits: Splits,
+    folder: Path,
+    journal: Journal,
+    *,
+    started: bool = False,
+    encode: Encode = encode,
+) -> Learner:
     """Load the base model, choose what the config leaves open, encode the rows and start the head.
 
     Args:
@@ -116,31 +148,21 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
         journal: told what takes long.
         folder: for encoded rows and kept states.
         started: the run is resumed, and its weights come from a checkpoint.
+        encode: gives the encoded rows; runs on the same rows may share them.
     """
-    return _prepared(assemble(config, splits, folder, journal), folder, journal, started)
+    return _prepared(assemble(config, splits, folder, journal, encode), folder, journal, started)
 
 
-def assemble(config: Config, splits: Splits, folder: Path, journal: Journal) -> Learner:
+def assemble(config: Config, splits: Splits, folder: Path, journal: Journal, encode: Encode = encode) -> Learner:
     """The first half of ``build``: all but what is computed with the base model, and ``train.micro_tokens``."""
     assert splits.target is not None
-    runs_on = machine.prepare(config.train.precision, config.train.threads)
-    base = config.model.base or plugins.load("tasks", config.task_name).default_base
-    task: Task = plugins.load("tasks", config.task_name)(config.task)
-    divergence = task.divergence(splits.target) if config.train.r_drop else None
-    path = task.base_folder(base, splits.tables["train"], folder / "base")
-    backbone = task.load_base(
-        path, hidden_dropout=config.model.hidden_dropout, attention_dropout=config.model.attention_dropout
-    )
-    tokenizer = task.load_tokenizer(path, path)
-    config = choose(config, base, backbone, splits, runs_on)
-    task = plugins.load("tasks", config.task_name)(config.task)
+    asked: Task = plugins.load("tasks", config.task_name)(config.task)
+    divergence = asked.divergence(splits.target) if config.train.r_drop else None
+    config, task, backbone, tokenizer, runs_on = _open(config, splits, folder)
     adapter: Adapter = plugins.load("adapters", config.adapter_name)(config.adapter)
     network = _network(config, task, splits.target, backbone, adapter, journal)
     loss = task.loss(splits.target, label_smoothing=config.train.label_smoothing)
-    training, validation = (
-        task.encode(rows, tokenizer, config.model, folder / name, splits.target)
-        for name, rows in ((name, splits.tables[name]) for name in ("train", "validation"))
-    )
+    training, validation = encode(config, task, tokenizer, splits, folder)
     found = [
         finding
         for name, split, examples in (("training", "train", training), ("validation", "validation", validation))
@@ -149,8 +171,7 @@ def assemble(config: Config, splits: Splits, folder: Path, journal: Journal) -> 
     ]
     for finding in found:
         journal.note(f"{finding.severity}: {finding.message}")
-    if config.train.epochs is None:
-        config = configs.fill(config, train={"epochs": 1 if training.lengths.sum() > _MANY_TOKENS else 2})
+    config = _with_epochs(config, training)
     return Learner(
         config=config,
         task=task,
@@ -184,9 +205,29 @@ def _prepared(learned: Learner, folder: Path, journal: Journal, started: bool) -
     return replace(learned, config=configs.fill(learned.config, train={"micro_tokens": tokens}))
 
 
+def _open(config: Config, splits: Splits, folder: Path) -> tuple[Config, Task, Any, Any, Machine]:
+    """The config filled in by what the base model is, the task, the base model, its tokenizer, and this machine."""
+    runs_on = machine.prepare(config.train.precision, config.train.threads)
+    base = config.model.base or plugins.load("tasks", config.task_name).default_base
+    task: Task = plugins.load("tasks", config.task_name)(config.task)
+    path = task.base_folder(base, splits.tables["train"], folder / "base")
+    backbone = task.load_base(
+        path, hidden_dropout=config.model.hidden_dropout, attention_dropout=config.model.attention_dropout
+    )
+    tokenizer = task.load_tokenizer(path, path)
+    config = choose(config, base, backbone, splits, runs_on)
+    return config, plugins.load("tasks", config.task_name)(config.task), backbone, tokenizer, runs_on
+
+
+def _with_epochs(config: Config, training: Examples) -> Config:
+    if config.train.epochs is not None:
+        return config
+    return configs.fill(config, train={"epochs": 1 if training.lengths.sum() > _MANY_TOKENS else 2})
+
+
 def choose(config: Config, base: str, backbone: Backbone, splits: Splits, runs_on: Machine) -> Config:
     """Fill in what the user left open, so that the saved config says what was done."""
-    adapter = plugins.load("adapters", config.adapter_name)
+    adapter: Adapter = plugins.load("adapters", config.adapter_name)(config.adapter)
     rate = config.train.learning_rate or adapter.learning_rate * min(1.0, _REFERENCE_WIDTH / backbone.width)
     fresh_head_rate = max(rate, min(_LARGEST_HEAD_RATE, _HEAD_RATE * rate))
     assert splits.target is not None
@@ -202,7 +243,10 @@ def choose(config: Config, base: str, backbone: Backbone, splits: Splits, runs_o
         ),
         model={
             "base": base,
-            "max_length": text.choose_max_length(backbone.max_length, config.model.max_length),
+            "max_length": text.choose_max_length(
+                None if backbone.max_length is None else backbone.max_length - adapter.taken_tokens,
+                config.model.max_length,
+            ),
             "long_text": config.model.long_text or task.long_text,
             "pooling": pooling,
         },
@@ -233,6 +277,7 @@ def _network(
     adapter.apply(backbone)
     if config.train.freeze_embeddings:
         backbone.embeddings.requires_grad_(False)
+    journal.note(f"training {backbone.weight_counts} of the base model")
     if config.train.gradient_checkpointing:
         backbone.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     if config.train.compile:

@@ -9,74 +9,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
-from tunesmith.config import Train
 from tunesmith.data import batch
-from tunesmith.data.examples import Examples
 from tunesmith.errors import Interrupted, TrainingError, UsageError, did_you_mean
-from tunesmith.heads import RowLoss
-from tunesmith.heads.divergences import Divergence
 from tunesmith.metrics import higher_is_better
-from tunesmith.networks.network import Network
 from tunesmith.params import steps_in
 from tunesmith.train import optim, processes, regularise, soup, state, step
-from tunesmith.train.budget import Budget
-from tunesmith.train.journal import Journal
+from tunesmith.train.job import Course, Job
 
 _MOST_ROLLBACKS = 3
-
-
-@dataclass(frozen=True)
-class Job:
-    """Everything a training run works on.
-
-    Args:
-        examples: training rows, encoded, with targets.
-        loss: loss a row.
-        divergence: of two outputs of a row; None: nothing asks for it.
-        evaluate: scores of the network on the validation rows, by metric name.
-        metric: which of these scores chooses the best weights.
-        visits: numbers of the sequences that an epoch visits.
-        folder: where checkpoints and best weights go.
-        budget: when training must stop.
-    """
-
-    network: Network
-    examples: Examples
-    loss: RowLoss
-    divergence: Divergence | None
-    evaluate: Callable[[], dict[str, float]]
-    metric: str
-    train: Train
-    folder: Path
-    journal: Journal
-    accelerator: Accelerator
-    visits: Callable[[int], np.ndarray]
-    budget: Budget
-
-
-@dataclass
-class Course:
-    """Where the run stands; saved in every checkpoint."""
-
-    step: int = 0
-    best_step: int = -1
-    best_score: float | None = None
-    stale: int = 0
-    rollbacks: int = 0
-    rate: float = 1.0
-    seconds: float = 0.0
-    tokens: int = 0
-    kept: dict[int, float] = field(default_factory=dict)
-    scores: dict[str, float] = field(default_factory=dict)
 
 
 def fit(job: Job, *, resume: bool = False) -> Course:
@@ -91,6 +38,7 @@ def fit(job: Job, *, resume: bool = False) -> Course:
     with job.journal.until_interrupted() as stopped:
         while not loop.done():
             loop.step()
+            job.watch(loop.share_done, None)
             if loop.evaluation_is_due():
                 loop.evaluate()
             stop = loop.anywhere(stopped())
@@ -113,9 +61,11 @@ class Loop:
         self.job, self.train = job, job.train
         self.accelerator = job.accelerator
         self.mixout = regularise.mixout(job.network.backbone, job.train.mixout)
-        optimizer = optim.build(job.network, job.train)
+        optimizer = optim.build(job.network, job.train, job.adapter.rate_factor)
         self.network, self.optimizer = self.accelerator.prepare(job.network, optimizer)
-        self.work = step.Work(self.network, job.examples, job.loss, job.divergence, job.train, self.accelerator)
+        self.work = step.Work(
+            self.network, job.examples, job.loss, job.divergence, job.train, self.accelerator, job.adapter
+        )
         self.average = regularise.Average(job.network, job.train.ema) if job.train.ema else None
         self.course = Course()
         self.micro_tokens = job.train.micro_tokens or 4096
@@ -124,6 +74,7 @@ class Loop:
         self.steps_per_epoch = len(self.batches_of(0))
         asked = math.ceil((job.train.epochs or 1) * self.steps_per_epoch)
         self.total_steps = min(asked, job.train.max_steps or asked)
+        job.adapter.plan(self.total_steps)
         self.evaluate_every = steps_in(job.train.evaluate_every, self.steps_per_epoch)
         self.saved_at = time.monotonic()
 
@@ -166,6 +117,11 @@ class Loop:
         self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
         return self.course
 
+    @property
+    def share_done(self) -> float:
+        """Share of the steps that is done, 0 to 1."""
+        return self.course.step / self.total_steps
+
     # one step
 
     def step(self) -> None:
@@ -201,6 +157,7 @@ class Loop:
     def update(self) -> None:
         """Move the weights along their gradients."""
         self.optimizer.step()
+        self.job.adapter.after_step(self.course.step + 1)
         self.optimizer.zero_grad()
         if self.average:
             self.average.update()
@@ -283,6 +240,7 @@ class Loop:
             self.course.seconds,
             averaged=averaged,
         )
+        self.job.watch(self.share_done, scores)
 
     def _scores(self) -> tuple[dict[str, float], bool]:
         """Scores of the weights or of their average, whichever are better, and whether they are the average's."""
@@ -344,6 +302,7 @@ class Loop:
                 "weights": self._weights(),
                 "optimizer": self.optimizer.state_dict(),
                 "average": self.average.weights if self.average else {},
+                "adapter": self.job.adapter.state(),
                 "random": random,
                 "micro_tokens": self.micro_tokens,
             }
@@ -359,6 +318,7 @@ class Loop:
         self.optimizer.load_state_dict(value["optimizer"])
         if self.average:
             self.average.weights = value["average"]
+        self.job.adapter.set_state(value.get("adapter", {}))
         state.set_random_state(value["random"][self.accelerator.process_index % len(value["random"])])
         self.micro_tokens = value["micro_tokens"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -14,28 +14,34 @@ from tunesmith.config import Train
 from tunesmith.networks.network import Network
 
 
-def build(network: Network, train: Train) -> Optimizer:
+def build(network: Network, train: Train, factor_of: Callable[[str], float] = lambda name: 1.0) -> Optimizer:
     """The chosen optimizer over the network's trainable weights.
 
     The head has its own learning rate; lower blocks have ``layer_decay`` less than the block above; weight decay
     spares biases and norms (all weights of one dimension).
+
+    Args:
+        network: whose weights learn.
+        train: the config's section.
+        factor_of: what the learning rate of a weight of the base model is multiplied by, by its name in there.
     """
+    factors = {id(weight): factor_of(name) for name, weight in network.backbone.named_parameters()}
     groups: list[dict[str, Any]] = []
     for weights, rate, inner in _parts(network, train):
-        for decayed in (True, False):
-            chosen = [weight for weight in weights if (weight.ndim > 1) == decayed]
-            if chosen:
-                decay = train.weight_decay if decayed else 0.0
-                groups.append(
-                    {
-                        "params": chosen,
-                        "lr": rate,
-                        "peak": rate,
-                        "weight_decay": decay,
-                        "inner": inner,
-                        "position": len(groups),
-                    }
-                )
+        kinds: dict[tuple[bool, float], list[Tensor]] = {}
+        for weight in sorted(weights, key=lambda weight: weight.ndim <= 1):
+            kinds.setdefault((weight.ndim > 1, factors.get(id(weight), 1.0)), []).append(weight)
+        for (decayed, factor), chosen in kinds.items():
+            groups.append(
+                {
+                    "params": chosen,
+                    "lr": rate * factor,
+                    "peak": rate * factor,
+                    "weight_decay": train.weight_decay if decayed else 0.0,
+                    "inner": inner,
+                    "position": len(groups),
+                }
+            )
     optimizer: Optimizer = plugins.load("train.optimizers", train.optimizer)(groups, train)
     return optimizer
 

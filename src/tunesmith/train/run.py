@@ -24,9 +24,9 @@ from tunesmith.tasks.base import Target
 from tunesmith.train import folds, learner, loop, processes, track
 from tunesmith.train.budget import Budget
 from tunesmith.train.describe import describe
+from tunesmith.train.job import Course, Job, Watch, ignore
 from tunesmith.train.journal import Journal
 from tunesmith.train.learner import Candidate, Learner
-from tunesmith.train.loop import Course
 
 WORK = ".work"
 """Folder inside a run that holds what only training needs; it goes away when the run is finished."""
@@ -104,7 +104,7 @@ def _carry_out(config: Config, folder: Path, *, resumed: bool, quiet: bool) -> R
     learned = learner.build(config, splits, own, journal, started=resumed and loop.has_started(folder / WORK))
     processes.by_main(lambda: bundle.write_text(folder / "config.yaml", configs.to_yaml(learned.config)))
     crossed = folds.cross_validate(learned, folds.Around(folder, folder / WORK, journal, accelerator, began))
-    course = _learn(learned, folder, journal, accelerator, began, resumed)
+    course = learn(learned, folder, journal, accelerator, began, resumed=resumed)
     written = processes.by_main(lambda: finish(learned, course, folder, began, crossed))
     track.finish(accelerator, dict(written.metrics))
     return Run(folder, written)
@@ -164,16 +164,40 @@ def _beside_base(model: predict.Model, rows: pa.Table, predictions: Predictions 
     return report.beside(before, predictions.take(places))
 
 
-def _learn(
-    learned: Learner, folder: Path, journal: Journal, accelerator: Accelerator, began: float, resumed: bool
+def learn(
+    learned: Learner,
+    folder: Path,
+    journal: Journal,
+    accelerator: Accelerator,
+    began: float,
+    *,
+    resumed: bool = False,
+    watch: Watch = ignore,
 ) -> Course:
-    """Train the network; it holds the best weights afterwards."""
-    return loop.fit(job_of(learned, folder, journal, accelerator, began), resume=resumed)
+    """Train the network; it holds the best weights afterwards.
+
+    Args:
+        learned: the network and its rows.
+        folder: of the run.
+        journal: its log.
+        accelerator: what it runs on.
+        began: ``time.monotonic()`` at its start.
+        resumed: it goes on from its last checkpoint.
+        watch: follows it; see ``Job``.
+    """
+    return loop.fit(job_of(learned, folder, journal, accelerator, began, watch), resume=resumed)
 
 
-def job_of(learned: Learner, folder: Path, journal: Journal, accelerator: Accelerator, began: float) -> loop.Job:
+def job_of(
+    learned: Learner,
+    folder: Path,
+    journal: Journal,
+    accelerator: Accelerator,
+    began: float,
+    watch: Watch = ignore,
+) -> Job:
     """What the training loop works on."""
-    return loop.Job(
+    return Job(
         network=learned.network,
         examples=learned.training,
         loss=learned.loss,
@@ -186,6 +210,8 @@ def job_of(learned: Learner, folder: Path, journal: Journal, accelerator: Accele
         accelerator=accelerator,
         visits=learned.visits,
         budget=_budget(learned, folder / WORK / "pace", journal, began),
+        adapter=learned.adapter,
+        watch=watch,
     )
 
 
@@ -220,8 +246,12 @@ def _golden(learned: Candidate, target: Target, folder: Path) -> str:
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 
-def claim(config: Config) -> Path:
+def claim(config: Config, suffix: str = "") -> Path:
     """Make the run's folder; one that holds something is never written over.
+
+    Args:
+        config: names the folder, or the data and the task that the folder is called by.
+        suffix: of a folder that is called by them.
 
     Raises:
         UsageError: it exists and is not empty, or cannot be made.
@@ -229,7 +259,7 @@ def claim(config: Config) -> Path:
     wanted = Path(config.out) if config.out else None
     try:
         if wanted is None:
-            return _numbered(Path("runs"), f"{_stem(config.data.train or 'data')}-{config.task_name}")
+            return _numbered(Path("runs"), usual_name(config) + suffix)
         if wanted.exists() and (not wanted.is_dir() or any(wanted.iterdir())):
             unfinished = (wanted / "config.yaml").exists() and not (wanted / "report.json").exists()
             hint = (
@@ -259,6 +289,11 @@ def _numbered(parent: Path, name: str) -> Path:
         except FileExistsError:
             continue
     raise AssertionError("numbers do not end")
+
+
+def usual_name(config: Config) -> str:
+    """What a run's folder is called if the config does not say: by its data and its task."""
+    return f"{_stem(config.data.train or 'data')}-{config.task_name}"
 
 
 def _stem(reference: str) -> str:

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from tunesmith import machine
+from tunesmith.adapters.base import Adapter
 from tunesmith.config import Train
 from tunesmith.data import batch
 from tunesmith.data.examples import Examples
@@ -32,6 +33,7 @@ class Work:
         divergence: of two outputs of the same sequences, which R-Drop asks for.
         train: the config's section.
         accelerator: of the run.
+        adapter: which weights of the base model train.
     """
 
     network: nn.Module
@@ -40,6 +42,7 @@ class Work:
     divergence: Divergence | None
     train: Train
     accelerator: Accelerator
+    adapter: Adapter
 
 
 def gradients(work: Work, indices: np.ndarray, micro_tokens: int, step: int) -> tuple[float, float]:
@@ -68,6 +71,7 @@ def gradients(work: Work, indices: np.ndarray, micro_tokens: int, step: int) -> 
                 loss = _losses(work, piece).sum() * share
                 accelerator.backward(loss)
             total += float(loss.detach())
+    work.adapter.shape_gradients()
     optim.shape_gradients(accelerator.unwrap_model(work.network), work.train, step)
     weights = list(optim.trainable(work.network))
     norm = accelerator.clip_grad_norm_(weights, work.train.gradient_clip or math.inf)

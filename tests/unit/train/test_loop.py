@@ -17,7 +17,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 import small
 from tunesmith.errors import Interrupted, TrainingError
 from tunesmith.train import loop, state
-from tunesmith.train.loop import Job
+from tunesmith.train.job import Job
 
 MakeJob = Callable[..., Job]
 STILL = {"model.dropout": 0.0, "model.hidden_dropout": 0.0}
