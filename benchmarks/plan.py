@@ -37,22 +37,28 @@ sys.exit(code)
 
 RUNS: Mapping[str, Mapping[str, str]] = {
     "banking77": {
-        "data.train": "{data}/banking77",
+        "data.train": "{data}/banking77/train.csv.gz",
         "columns.text": "text",
         "columns.label": "label",
-        "data.limit": "2500",
+        "data.limit": "1500",
         "train.epochs": "1",
     },
-    "wnut17": {"data.train": "{data}/wnut17", "task": "token-classification", "adapter": "freeze", "train.epochs": "1"},
+    "wnut17": {
+        "data.train": "{data}/wnut17/train.jsonl.gz",
+        "task": "token-classification",
+        "adapter": "freeze",
+        "data.limit": "1200",
+        "train.epochs": "2",
+    },
     "scitldr": {
         "data.train": "{data}/scitldr/train.jsonl.gz",
         "task": "summarization",
         "adapter": "lora",
         "model.max_length": "256",
-        "data.limit": "100",
+        "data.limit": "60",
         "train.epochs": "1",
         "train.batch_size": "8",
-        "request.max_tokens": "48",
+        "request.max_tokens": "32",
     },
 }
 

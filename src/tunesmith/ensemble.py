@@ -48,7 +48,7 @@ class Ensemble(Model):
         return replace(found[0], scores=np.mean([np.asarray(one.scores) for one in found], axis=0))
 
     def _judge(self, rows: pa.Table, request: Any, folder: Path) -> Predictions | Counted:
-        return self.task.predictions(self._read(rows, request, folder), self.target)
+        return self.task.predictions(self._read(rows, request, folder), self.task.asked(self.target, request))
 
 
 def load(folder: Path, engine: str = "pytorch") -> Ensemble:

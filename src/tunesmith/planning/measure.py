@@ -30,6 +30,7 @@ from tunesmith.train.learner import Learner
 from tunesmith.train.loop import Loop
 
 STEPS, EVALUATIONS = "training steps", "evaluations"
+HEAD = ("features for the head", "head fitted to them")
 _SAMPLED_BATCHES = 16
 _STEPS_S, _EVALUATION_S, _FEATURES_S = 12.0, 4.0, 4.0
 _FEW_ROWS = 256
@@ -90,6 +91,7 @@ def measure(config: Config, folder: Path) -> Measured:
     trial.steps()
     trial.evaluations()
     trial.checkpoints()
+    trial.folds()
     trial.end()
     return trial.measured()
 
@@ -148,8 +150,8 @@ class Trial:
             lambda: warm.fit_head(learned.network, features[again], targets[again], learned.loss, learned.machine)
         )
         tokens = self._forward(self.lengths[np.random.default_rng(train.seed).permutation(len(self.lengths))[:rows]])
-        self._add("features for the head", paced.over(tokens, _SCALED), moves=True)
-        self._add("head fitted to them", Span.of(fitting, 2 * _SCALED))
+        self._add(HEAD[0], paced.over(tokens, _SCALED), moves=True)
+        self._add(HEAD[1], Span.of(fitting, 2 * _SCALED))
         self.forward_tokens += tokens
 
     def micro_batch(self) -> None:
@@ -211,6 +213,14 @@ class Trial:
         least = saving * times + keeping
         most = saving * (times + 1) + keeping * self.evaluation_count
         self._add("checkpoints", Span((least + most) / 2, least, most))
+
+    def folds(self) -> None:
+        """Each fold is a training of its own, on the rows of the others."""
+        count = self.learned.config.train.folds
+        if count is not None:
+            again = (STEPS, EVALUATIONS, *HEAD)
+            once = [part.seconds for part in self.parts if part.name in again]
+            self._add("cross-validation", Span.sum(once) * (count - 1), moves=True)
 
     def end(self) -> None:
         """The best weights are put back, and saved, scored and reported."""

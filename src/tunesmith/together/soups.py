@@ -13,6 +13,7 @@ from pathlib import Path
 from tunesmith import machine
 from tunesmith.bundle import Bundle
 from tunesmith.data.prepare import prepare
+from tunesmith.decisions.decision import UNDECIDED
 from tunesmith.errors import Problem, UsageError
 from tunesmith.metrics import higher_is_better
 from tunesmith.report import Report
@@ -107,7 +108,7 @@ def _candidate(first: Bundle, work: Path) -> Candidate:
     network, tokenizer = first.network(adapter), first.tokenizer()
     splits = prepare(config, task, work / "data")
     splits.stop_on_errors()
-    target = replace(first.target, thresholds=())
+    target = replace(first.target, thresholds=(), decision=UNDECIDED)  # what was decided for the first is decided anew
     rows = splits.tables["validation"]
     return Candidate(
         config=config,
