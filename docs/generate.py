@@ -21,7 +21,7 @@ from tunesmith.params import Leaf, Params, Range
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
-MARKED = ("ARCHITECTURE.md", "README.md", "README.zh-CN.md")
+MARKED = ("ARCHITECTURE.md", "README.md", "README.zh-CN.md", "docs/adapters.md")
 RESULTS = ROOT / "benchmarks" / "results.jsonl"
 DEMO = ROOT / "docs" / "demo.txt"
 KINDS = {
@@ -61,7 +61,7 @@ def files() -> dict[Path, str]:
     """Every file that this module looks after, with what it should hold."""
     found = {REFERENCE / name: NOTE + text for name, text in pages().items()}
     demo = f"```console\n{_recorded(DEMO)}```\n"
-    parts = {"tree": tree(), "tasks": task_pages(), "figures": figures(), "demo": demo}
+    parts = {"tree": tree(), "tasks": task_pages(), "figures": figures(), "adapters": adapter_figures(), "demo": demo}
     for path in (ROOT / name for name in MARKED):
         if path.exists():
             found[path] = filled(path.read_text(encoding="utf-8"), parts)
@@ -267,6 +267,36 @@ def figures() -> str:
         how = f"same model, data and machine, one after the other, each stopped after {limits} of training"
         text += f"\n`benchmarks/train.py`, {how}:\n\n" + _race(race)
     return text
+
+
+def adapter_figures() -> str:
+    """What each adapter costs and reaches: its last result on each set, the best first."""
+    entries = [json.loads(line) for line in _recorded(RESULTS).splitlines()]
+    found: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        if entry["benchmark"] == "adapters":
+            found.setdefault(entry["adapter"], {})[entry["data"]] = entry
+    sets = list(dict.fromkeys(data for by_set in found.values() for data in by_set))
+    figures = [f"{name} {what}" for name in sets for what in ("score [95% interval]", "training", "peak memory")]
+    head = ("adapter", "trained weights", *figures, "adapter", "bundle")
+    ranked = sorted(found.items(), key=lambda row: -sum(entry["value"] for entry in row[1].values()))
+    return _table(head, (_adapter(name, [by_set.get(data) for data in sets]) for name, by_set in ranked))
+
+
+def _adapter(name: str, entries: list[dict[str, Any] | None]) -> tuple[str, ...]:
+    cells: list[str] = []
+    for entry in entries:
+        if entry is None:
+            cells += ["", "", ""]
+            continue
+        low, high = entry["interval"]
+        timing = entry["timing"]
+        cells += [f"**{entry['value']:.3f}** [{low:.3f}, {high:.3f}]", f"{timing['train_s']:.0f} s"]
+        cells.append(f"{timing['peak_memory_bytes'] / 1e9:.1f} GB")
+    last = next(entry for entry in entries if entry is not None)
+    trained, whole = last["weights"]
+    sizes = (f"{last[key] / 1e6:.1f} MB" for key in ("adapter_bytes", "bundle_bytes"))
+    return (f"`{name}`", f"{trained:,} ({trained / whole:.1%})", *cells, *sizes)
 
 
 def _recorded(file: Path) -> str:

@@ -18,7 +18,8 @@ from tunesmith.train import optim
 from tunesmith.train.learner import Learner
 
 FAMILIES = get_args(tiny.Family)
-ADAPTERS = plugins.names("adapters")
+ADAPTERS = tuple(name for name in plugins.names("adapters") if name != "qlora")
+"""All but the one that changes the base model, and needs a library for that."""
 SMALL = tuple(name for name in ADAPTERS if plugins.load("adapters", name).needs_base)
 """Those that are saved without the base model."""
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -3,6 +3,7 @@
 config.yaml            the run's config, completely filled
 bundle.json            what was learned beside weights: labels, thresholds, precision, hashes, versions
 config.json, *.safetensors, tokenizer...   the base model as transformers saves it, or the adapter as PEFT does
+adapter.safetensors    instead of the latter, where PEFT lacks the adapter
 head/                                      the head
 modules.json, 1_Pooling/, 2_Dense/ ...     the same in sentence-transformers' layout, where that can express it
 golden.jsonl           a few inputs with their outputs, replayed wherever the bundle is loaded anew

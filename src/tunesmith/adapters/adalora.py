@@ -87,6 +87,9 @@ class Adapter(by_peft.PeftAdapter):
         (self.options.orthogonality * loss).backward()  # type: ignore[no-untyped-call]
 
     def after_step(self, step: int) -> None:
+        is_last_cut = step >= self._peft.total_step - self._peft.tfinal
+        if is_last_cut and not (self._allocator.ipt or self._peft.rank_pattern):
+            return  # so few steps that none was looked at before
         self._wrapped.base_model.update_and_allocate(step)
 
     def state(self) -> dict[str, Any]:
