@@ -62,12 +62,8 @@ def take(study: Any, most: int | None, distributions: Mapping[str, Any]) -> Any 
     trial = study.ask(dict(distributions))
     earlier = (other for other in study.get_trials(deepcopy=False) if other.number < trial.number)
     if most is not None and len(counted(earlier)) >= most:
-        give_back(
-            study,
-            frozen(study, trial.number),
-            "others had taken the last trial",
-            again=bool(trial.system_attrs.get("fixed_params")),
-        )
+        found = frozen(study, trial.number)
+        give_back(study, found, "others had taken the last trial", again="fixed_params" in found.system_attrs)
         return None
     trial.set_user_attr(_PLACE, [storage.here(), os.getpid()])
     return trial

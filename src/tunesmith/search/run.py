@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith import bundle, machine
+from tunesmith import bundle
 from tunesmith import config as configs
 from tunesmith.config import Config
 from tunesmith.errors import Interrupted, TunesmithError, UsageError
-from tunesmith.given import Given
 from tunesmith.search import crew, plan, report, show, space, storage, study
 from tunesmith.search.plan import Plan
 from tunesmith.search.progress import Progress
@@ -159,8 +158,7 @@ def _anew(
 def _plan(config: Config, dimensions: Space, settings: Settings, folder: Path) -> Plan:
     """Find out what the defaults are on these rows with this base model."""
     bench = Bench(folder / ".start")
-    threads = machine.prepare(config.train.precision, config.train.threads).threads
-    filled = bench.filled(configs.fill(config, train={"threads": threads}))
+    filled = bench.filled(config)
     shutil.rmtree(bench.folder, ignore_errors=True)
     values = {one.path: space.value_at(filled, one.path) for one in dimensions.dimensions}
     unknown = {one.path for one in dimensions.outside(values) if values[one.path] is None and not one.asked}
@@ -189,7 +187,7 @@ def _again(
         return _by_folder(Path(source), settings, {**keywords, **flags})
     given = configs.merge_call(source, flags=flags, keywords=keywords)
     if "data.train" not in given:
-        return _by_name(settings, given)
+        return _by_name(settings, {**keywords, **flags})
     config, dimensions = space.read(given)
     folder = Path(config.out or Path("runs") / f"{run.usual_name(config)}-search")
     opened = _find(folder, settings.study or folder.name, settings.storage)
@@ -216,15 +214,15 @@ def _by_folder(folder: Path, settings: Settings, others: Mapping[str, Any]) -> _
     return opened
 
 
-def _by_name(settings: Settings, given: Mapping[str, Given]) -> _Opened:
+def _by_name(settings: Settings, others: Mapping[str, Any]) -> _Opened:
     """A study of which only the name is known; its config comes from the storage."""
     if settings.storage is None or settings.study is None:
         raise UsageError(
             "which study?", hint="name its folder or its config, or on another machine give --storage URL --study NAME"
         )
-    if others := [one.origin for path, one in given.items() if path != "out"]:
-        raise UsageError("a study that was begun keeps its config", where=", ".join(others))
-    folder = Path(str(given["out"].value)) if "out" in given else Path("runs") / settings.study
+    if named := [f"--{name}" for name in others if name != "out"]:
+        raise UsageError("a study that was begun keeps its config", where=", ".join(named))
+    folder = Path(others.get("out") or Path("runs") / settings.study)
     opened = _find(folder, settings.study, settings.storage)
     plan.stop_on_other_settings(opened.plan, settings)
     return opened
