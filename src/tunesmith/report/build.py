@@ -81,24 +81,16 @@ def build(
     """
     scores = metrics.score(predictions)
     headline = headline if headline in scores else next(iter(scores))
-    of_labels = isinstance(predictions, Predictions) and len(thresholds) > 0
-    tuned = np.asarray(thresholds) if of_labels else None
     intervals = metrics.intervals(predictions, _resampled(predictions, scores, headline), seed=seed)
     return Report(
         task=task,
-        kind=predictions.kind,
         base=base,
         adapter=adapter,
-        labels=predictions.labels,
         rows=dict(rows),
         split=split,
         headline=Headline(headline, scores[headline], intervals.get(headline)),
         metrics=scores,
         intervals=intervals,
-        text=metrics.classification_report(predictions),
-        per_label=metrics.label_table(predictions, tuned),
-        worst=worst(predictions),
-        slices=slices(predictions, seed),
         curves=curves(log),
         findings=tuple(findings),
         command=command,
@@ -110,13 +102,20 @@ def build(
         notes=(*notes, *(predictions.notes if isinstance(predictions, Counted) else ())),
         folds=folds or Folds(),
         weights=weights,
-        **_read_off(predictions),
+        **_read_off(predictions, thresholds, seed),
     )
 
 
-def _read_off(predictions: Predictions | Counted) -> dict[str, Any]:
-    """What follows from the predictions alone."""
+def _read_off(predictions: Predictions | Counted, thresholds: Sequence[float], seed: int) -> dict[str, Any]:
+    """What follows from the predictions and their thresholds alone."""
+    of_labels = isinstance(predictions, Predictions) and len(thresholds) > 0
     return {
+        "kind": predictions.kind,
+        "labels": predictions.labels,
+        "text": metrics.classification_report(predictions),
+        "per_label": metrics.label_table(predictions, np.asarray(thresholds) if of_labels else None),
+        "worst": worst(predictions),
+        "slices": slices(predictions, seed),
         "scored": len(predictions),
         "confusions": metrics.confusions(predictions),
         "error_kinds": metrics.mistakes(predictions),

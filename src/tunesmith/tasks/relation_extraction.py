@@ -259,9 +259,9 @@ class Task(base.Task):
         return max(moved(before, after) for before, after in pairs)
 
     def choose(self, target: Target, *, paired: bool, sentence_encoder: bool) -> dict[str, Any]:
-        if target.kind == "triples":
-            return {"form": "triples", **decisions.chosen(self.options, target.kind)}
         decided = decisions.chosen(self.options, target.kind)
+        if target.kind == "triples":
+            return {"form": "triples", **decided}
         return {"form": "pairs", "no_relation": self._no_relation(target), **decided}
 
     def tune(self, scored: Scored, target: Target) -> Target:
@@ -315,9 +315,8 @@ class Task(base.Task):
         )
 
     def _form(self, *, triples: bool) -> str:
-        if self.options.form != "auto":
-            return self.options.form
-        return "triples" if triples else "pairs"
+        usual = "triples" if triples else "pairs"
+        return usual if self.options.form == "auto" else self.options.form
 
     def _are_pairs(self, rows: pa.Table) -> bool:
         from tunesmith.data.relation_rows import are_pairs
