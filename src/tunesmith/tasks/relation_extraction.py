@@ -349,8 +349,7 @@ def _learned(rows: pa.Table) -> Target:
     from tunesmith.data.relation_rows import tally
 
     counts, patterns = tally(rows)
-    types = tuple(sorted(counts))
-    relations = tuple(sorted({relation for _, relation, _ in patterns}))
+    types, relations = tuple(sorted(counts)), tuple(sorted({relation for _, relation, _ in patterns}))
     return Target(
         "triples", types, tuple(counts[name] for name in types), relations=relations, patterns=tuple(sorted(patterns))
     )
