@@ -253,12 +253,14 @@ class _Loop:
             self.job.budget.evaluated(time.monotonic() - began)
             self._check_metric(scores)
             score = scores[self.job.metric] * (1 if higher_is_better(self.job.metric) else -1)
-            better = self.course.best_score is None or score > self.course.best_score + self.train.early_stopping_delta
-            if better:
-                self.course.best_score, self.course.best_step, self.course.stale = score, self.course.step, 0
-                self.course.scores = scores
+            before = self.course.best_score
+            better = before is None or score > before + self.train.early_stopping_delta
+            if better or score == before == 0:  # as long as nothing is right, what has learned more
+                self.course.best_score, self.course.best_step, self.course.scores = score, self.course.step, scores
                 self._save_best()
-        if not better:
+        if better:
+            self.course.stale = 0
+        else:
             self.course.stale += 1
             if self.train.schedule == "plateau" and self.course.stale % self.train.patience == 0:
                 self.course.rate /= 2
