@@ -218,15 +218,16 @@ class Loop:
         except FloatingPointError as error:
             return self._roll_back(f"{error} after step {self.course.step}")
         self.job.budget.evaluated(time.monotonic() - began)
-        score = self._score(scores)
-        better = self.course.best_score is None or score > self.course.best_score + self.train.early_stopping_delta
+        score, before = self._score(scores), self.course.best_score
+        better = before is None or score > before + self.train.early_stopping_delta
         with self.average.swapped() if self.average and averaged else regularise.nothing():
-            if better:
-                self.course.best_score, self.course.best_step, self.course.stale = score, self.course.step, 0
-                self.course.scores = scores
+            if better or score == before == 0:  # as long as nothing is right, what has learned more
+                self.course.best_score, self.course.best_step, self.course.scores = score, self.course.step, scores
                 self.keep_best()
             self._keep_for_soup(score)
-        if not better:
+        if better:
+            self.course.stale = 0
+        else:
             self.course.stale += 1
             if self.train.schedule == "plateau" and self.course.stale % self.train.patience == 0:
                 self.course.rate /= 2

@@ -350,6 +350,14 @@ def test_best_weights_come_back(job: MakeJob) -> None:
     assert [entry["best"] for entry in small.log_of(given.folder, "evaluation")][:5] == [True, True, True, False, False]
 
 
+def test_as_long_as_nothing_is_right_later_weights_are_better(job: MakeJob) -> None:
+    given = job(**{"train.evaluate_every": "5 steps", "train.early_stopping": 2})
+    course = loop.fit(replace(given, evaluate=scripted(0.0, 0.0, 0.0, 0.4)))
+    assert (course.step, course.best_step, course.best_score) == (10, 10, 0.0)
+    found = loop.fit(replace(job(out="more", **{"train.evaluate_every": "5 steps"}), evaluate=scripted(0.0, 0.0, 0.4)))
+    assert (found.best_step, found.best_score) == (10, 0.4)
+
+
 def test_an_error_is_better_when_it_is_smaller(job: MakeJob) -> None:
     given = job("regression", **{"train.evaluate_every": "5 steps", "train.metric": "rmse"})
     scores = iter([3.0, 1.0, 2.0])
