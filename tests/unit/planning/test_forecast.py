@@ -23,7 +23,7 @@ EVERY_KIND = [
     ("triples", {"train.ema": 0.9, "train.soup": 2}),
     ("questions", {"adapter.name": "lora"}),
     ("positive-pairs", {}),
-    ("translations", {}),
+    ("translations", {"model.max_length": 128, "request.max_tokens": 12}),
     ("conversations", {"train.gradient_checkpointing": True}),
 ]
 
