@@ -58,7 +58,8 @@ class RangeTest:
     @property
     def lowest(self) -> float:
         """The rate where the smoothed loss was lowest."""
-        return self.rates[min(range(len(self.rates)), key=lambda place: self.smoothed[place])]
+        count = len(self.rates)
+        return self.rates[min(range(_settled(count), count), key=lambda place: self.smoothed[place])]
 
 
 def range_test(config: Config, low: float = 1e-6, high: float = 1e-1, steps: int = 100) -> RangeTest:
@@ -134,6 +135,12 @@ def suggestion(rates: Sequence[float], averages: Sequence[float]) -> float | Non
     >>> suggestion([1e-4, 1e-3, 1e-2, 1e-1], [2.0, 1.5, 1.0, 3.0])
     0.001
     """
-    place = min(range(len(averages)), key=lambda one: averages[one])
-    first = max(averages[: max(1, len(averages) // 5)])
+    settled = _settled(len(averages))
+    place = min(range(settled, len(averages)), key=lambda one: averages[one])
+    first = sum(averages[:settled]) / settled if settled else math.inf
     return rates[place] / _BELOW_LOWEST if averages[place] < (1 - _LEAST_FALL) * first else None
+
+
+def _settled(count: int) -> int:
+    """Steps before which the moving average is still that of a few losses: a fifth of all, the last one never."""
+    return min(max(1, count // 5), count - 1)

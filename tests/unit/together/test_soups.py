@@ -72,7 +72,7 @@ def test_a_mean_that_is_no_better_is_not_written(
 
 
 def test_a_written_text_is_judged_by_its_likelihood(two: Callable[..., list[Path]], tmp_path: Path) -> None:
-    folders = two("translations", **{"adapter.name": "full"})
+    folders = two("translations", **{"adapter.name": "full", "model.max_length": 128, "request.max_tokens": 12})
     done = soups.soup(folders, tmp_path / "soup", quiet=True)
     assert done.metric == "perplexity"
     assert list(done.singles.values()) == sorted(done.singles.values())
