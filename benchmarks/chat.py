@@ -212,6 +212,7 @@ def tunesmith(result: Result, options: argparse.Namespace) -> None:
 
     from tunesmith import config
     from tunesmith.train import learner, loop, run
+    from tunesmith.train.job import Course, Job
 
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "base").mkdir()
@@ -231,7 +232,7 @@ def tunesmith(result: Result, options: argparse.Namespace) -> None:
 
         fit = loop.fit
 
-        def timed(job: loop.Job, **given: Any) -> loop.Course:
+        def timed(job: Job, **given: Any) -> Course:
             course = fit(job, **given)
             result.train_s, result.tokens_per_s = course.seconds, course.tokens / course.seconds
             raise Finished

@@ -293,6 +293,7 @@ def tunesmith(race: Race, rows: Rows, result: Result, options: argparse.Namespac
 
     from tunesmith import config, plugins
     from tunesmith.train import learner, loop, run
+    from tunesmith.train.job import Course, Job
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -327,7 +328,7 @@ def tunesmith(race: Race, rows: Rows, result: Result, options: argparse.Namespac
         learner.Learner.scores = watched  # type: ignore[method-assign]
         fit = loop.fit
 
-        def timed(job: loop.Job, **given: Any) -> loop.Course:
+        def timed(job: Job, **given: Any) -> Course:
             course = fit(job, **given)
             result.train_s, result.tokens_per_s = course.seconds, course.tokens / course.seconds
             return course

@@ -15,7 +15,7 @@ from tiny import Family, write_tiny
 
 if TYPE_CHECKING:
     from tunesmith.config import Config
-    from tunesmith.train.loop import Job
+    from tunesmith.train.job import Job
     from tunesmith.train.run import Run
 
 os.environ.setdefault("WANDB_MODE", "offline")
@@ -67,7 +67,9 @@ def parameters(
     """Gives the config parameters, by dotted name, of a short run on a small file; without a family, one that fits."""
 
     def of(kind: str = "binary", family: Any = None, count: int = 160, **more: Any) -> dict[str, Any]:
-        base = writer(family or "llama") if kind in small.WRITTEN else model(family or "bert")
+        writes = kind in small.WRITTEN
+        made = writer if writes or family in tiny_generators.ONLY_HERE else model
+        base = made(family or ("llama" if writes else "bert"))
         own = {"data.train": str(table(kind, count)), "model.base": str(base), **small.options(kind)}
         return {**small.QUICK, **own, **more}
 
@@ -101,6 +103,7 @@ def job(config: Callable[..., Config], tmp_path: Path) -> Callable[..., Job]:
     from tunesmith import plugins
     from tunesmith.data.prepare import prepare
     from tunesmith.train import budget, journal, learner, loop, track
+    from tunesmith.train.job import Job
 
     def of(*args: Any, out: str = "job", **more: Any) -> Job:
         folder = tmp_path / out
@@ -110,11 +113,11 @@ def job(config: Callable[..., Config], tmp_path: Path) -> Callable[..., Job]:
         splits = prepare(chosen, plugins.load("tasks", chosen.task_name)(chosen.task), folder / "data")
         started = loop.has_started(folder)
         learned = learner.build(chosen, splits, folder / "rows", log, started=started)
-        return loop.Job(
+        return Job(
             network=learned.network,
             examples=learned.training,
             loss=learned.loss,
-            kind=learned.target.kind,
+            divergence=learned.divergence,
             evaluate=learned.scores,
             metric=learned.metric,
             train=learned.config.train,

@@ -75,6 +75,23 @@ def write(file: Path, kind: str, count: int = 160, seed: int = 0) -> Path:
     return file
 
 
+def write_brat(folder: Path, count: int = 160, seed: int = 0) -> Path:
+    """Write texts with entities and relations as brat does: ``1.txt`` with ``1.ann``, and so on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, row in enumerate(rows("triples", count, seed), 1):
+        (folder / f"{number}.txt").write_text(row["text"], encoding="utf-8")
+        marks = [
+            f"T{place}\t{one['type']} {one['start']} {one['end']}\t{row['text'][one['start'] : one['end']]}"
+            for place, one in enumerate(row["entities"])
+        ]
+        marks += [
+            f"R{place}\t{one['type']} Arg1:T{one['head']} Arg2:T{one['tail']}"
+            for place, one in enumerate(row["relations"])
+        ]
+        (folder / f"{number}.ann").write_text("".join(f"{mark}\n" for mark in marks), encoding="utf-8")
+    return folder
+
+
 def options(kind: str) -> dict[str, Any]:
     """What the config must say beside the file for a kind of rows."""
     task = next(name for name, kinds in TASKS.items() if kind in kinds)

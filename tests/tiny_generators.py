@@ -11,6 +11,8 @@ from tunesmith import quiet
 
 Kind = Literal["gpt2", "llama", "opt", "gemma2", "cohere", "t5", "bart", "marian"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+ONLY_HERE: tuple[Kind, ...] = ("bart", "marian")
+"""Families with an encoder that reads as others do, of which ``tiny`` makes none."""
 DECODERS: tuple[Kind, ...] = ("gpt2", "llama", "opt", "gemma2", "cohere")
 TEXTS = (*tiny.TEXTS, "翻译这句话。", "user assistant system", "Translate to German.", "das Wetter in Paris ist schön")
 _WIDTH, _DEPTH, _HEADS, _POSITIONS = 32, 2, 2, 256
@@ -47,9 +49,14 @@ def _tokenizer(kind: Kind, texts: Sequence[str]) -> Any:
         "t5": {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"},
     }.get(kind, {"eos_token": "<|endoftext|>"})
     core = tiny._byte_pairs(texts, list(names.values()), 300)
-    form = {"llama": "<s> $A", "bart": "<s> $A </s>", "marian": "$A </s>", "t5": "$A </s>"}.get(kind)
-    if form:
-        core.post_processor = tiny._template(core, form, f"{form} $B")
+    forms = {
+        "llama": ("<s> $A", "<s> $A $B"),
+        "bart": ("<s> $A </s>", "<s> $A </s> </s> $B </s>"),
+        "marian": ("$A </s>", "$A $B </s>"),
+        "t5": ("$A </s>", "$A </s> $B </s>"),
+    }
+    if kind in forms:
+        core.post_processor = tiny._template(core, *forms[kind])
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core,
         model_max_length=_POSITIONS,

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import tunesmith.train  # noqa: F401 - loaded later, the package would take the place of the function below
+import tunesmith.search
+import tunesmith.train  # noqa: F401 - loaded later, the packages would take the place of the functions below
 from tunesmith.errors import (
     BundleError,
     ContextError,
@@ -28,8 +29,11 @@ from tunesmith.errors import (
 )
 
 if TYPE_CHECKING:
+    from tunesmith.diagnosis.model import Diagnosis
     from tunesmith.evaluation import Evaluation
+    from tunesmith.planning.model import Plan
     from tunesmith.predict import Model
+    from tunesmith.search.run import Search
     from tunesmith.train.run import Run
 
 __all__ = [
@@ -41,10 +45,13 @@ __all__ = [
     "TrainingError",
     "TunesmithError",
     "UsageError",
+    "doctor",
     "evaluate",
     "load",
     "load_many",
+    "plan",
     "resume",
+    "search",
     "train",
 ]
 
@@ -67,11 +74,50 @@ def train(source: str | Path | None = None, **parameters: Any) -> Run:
     return run.train(config.from_call(source, keywords=parameters), quiet=quiet)
 
 
+def plan(
+    source: str | Path | None = None, *, gpu: str | None = None, price: float | None = None, **parameters: Any
+) -> Plan:
+    """Say before a run what it takes: ``.seconds``, ``.memory``, ``.disk``, ``.cost``; printed, the whole table.
+
+    Args:
+        source: labelled data, or a YAML config.
+        gpu: one that need not be there, by name or memory (``"24GB"``): ``.gpu`` says what it would do.
+        price: of an hour.
+        parameters: config parameters, as for ``train``.
+    """
+    from tunesmith import config
+    from tunesmith.planning import forecast
+
+    return forecast.plan(config.from_call(source, keywords=parameters), gpu, price)
+
+
 def resume(folder: str | Path, *, quiet: bool = False) -> Run:
     """Go on with a run that was stopped or killed; it ends as if it had never been."""
     from tunesmith.train import run
 
     return run.resume(Path(folder), quiet=quiet)
+
+
+def search(source: str | Path | None = None, **parameters: Any) -> Search:
+    """Search for better training parameters, and say whether those found beat the defaults beyond seed noise.
+
+    Args:
+        source: labelled data, a YAML config, or with ``resume=True`` the folder of a study.
+        parameters: settings of the search (``trials=20, budget="30m", workers=2``), and config parameters as for ``train``, of
+            which any may be a range: ``train={"learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}, "batch_size": [16, 32]}``;
+            ``quiet=True`` shows no progress.
+
+    Returns:
+        The finished search: ``.found.words`` is the verdict, ``.found.verdict`` its numbers, ``.best`` the winner's config.
+    """
+    from tunesmith import params
+    from tunesmith.search import run
+    from tunesmith.search.settings import Settings
+
+    quiet = bool(parameters.pop("quiet", False))
+    own = {name: parameters.pop(name) for name in Settings.model_fields if name in parameters}
+    settings = params.check(Settings, own, {name: f"argument {name}" for name in own})
+    return run.search(source, settings, keywords=parameters, quiet=quiet)
 
 
 def load(folder: str | Path, engine: str = "pytorch") -> Model:
@@ -96,3 +142,31 @@ def evaluate(bundle: str | Path, data: str | Path, engine: str = "pytorch", *, u
     from tunesmith import evaluation
 
     return evaluation.evaluate_data(bundle, str(data), engine, untuned=untuned)
+
+
+def doctor(
+    source: str | Path | None = None,
+    *,
+    by: Literal["folds", "features"] | None = None,
+    near: float | None = 0.95,
+    accept: bool = False,
+    out: str | Path | None = None,
+    quiet: bool = False,
+    **parameters: Any,
+) -> Diagnosis:
+    """Find label errors, ambiguous rows, repeated texts and rows that fail, and write ``corrections.csv`` to fill in.
+
+    Args:
+        source: folder of a finished run; or labelled data, or a YAML config.
+        by: what judges rows that it did not see: ``folds`` of the run, or heads on the base model's ``features``; None:
+            folds where the run has some.
+        near: cosine from which two texts count as nearly the same; None: only equal texts do.
+        accept: fill in the suggested labels of all label errors.
+        out: folder of the findings; None: ``doctor`` in the run's folder, or ``runs/doctor-<data>``.
+        quiet: show no progress.
+        parameters: config parameters, where the source is no run.
+    """
+    from tunesmith.diagnosis import doctor as doctors
+
+    given: Any = {"by": by, "near": near, "accept": accept, "out": out, "quiet": quiet}
+    return doctors.call(source, keywords=parameters, **given)[0]

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tunesmith.networks.network import Network
     from tunesmith.networks.shared import Bases
 
-FORMAT = 1
+FORMAT = 2
 _HASHED = (".safetensors", ".json", ".txt", ".model")
 _READABLE = 0o644  # safetensors writes files that only their owner may read, and another user may serve them
 _RESUMABLE = "the run can be resumed when there is room"
@@ -74,8 +74,12 @@ class Bundle:
         """Number format that it was trained and evaluated in."""
         return self.config.train.precision
 
-    def network(self, *, merged: bool = False) -> Network:
-        """The network with its weights, on the CPU; ``merged``, its adapter is part of the base model's weights.
+    def network(self, adapter: Adapter | None = None, *, merged: bool = False) -> Network:
+        """The network with its weights, on the CPU.
+
+        Args:
+            adapter: puts the weights in, and can save them afterwards; None: one of its own.
+            merged: its adapter is part of the base model's weights.
 
         Raises:
             UsageError: it is wanted untuned, and there was nothing before training that could answer; or merged, and
@@ -85,7 +89,8 @@ class Bundle:
 
         if self.untuned:
             return self._untuned_network()
-        network = self.task.network(self._backbone(merged=merged), self.target, self.config.model)
+        backbone = self._backbone(adapter or self.adapter(), merged=merged)
+        network = self.task.network(backbone, self.target, self.config.model)
         network.head.load_state_dict(load_file(self.folder / "head" / "model.safetensors"))
         return network.eval()
 
@@ -105,7 +110,12 @@ class Bundle:
             raise UsageError(f"untuned, the head for {self.config.task_name} knows nothing", hint=hint)
         return network.eval()
 
-    def _backbone(self, *, merged: bool) -> Any:
+    def adapter(self) -> Adapter:
+        """A fresh adapter plugin with the run's options."""
+        adapter: Adapter = plugins.load("adapters", self.config.adapter_name)(self.config.adapter)
+        return adapter
+
+    def _backbone(self, adapter: Adapter, *, merged: bool) -> Any:
         if self.base_fingerprint is None:  # whole from the start, or merged
             return self.task.load_base(self.folder)
         assert self.config.model.base is not None
@@ -117,7 +127,6 @@ class Bundle:
                 where=str(self.folder),
                 hint=hint,
             )
-        adapter: Adapter = plugins.load("adapters", self.config.adapter_name)(self.config.adapter)
         backbone = self.task.load_base(source.path, bases=self.bases)
         adapter.restore(backbone, self.folder)
         if merged:

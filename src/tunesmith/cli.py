@@ -9,7 +9,6 @@ bundle's task.
 from __future__ import annotations
 
 import gc
-import importlib
 import json
 import os
 import sys
@@ -73,7 +72,7 @@ def _run(words: list[str]) -> int:
     verb, rest = words[0], words[1:]
     if verb not in plugins.names("commands"):
         raise UsageError(f"no command '{verb}'", hint=did_you_mean(verb, plugins.names("commands")))
-    command = importlib.import_module(f"tunesmith.commands.{verb}")
+    command = plugins.module("commands", verb)
     positional, flags = _split(rest, _kinds(command, rest))
     if "help" in flags:
         print(help_for(verb, command, positional, flags))

@@ -45,6 +45,9 @@ class Data(Params):
     leaks: Literal["keep", "drop"] = param(
         "keep", "Training rows whose text is also in validation or test: keep and warn, or drop."
     )
+    corrections: str | None = param(
+        None, "CSV with labels to correct and rows to drop, as `tunesmith doctor` writes it and people fill it in."
+    )
 
 
 class Model(Params):
@@ -85,6 +88,12 @@ class Train(Params):
         search=Range(1, 10),
     )
     max_steps: int | None = param(None, "Stop after this many optimizer steps.", ge=1)
+    folds: int | None = param(
+        None,
+        "Train this many times beforehand, each time without another part of the training rows, and score those; none: only train on all.",
+        ge=2,
+        le=100,
+    )
     max_time: Seconds | None = param(None, "Stop in this time ('90s', '10m', '2h'), report included.")
     batch_size: int = param(32, "Rows in an optimizer step.", ge=1, search=Choices((8, 16, 32, 64)))
     batch_tokens: int | None = param(None, "Tokens in an optimizer step, instead of batch_size.", ge=16)
@@ -143,7 +152,15 @@ class Train(Params):
         ge=0,
     )
     ema: float | None = param(
-        None, "Decay of an average of the weights, which is then evaluated and saved; none: no average.", gt=0, lt=1
+        None,
+        "Decay of an average of the weights, which is evaluated beside them and kept where it scores better; none: no average.",
+        gt=0,
+        lt=1,
+    )
+    soup: int | None = param(
+        None,
+        "After training, try means of the best weights, so many of them, and keep one that scores better than each (Model soups, Wortsman et al. 2022); none: no means.",
+        ge=2,
     )
     freeze_embeddings: bool | None = param(
         None,
@@ -220,32 +237,61 @@ def resolve(
     Raises:
         UsageError: listing every unknown name and illegal value with the place it came from.
     """
-    merged = {
+    return build(merge(file, flags, keywords, environment))
+
+
+def merge(
+    file: str | Path | None = None,
+    flags: Mapping[str, str] | None = None,
+    keywords: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, Given]:
+    """What is given in any place, by dotted name; later places win. Arguments as for ``resolve``."""
+    return {
         **(given.in_file(Path(file)) if file else {}),
         **given.in_variables(os.environ if environment is None else environment),
         **given.in_call(flags or {}, keywords or {}),
     }
-    return _build(_choose_class(merged), merged)
+
+
+def build(merged: Mapping[str, Given]) -> Config:
+    """The checked config of what ``merge`` gives.
+
+    Raises:
+        UsageError: listing every unknown name and illegal value with the place it came from.
+    """
+    return _build(class_given(merged), merged)
 
 
 def from_call(
     source: str | Path | None, *, flags: Mapping[str, str] | None = None, keywords: Mapping[str, Any] | None = None
 ) -> Config:
     """The config of a call such as ``tunesmith train SOURCE --name value``: the source is a YAML config or training data."""
+    return build(merge_call(source, flags=flags, keywords=keywords))
+
+
+def merge_call(
+    source: str | Path | None, *, flags: Mapping[str, str] | None = None, keywords: Mapping[str, Any] | None = None
+) -> dict[str, Given]:
+    """What such a call gives, by dotted name.
+
+    Raises:
+        UsageError: the training data is given twice.
+    """
     if source is None:
-        return resolve(flags=flags, keywords=keywords)
+        return merge(flags=flags, keywords=keywords)
     if str(source).endswith((".yaml", ".yml")):
-        return resolve(source, flags, keywords)
+        return merge(source, flags, keywords)
     named = given.in_call(flags or {}, keywords or {})
     if "data.train" in named:
         hint = f"leave it out, or leave out '{source}'"
         raise UsageError("the training data is given twice", where=named["data.train"].origin, hint=hint)
-    return resolve(None, flags, {**(keywords or {}), "data.train": str(source)})
+    return merge(None, flags, {**(keywords or {}), "data.train": str(source)})
 
 
 def chosen_class(flags: Mapping[str, str]) -> type[Config]:
     """The config class of the plugins that flags name by ``task`` and ``adapter``; the defaults where they do not."""
-    return _choose_class(given.in_call(flags, {}))
+    return class_given(given.in_call(flags, {}))
 
 
 @functools.cache
@@ -296,8 +342,12 @@ def _is_section(name: str) -> bool:
     return name in Config.model_fields and params.section_class(Config.model_fields[name].annotation) is not None
 
 
-def _choose_class(merged: Mapping[str, Given]) -> type[Config]:
-    """The task's and the adapter's names decide what else is legal."""
+def class_given(merged: Mapping[str, Given]) -> type[Config]:
+    """The config class of the plugins that are named among given values; these names decide what else is legal.
+
+    Raises:
+        UsageError: there is no such task or adapter.
+    """
     chosen: dict[str, str] = {}
     problems = []
     for section, usual in PLUGIN_SECTIONS.items():

@@ -16,7 +16,7 @@ PLUGIN_SECTIONS = {"task": "text-classification", "adapter": "full"}
 """Sections that belong to a plugin, with the one that is taken when none is named; ``task`` is short for ``task.name``."""
 
 RESERVED_VARIABLES = frozenset({"TUNESMITH_CACHE", "TUNESMITH_DEBUG"})
-_DEPTH = 3
+_DEPTH = 4
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,20 @@ class Given:
     value: Any
     origin: str
     text: bool = False
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people mean it: ``1:30`` is a text, not the number 90 (to the base of 60)."""
+
+    def number(self, node: yaml.ScalarNode) -> Any:
+        """A number, or the text where it has a colon."""
+        if ":" in node.value:
+            return node.value
+        return self.construct_yaml_int(node) if node.tag.endswith(":int") else self.construct_yaml_float(node)
+
+
+for _tag in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _Loader.number)
 
 
 def in_call(flags: Mapping[str, str], keywords: Mapping[str, Any]) -> dict[str, Given]:
@@ -85,7 +99,7 @@ def in_file(path: Path) -> dict[str, Given]:
     try:
         text = path.read_text(encoding="utf-8")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
+        values = yaml.load(text, Loader=_Loader)
     except OSError as error:
         raise UsageError(f"cannot read the config: {error.strerror}", where=str(path)) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -23,17 +23,20 @@ from tunesmith.tasks.base import Reader, RowError
 if TYPE_CHECKING:
     from tunesmith.metrics import Counted, Predictions
     from tunesmith.networks.shared import Bases
-    from tunesmith.tasks.base import Scores
+    from tunesmith.tasks.base import Scored, Scores
 
 Input = str | tuple[str, ...] | list[str] | Mapping[str, Any]
 """A text, texts for the task's inputs in their order (such as a pair), or a mapping with its canonical columns."""
+
+ENSEMBLE = "ensemble.json"
+"""In a folder that holds no model but says which others answer together."""
 
 _GOLDEN_TOLERANCE = 0.02
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def load(folder: str | Path, engine: str = "pytorch", *, untuned: bool = False, bases: Bases | None = None) -> Model:
-    """Open a saved model.
+    """Open a saved model or ensemble.
 
     Args:
         folder: the bundle.
@@ -43,6 +46,10 @@ def load(folder: str | Path, engine: str = "pytorch", *, untuned: bool = False, 
 
     >>> answers = load("runs/reviews").answers(["fine film"], threshold=0.6)  # doctest: +SKIP
     """
+    if (Path(folder) / ENSEMBLE).exists() and not untuned:
+        from tunesmith import ensemble
+
+        return ensemble.load(Path(folder), engine)
     opened = replace(bundles.open_bundle(folder), untuned=untuned, bases=bases)
     return Model(opened, plugins.load("engines", engine).open(opened), opened.tokenizer())
 
@@ -60,6 +67,7 @@ class Model:
 
     def __init__(self, bundle: Bundle, engine: Engine, tokenizer: Any) -> None:
         self.bundle, self.task, self.target = bundle, bundle.task, bundle.target
+        self.engine, self.tokenizer = engine, tokenizer
         self._reader = Reader(engine, tokenizer, bundle.config.model, bundle.target)
 
     def answers(self, inputs: Sequence[Input], **request: Any) -> list[dict[str, Any]]:
@@ -81,7 +89,7 @@ class Model:
         if not len(inputs):
             return []
         with self._reading() as folder:
-            scored = self.task.read(self._reader, self._table(inputs), asked, folder)
+            scored = self._read(self._table(inputs), asked, folder)
             answers = self.task.answers(scored, self.target, asked)
         return [
             {**answer, "cut_tokens": int(cut)} if cut else answer
@@ -99,12 +107,20 @@ class Model:
     def scores(self, rows: pa.Table, request: Any = None) -> Scores:
         """Scores of canonical rows, one entry a row."""
         with self._reading() as folder:
-            return self.task.read(self._reader, rows, request or self.request(), folder).scores
+            return self._read(rows, request or self.request(), folder).scores
 
     def predictions(self, rows: pa.Table) -> Predictions | Counted:
         """Scores beside the truth of canonical rows with labels."""
         with self._reading() as folder:
-            return self.task.judge(self._reader, rows, self.request(), folder)
+            return self._judge(rows, self.request(), folder)
+
+    def _read(self, rows: pa.Table, request: Any, folder: Path) -> Scored:
+        """What the model gives for canonical rows."""
+        return self.task.read(self._reader, rows, request, folder)
+
+    def _judge(self, rows: pa.Table, request: Any, folder: Path) -> Predictions | Counted:
+        """The same beside the truth."""
+        return self.task.judge(self._reader, rows, request, folder)
 
     @contextmanager
     def _reading(self) -> Iterator[Path]:

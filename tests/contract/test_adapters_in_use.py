@@ -20,7 +20,7 @@ from tunesmith.errors import UsageError
 from tunesmith.networks import backbones
 from tunesmith.networks.shared import Bases
 from tunesmith.train import loop
-from tunesmith.train.loop import Job
+from tunesmith.train.job import Job
 from tunesmith.train.run import Run
 
 CHANGES_AT_START = ("prefix", "prompt", "p-tuning")

@@ -20,7 +20,7 @@ import tiny_generators
 from tunesmith import config as configs
 from tunesmith import metrics, params, plugins
 from tunesmith.data.prepare import prepare
-from tunesmith.errors import UsageError
+from tunesmith.errors import SourceError, UsageError
 from tunesmith.heads.embeddings import StepLoss
 from tunesmith.tasks.base import RowError, Scored, Target
 from tunesmith.train import learner
@@ -30,7 +30,7 @@ from tunesmith.train.learner import Learner
 Make = Callable[..., Learner]
 TASKS = plugins.names("tasks")
 KINDS = [kind for kinds in small.TASKS.values() for kind in kinds]
-FAMILIES = get_args(tiny.Family)
+FAMILIES = (*get_args(tiny.Family), *tiny_generators.ONLY_HERE)
 WRITERS: tuple[tiny_generators.Kind, ...] = ("gpt2", "llama", "t5", "bart", "marian")
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -61,6 +61,18 @@ def learned(parameters: Callable[..., dict[str, Any]], tmp_path_factory: pytest.
 
 def read(made: Learner, rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist([made.task.read_row(row) for row in rows], schema=made.task.schema())
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+@pytest.mark.parametrize("kind", small.WRITTEN)
+def test_an_encoder_cannot_write(
+    kind: str, family: Any, parameters: Callable[..., dict[str, Any]], model: Callable[..., Path], tmp_path: Path
+) -> None:
+    given = {**parameters(kind, None, 40), "model.base": str(model(family))}
+    chosen = configs.resolve(keywords=given, environment={})
+    splits = prepare(chosen, plugins.load("tasks", chosen.task_name)(chosen.task), tmp_path / "data")
+    with pytest.raises(SourceError, match="cannot write"):
+        learner.build(chosen, splits, tmp_path, Journal(tmp_path / "log.jsonl", quiet=True))
 
 
 def test_every_task_has_rows() -> None:
@@ -186,3 +198,30 @@ def test_a_row_that_lacks_an_input_is_refused(learned: Make, kind: str) -> None:
             made.task.read_row({**row, name: None}, label_separator=made.config.data.label_separator)
         assert caught.value.column == name
         assert str(caught.value)
+
+
+NO_R_DROP = ("chain", "alike", "positive-pairs", *small.WRITTEN)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in NO_R_DROP])
+def test_two_outputs_of_a_row_are_apart(learned: Make, kind: str) -> None:
+    made = learned(kind)
+    divergence = made.task.divergence(made.target)
+    rows = np.arange(min(8, len(made.training)))
+    made.network.train()
+    outputs, targets = made.network(made.training.collate(rows)), made.training.targets_of(rows)
+    apart = divergence(outputs, outputs + torch.randn_like(outputs), targets)
+    assert apart.shape == (len(rows),)
+    assert (apart > 0).all()
+    assert not isinstance(made.loss, StepLoss)
+
+
+@pytest.mark.parametrize("kind", NO_R_DROP)
+def test_r_drop_is_refused_before_a_base_model_is_loaded(
+    kind: str, parameters: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    given = {**parameters(kind, None, 40), "train.r_drop": 0.5, "model.base": str(tmp_path / "nowhere")}
+    chosen = configs.resolve(keywords=given, environment={})
+    splits = prepare(chosen, plugins.load("tasks", chosen.task_name)(chosen.task), tmp_path / "data")
+    with pytest.raises(UsageError, match=r"train\.r_drop: .* has no R-Drop"):
+        learner.build(chosen, splits, tmp_path, Journal(tmp_path / "log.jsonl", quiet=True))

@@ -18,6 +18,7 @@ import tiny_generators
 import tunesmith as ts
 from tiny import write_tiny
 from tunesmith import cli, config, plugins
+from tunesmith.search import space
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DEMO = EXAMPLES / "demo.py"
@@ -113,10 +114,23 @@ def test_the_written_tables_are_learned_from(file: Path, writer: Callable[..., P
     assert not [finding for finding in made.report.findings if finding.startswith(("error", "warning"))]
 
 
-@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*/*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file",
+    [file for file in sorted(EXAMPLES.glob("*/*.yaml")) if file.parent.name != "search"],
+    ids=lambda file: file.stem,
+)
 def test_the_configs_are_understood(file: Path) -> None:
     assert "tunesmith train" in file.read_text(encoding="utf-8")
     assert config.from_call(file, flags={"data.train": "DATA"}).data.train == "DATA"
+
+
+@pytest.mark.parametrize("file", sorted((EXAMPLES / "search").glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_searches_are_understood(file: Path) -> None:
+    assert "tunesmith search" in file.read_text(encoding="utf-8")
+    shared, found = space.read(config.merge_call(file, flags={"data.train": "DATA"}))
+    assert shared.data.train == "DATA"
+    assert found.dimensions
+    assert all(one.asked for one in found.dimensions)
 
 
 def rows_of(file: Path) -> list[dict[str, Any]]:

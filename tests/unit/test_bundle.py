@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 import small
 from tunesmith import bundle, predict, quiet
+from tunesmith.decisions.calibration import uncalibrated
 from tunesmith.errors import BundleError
 
 MakeRun = Callable[..., Any]
@@ -117,9 +118,11 @@ def by_the_layout(folder: Path, text: str) -> np.ndarray:
 
 
 def ours(folder: Path, text: str) -> np.ndarray:
+    """Probabilities as the network gives them, which calibration changes."""
     model = predict.load(folder)
-    scores: np.ndarray = model.scores(model._table([text]))[0]
-    return scores
+    scores = np.asarray(model.scores(model._table([text])))
+    found: np.ndarray = uncalibrated(scores, model.target.decision.calibration, exclusive=True)[0]
+    return found
 
 
 @pytest.mark.parametrize("pooling", SAME_LAYOUT)

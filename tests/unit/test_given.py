@@ -34,6 +34,14 @@ def test_plugins_are_chosen_before_their_parameters_are_read(tmp_path: Path) -> 
         config.resolve(file, {"adapter": "full"}, environment={})
 
 
+def test_no_number_has_a_colon(tmp_path: Path) -> None:
+    file = write(tmp_path, "train: {epochs: 1:30, seed: 0x10, power: 1.5}\n")
+    with pytest.raises(UsageError, match=r"train\.epochs = '1:30'"):
+        config.resolve(file, environment={})
+    made = config.resolve(write(tmp_path, "train: {seed: 0x10, power: 1.5, epsilon: 1.0e-6}\n"), environment={})
+    assert (made.train.seed, made.train.power, made.train.epsilon) == (16, 1.5, 1e-6)
+
+
 def test_unknown_plugins_are_told_together() -> None:
     with pytest.raises(UsageError) as caught:
         config.resolve(flags={"task": "text-clasification", "adapter": "lorra"}, environment={})

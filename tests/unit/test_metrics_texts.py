@@ -51,8 +51,8 @@ def streams(references):
 
 
 @pytest.mark.parametrize(("pieces", "tokenizer"), [(ENGLISH, "13a"), (CHINESE, "zh")])
-def test_translations_score_as_sacrebleu_says_in_250_cases(pieces, tokenizer):
-    for seed in range(250):
+def test_translations_score_as_sacrebleu_says_in_500_cases(pieces, tokenizer):
+    for seed in range(500):
         references, answers = corpus(seed, pieces)
         bleu, chrf = BLEU(tokenize=tokenizer), CHRF()
         expected = bleu.corpus_score(answers, streams(references))
@@ -62,6 +62,11 @@ def test_translations_score_as_sacrebleu_says_in_250_cases(pieces, tokenizer):
         assert scores["chrf"] == pytest.approx(chrf.corpus_score(answers, streams(references)).score, abs=1e-9), seed
         assert scores.get("length_ratio", 0) == pytest.approx(expected.ratio)
         assert made.notes == (f"BLEU: {bleu.get_signature()}", f"chrF: {chrf.get_signature()}")
+
+
+def test_texts_without_a_letter_say_nothing_of_the_language():
+    assert "tok:zh" in translated([["。"], ["3.5%"], ["我们"]], ["", "", ""]).notes[0]
+    assert "tok:13a" in translated([["3.5%"], ["——"]], ["", ""]).notes[0]
 
 
 def test_the_tokenizer_can_be_chosen():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,7 +36,9 @@ def made(kind: str, skill: float = 0.7, rows: int = 60) -> Counted:
     if kind == "entities":
         gold = [[Span(0, 3, "颜色" if row % 3 else "B & C")] for row in range(rows)]
         found = [spans if hit else [Span(0, 2, "颜色")] for spans, hit in zip(gold, right, strict=True)]
-        return metrics.entities(gold, found, ("颜色", "B & C"), **context)
+        sure = np.linspace(0.5, 1, rows)
+        trust = metrics.Trust(*(metrics.reliability(scores, np.array(right)) for scores in (sure, sure**2)))
+        return replace(metrics.entities(gold, found, ("颜色", "B & C"), **context), trust=trust)
     if kind == "triples":
         gold = [[(Span(0, 3, "A"), "在", Span(4, 6, "B"))] for _ in range(rows)]
         found = [triples if hit else [] for triples, hit in zip(gold, right, strict=True)]

@@ -65,10 +65,13 @@ class PeftAdapter(base.Adapter):
     def apply(self, backbone: Backbone) -> None:
         import peft
 
+        from tunesmith.networks import low_rank
+
         self._turn(backbone)
         config = self.config(backbone)
         with quiet.transformers():
             self._wrapped: Any = peft.get_peft_model(backbone.model, config)
+        low_rank.hasten(backbone.model)
 
     def restore(self, backbone: Backbone, folder: Path) -> None:
         import peft

@@ -1,7 +1,7 @@
 """The file formats: each public function reads one, and its name is the format's name.
 
-Each yields ``(line, row)`` one after another: the number of the line where the row starts (of the row, where a format has
-no lines), and the row as a dictionary, or the ``Problem`` that makes it unusable. Reading goes on after a problem, so that
+Each yields ``(line, row)`` one after another: the number of the line where the row starts (of the row, where a file has no
+lines or only one), and the row as a dictionary, or the ``Problem`` that makes it unusable. Reading goes on after a problem, so that
 all of them are found. What makes a whole file unusable raises ``DataError``.
 """
 
@@ -10,13 +10,14 @@ from __future__ import annotations
 import itertools
 import json as json_module
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from tunesmith.data import brat as standoff
-from tunesmith.data import delimited
-from tunesmith.data.files import Lines, Source, binary, seekable, whole_text
+from tunesmith.data import delimited, json_document
+from tunesmith.data import squad as squad_files
+from tunesmith.data.files import Lines, Source, binary, seekable
 from tunesmith.errors import DataError, Problem, did_you_mean
 
 Items = Iterator[tuple[int, "dict[str, Any] | Problem"]]
@@ -43,38 +44,35 @@ def jsonl(source: Source) -> Items:
             if problems := lines.take_problems():
                 yield lines.number, problems[0]
             elif line.strip():
-                yield lines.number, _json_object(line, source, lines.number)
+                yield lines.number, _json_object(line, source.where(lines.number))
 
 
 def json(source: Source) -> Items:
-    """A JSON list of objects, an object that holds one such list, or a SQuAD file."""
-    document = _json_document(source)
-    lists = [document] if isinstance(document, list) else _lists_in(document)
+    """A JSON list of objects, an object that holds one such list, or a SQuAD file; also one object a line."""
+    if _is_lines(source):
+        yield from jsonl(source)
+        return
+    found, text = json_document.document(source)
+    lists = {(): found} if isinstance(found, list) else _lists_in(found)
     if len(lists) != 1:
         raise DataError(
             "holds no list of rows", where=str(source), hint="write [{...}, {...}], or one object a line (.jsonl)"
         )
-    if _is_squad(lists[0]):
-        yield from squad(source)
+    ((path, rows),) = lists.items()
+    if squad_files.is_squad(rows):
+        yield from squad_files.rows(found, text, source)
         return
-    for number, row in enumerate(lists[0], 1):
-        yield (
-            number,
-            row if isinstance(row, dict) else Problem(f"is a {_kind(row)}, not an object", source.where(number)),
-        )
+    lines = json_document.item_lines(text).get(path, range(1, len(rows) + 1))
+    for line, row in zip(lines, rows, strict=True):
+        yield line, _json_row(row, text, source.where(line))
 
 
 def squad(source: Source) -> Items:
     """Question answering as SQuAD writes it: rows of id, title, context, question and answers."""
-    document = _json_document(source)
-    if not isinstance(document, dict) or not _is_squad(document.get("data")):
+    found, text = json_document.document(source)
+    if not isinstance(found, dict) or not squad_files.is_squad(found.get("data")):
         raise DataError('is not a SQuAD file: no "data" with "paragraphs"', where=str(source))
-    number = 0
-    for article in document["data"]:
-        for paragraph in article["paragraphs"]:
-            for question in paragraph.get("qas", ()):
-                number += 1
-                yield number, _squad_row(article, paragraph, question)
+    yield from squad_files.rows(found, text, source)
 
 
 def parquet(source: Source) -> Items:
@@ -159,32 +157,30 @@ def parallel(source: Source) -> Items:
                 hint = "both files need the same number of lines, each the translation of the other"
                 raise DataError(f"ends before line {number:,}, which the other file has", where=str(missing), hint=hint)
             if problems := [problem for lines in files for problem in lines.take_problems()]:
-                yield number, problems[0]
+                yield from ((number, problem) for problem in problems)
             elif any(line.strip() for line in pair):
                 texts = (line.strip() or None for line in pair)
                 yield number, dict(zip(("source", "target"), texts, strict=True))
 
 
-def _json_object(line: str, source: Source, number: int) -> dict[str, Any] | Problem:
-    where = source.where(number)
+def _json_object(line: str, where: str) -> dict[str, Any] | Problem:
     try:
-        row = json_module.loads(line)
-    except (json_module.JSONDecodeError, RecursionError) as error:
-        return Problem(f"is not JSON: {_json_reason(error)}", where)
+        row = json_document.parse(line)
+    except ValueError as error:
+        return Problem(str(error), where)
+    return _json_row(row, line, where)
+
+
+def _json_row(row: Any, text: str, where: str) -> dict[str, Any] | Problem:
+    """A value of a JSON text as a row."""
     if not isinstance(row, dict):
-        return Problem(f"is a {_kind(row)}, not an object", where, 'write {"text": ..., "label": ...}')
-    return Problem("holds half a character (a lone surrogate)", where) if _is_torn(line, row) else row
+        return Problem(f"is a {json_document.kind(row)}, not an object", where, 'write {"text": ..., "label": ...}')
+    return Problem("holds half a character (a lone surrogate)", where) if _is_torn(text, row) else row
 
 
-def _json_reason(error: Exception) -> str:
-    if isinstance(error, json_module.JSONDecodeError):
-        return f"{error.msg} at column {error.colno}"
-    return "nested too deeply"
-
-
-def _is_torn(line: str, row: dict[str, Any]) -> bool:
+def _is_torn(text: str, row: dict[str, Any]) -> bool:
     """Whether an escape such as ``\\ud83d`` stands without its second half; no encoding can write that."""
-    if "\\u" not in line:
+    if "\\u" not in text:
         return False
     try:
         json_module.dumps(row, ensure_ascii=False).encode()
@@ -193,41 +189,24 @@ def _is_torn(line: str, row: dict[str, Any]) -> bool:
     return False
 
 
-def _json_document(source: Source) -> Any:
-    text = whole_text(source)
-    if not text.strip():
-        raise DataError("is empty", where=str(source))
+def _is_lines(source: Source) -> bool:
+    """Whether the first line is a whole object and others follow, as in the files of CLUE."""
+    with binary(source) as file:
+        filled = (line for line in Lines(file, source) if line.strip())
+        first, second = next(filled, ""), next(filled, "")
     try:
-        return json_module.loads(text)
-    except json_module.JSONDecodeError as error:
-        hint = "one object a line? name it .jsonl" if error.msg == "Extra data" else None
-        raise DataError(f"is not JSON: {_json_reason(error)}", where=source.where(error.lineno), hint=hint) from None
-    except RecursionError as error:
-        raise DataError(f"is not JSON: {_json_reason(error)}", where=str(source)) from None
+        return bool(second) and first.lstrip().startswith("{") and isinstance(json_document.parse(first), dict)
+    except ValueError:
+        return False
 
 
-def _lists_in(document: Any) -> list[list[Any]]:
-    values: Iterable[Any] = document.values() if isinstance(document, dict) else ()
-    return [value for value in values if isinstance(value, list) and any(isinstance(row, dict) for row in value)]
-
-
-def _is_squad(rows: Any) -> bool:
-    return isinstance(rows, list) and bool(rows) and all(isinstance(row, dict) and "paragraphs" in row for row in rows)
-
-
-def _squad_row(article: dict[str, Any], paragraph: dict[str, Any], question: dict[str, Any]) -> dict[str, Any]:
-    answers = question.get("answers") or []
+def _lists_in(document: Any) -> dict[json_document.Path, list[Any]]:
+    values = document.items() if isinstance(document, dict) else ()
     return {
-        "id": question.get("id"),
-        "title": article.get("title"),
-        "context": paragraph.get("context"),
-        "question": question.get("question"),
-        "answers": {name: [answer.get(name) for answer in answers] for name in ("text", "answer_start")},
+        (name,): value
+        for name, value in values
+        if isinstance(value, list) and any(isinstance(row, dict) for row in value)
     }
-
-
-def _kind(value: Any) -> str:
-    return {list: "list", str: "text", bool: "boolean", int: "number", float: "number"}.get(type(value), "null")
 
 
 def _arrow_batches(file: Any) -> Iterator[Any]:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.text.cells import is_nothing
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -17,7 +19,7 @@ def names_of(cell: Any, separator: str | None) -> list[str]:
     """The label names in one cell, each once; empty where there are none."""
     if isinstance(cell, (list, tuple)):
         parts = [_name(part) for part in cell]
-    elif cell is None or (isinstance(cell, float) and math.isnan(cell)):
+    elif is_nothing(cell):
         parts = []
     else:
         parts = [part.strip() for part in str(cell).split(separator)] if separator else [_name(cell)]

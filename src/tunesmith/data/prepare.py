@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from tunesmith.data import check, columns, read, store
+from tunesmith.data import check, columns, corrections, read, store
 from tunesmith.data.files import Source
 from tunesmith.data.finding import BadRows, Finding, by_severity, stop_on_errors
 from tunesmith.data.labels import Labels, almost_numbers, label_findings, merge, number_findings, unseen, variants
@@ -66,7 +66,15 @@ def prepare(config: Config, task: Task, folder: Path) -> Splits:
     whole = _read(config, task, folder)
     sides = _divide(config.data, whole)
     tables = {side: _taken(whole.tables[name], rows, folder / f"{side}.arrow") for side, (name, rows) in sides.items()}
-    return _checked(config.data, task, whole, sides, tables, folder)
+    labels = whole.labels.divided(sides)
+    done: list[Finding] = []
+    if config.data.corrections:
+        known = corrections.Known(whole.labels.names, whole.kind, config.data.label_separator)
+        sides, tables, done = corrections.correct(
+            config.data.corrections, task, whole.tables, sides, tables, known, folder
+        )
+        labels = _number(task, tables)
+    return _checked(config.data, task, replace(whole, findings=whole.findings + done), sides, tables, labels, folder)
 
 
 def locate(data: Data) -> dict[str, tuple[Source, ...]]:
@@ -196,17 +204,18 @@ def _divide(data: Data, whole: _Whole) -> Sides:
         "validation_share": 0.0 if "validation" in given else data.validation_share,
         "test_share": 0.0 if "test" in given else data.test_share,
     }
-    found = split(whole.strata.take(rows), _groups(whole)[rows], **shares, seed=data.seed)
+    numbers = groups(whole.tables["train"], whole.digests["train"])
+    found = split(whole.strata.take(rows), numbers[rows], **shares, seed=data.seed)
     parts = {"train": found.train, "validation": found.validation, "test": found.test}
     divided: Sides = {name: ("train", rows[part]) for name, part in parts.items() if len(part)}
     return {name: (divided | given)[name] for name in parts if name in divided | given}
 
 
-def _groups(whole: _Whole) -> np.ndarray:
-    """A number for each training row: that of its group, or where it has none that of its text."""
+def groups(rows: pa.Table, digests: np.ndarray) -> np.ndarray:
+    """A number for each row: that of its group, or where it has none that of its text, of which there is a digest."""
     numbers: dict[str | int, int] = {}
-    cells = (cell for _, batch in store.batches(whole.tables["train"]) for cell in batch["group"].to_pylist())
-    named = zip(cells, whole.digests["train"].tolist(), strict=True)
+    cells = (cell for _, batch in store.batches(rows) for cell in batch["group"].to_pylist())
+    named = zip(cells, digests.tolist(), strict=True)
     return np.fromiter(
         (numbers.setdefault(digest if cell is None else cell, len(numbers)) for cell, digest in named), np.int64
     )
@@ -222,9 +231,16 @@ def _taken(table: pa.Table, rows: np.ndarray, path: Path) -> pa.Table:
     return store.open_table(path)
 
 
-def _checked(data: Data, task: Task, whole: _Whole, sides: Sides, tables: dict[str, pa.Table], folder: Path) -> Splits:
+def _checked(
+    data: Data,
+    task: Task,
+    whole: _Whole,
+    sides: Sides,
+    tables: dict[str, pa.Table],
+    labels: Labels,
+    folder: Path,
+) -> Splits:
     """Learn the target, and gather all findings."""
-    labels = whole.labels.divided(sides)
     digests = {side: whole.digests[name][rows] for side, (name, rows) in sides.items()}
     findings = list(whole.findings)
     labelled = task.strata_are_labels(tables["train"]) and whole.kind != "regression"

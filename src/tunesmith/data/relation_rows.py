@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from tunesmith.data import store
 from tunesmith.errors import DataError, Problem, did_you_mean
 from tunesmith.text import annotated, marks
 from tunesmith.text import spans as places_of
-from tunesmith.text.annotated import MarkError
+from tunesmith.text.cells import RowError, text_of
 from tunesmith.text.marks import Marked
 from tunesmith.text.spans import Span
 from tunesmith.text.token_words import Numbers
@@ -72,11 +73,11 @@ def marked_row(given: Mapping[str, Any], *, labelled: bool = True) -> dict[str, 
     Where no group is given, rows of the same sentence are of one.
 
     Raises:
-        MarkError: a value is missing, blank or of the wrong kind, or a mention is not in the text.
+        RowError: a value is missing, blank or of the wrong kind, or a mention is not in the text.
     """
     marked = _marked(given)
     row = {"text": marks.write(marked), **dict(zip(_MENTIONS, marked.mentions, strict=True))}
-    label = _text(given, "label") if labelled else None
+    label = text_of(given, "label") if labelled else None
     return _row(row, label=label, group=given.get("group") or _digest(marked.text))
 
 
@@ -84,7 +85,7 @@ def triples_row(given: Mapping[str, Any], *, labelled: bool = True) -> dict[str,
     """The canonical row of a text, or of its tokens, with ``entities`` and ``relations``.
 
     Raises:
-        MarkError: a value is missing, blank or of the wrong kind, or entities and relations do not fit.
+        RowError: a value is missing, blank or of the wrong kind, or entities and relations do not fit.
     """
     text, words = annotated.read_text(given)
     places = None if text is not None or words is None else places_of.join(words)[1]
@@ -94,7 +95,7 @@ def triples_row(given: Mapping[str, Any], *, labelled: bool = True) -> dict[str,
         return _row(row)
     for name in ("entities", "relations"):
         if given.get(name) is None:
-            raise MarkError(name, "is missing; write [] where a text has none")
+            raise RowError(name, "is missing; write [] where a text has none")
     entities = annotated.read_entities(given["entities"], whole, places)
     relations = read_relations(given["relations"], len(entities))
     row["entities"] = [span._asdict() for span in entities]
@@ -109,7 +110,7 @@ def read_relations(cell: Any, entities: int) -> list[Relation]:
         entities: how many entities there are.
 
     Raises:
-        MarkError: the cell is no such list, or a relation is not between two of the entities.
+        RowError: the cell is no such list, or a relation is not between two of the entities.
 
     >>> read_relations('[{"head": 0, "tail": 1, "type": "in"}]', 2)
     [Relation(head=0, tail=1, type='in')]
@@ -118,18 +119,18 @@ def read_relations(cell: Any, entities: int) -> list[Relation]:
     for number, entry in enumerate(_items(cell), 1):
         here = f"relation {number}"
         if not isinstance(entry, Mapping):
-            raise MarkError("relations", "hold what is no {head, tail, type}", here)
+            raise RowError("relations", "hold what is no {head, tail, type}", here)
         for name in ("head", "tail"):
             value = entry.get(name)
             if isinstance(value, bool) or not isinstance(value, int):
-                raise MarkError("relations", f"have no whole number as {name}", f"{here}: {value!r}")
+                raise RowError("relations", f"have no whole number as {name}", f"{here}: {value!r}")
             if not 0 <= value < entities:
                 told = f"{here}: {name} {value}, and the row has {entities} entities, counted from 0"
-                raise MarkError("relations", "one is of an entity that does not exist", told)
+                raise RowError("relations", "one is of an entity that does not exist", told)
         if entry["head"] == entry["tail"]:
-            raise MarkError("relations", "one is of an entity to itself", f"{here}: entity {entry['head']}")
+            raise RowError("relations", "one is of an entity to itself", f"{here}: entity {entry['head']}")
         if not isinstance(entry.get("type"), str) or not entry["type"].strip():
-            raise MarkError("relations", "one has no type", here)
+            raise RowError("relations", "one has no type", here)
         found.append(Relation(entry["head"], entry["tail"], entry["type"]))
     return list(dict.fromkeys(found))
 
@@ -159,6 +160,22 @@ def as_read(rows: pa.Table, path: Path) -> tuple[pa.Table, Numbers]:
     return table, np.array(places, np.int64).reshape(-1, 4)
 
 
+def tally(rows: pa.Table) -> tuple[Counter[str], set[tuple[str, str, str]]]:
+    """How often each type of entity occurs, and what each relation was between: types of its head and of its tail.
+
+    Raises:
+        DataError: there is no relation.
+    """
+    counts: Counter[str] = Counter()
+    patterns: set[tuple[str, str, str]] = set()
+    for truth in truths(rows):
+        counts.update(span.type for span in truth.entities)
+        patterns |= {(head.type, name, tail.type) for head, name, tail in truth.triples()}
+    if not patterns:
+        raise DataError("no training row has a relation", hint="say which column holds them: --columns.relations NAME")
+    return counts, patterns
+
+
 def label_numbers(rows: pa.Table, labels: Sequence[str]) -> Numbers:
     """Number of each row's label, int64 (rows,).
 
@@ -184,39 +201,25 @@ def _row(values: Mapping[str, Any], *, group: Any = None, **more: Any) -> dict[s
 
 
 def _marked(given: Mapping[str, Any]) -> Marked:
-    text = _text(given, "text")
+    text = text_of(given, "text")
     named = [name for name in _MENTIONS if given.get(name) is not None]
     if marks.has_marks(text):
         try:
             marked = marks.read(text)
         except ValueError as error:
-            raise MarkError("text", str(error)) from None
+            raise RowError("text", str(error)) from None
         for name, mention in zip(_MENTIONS, marked.mentions, strict=True):
             if name in named and str(given[name]) != mention:
-                raise MarkError(
-                    name, "is not what its markers hold", f"'{given[name]}', and <{name}> marks '{mention}'"
-                )
+                raise RowError(name, "is not what its markers hold", f"'{given[name]}', and <{name}> marks '{mention}'")
         return marked
     if not named:
-        raise MarkError("text", "has no <e1>..</e1> and <e2>..</e2>, and there are no columns e1 and e2")
-    mentions = [_text(given, name) for name in _MENTIONS]
+        raise RowError("text", "has no <e1>..</e1> and <e2>..</e2>, and there are no columns e1 and e2")
+    mentions = [text_of(given, name) for name in _MENTIONS]
     try:
         return marks.place(text, *mentions)
     except LookupError as error:
         which = int(error.args[0])
-        raise MarkError(_MENTIONS[which], "is not in the text", repr(mentions[which])) from None
-
-
-def _text(given: Mapping[str, Any], column: str) -> str:
-    value = given.get(column)
-    if value is None:
-        raise MarkError(column, "is missing")
-    if isinstance(value, (list, tuple, dict)):
-        raise MarkError(column, f"is a {type(value).__name__}, not text")
-    text = str(value)
-    if not text.strip():
-        raise MarkError(column, "is blank")
-    return text
+        raise RowError(_MENTIONS[which], "is not in the text", repr(mentions[which])) from None
 
 
 def _items(cell: Any) -> Sequence[Any]:
@@ -224,9 +227,9 @@ def _items(cell: Any) -> Sequence[Any]:
         try:
             cell = json.loads(cell)
         except (ValueError, RecursionError):
-            raise MarkError("relations", "is not JSON") from None
+            raise RowError("relations", "is not JSON") from None
     if not isinstance(cell, (list, tuple)):
-        raise MarkError("relations", "is no list")
+        raise RowError("relations", "is no list")
     return cell
 
 

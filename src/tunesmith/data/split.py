@@ -101,6 +101,35 @@ def split(
     return found
 
 
+def folds(labels: Strata, groups: np.ndarray, *, count: int, seed: int) -> np.ndarray:
+    """Divide rows into folds of about equal size in proportion of their labels; see ``split``.
+
+    Args:
+        labels: of each row.
+        groups: a group number for each row; rows of one group are in one fold.
+        count: of folds, at least 2.
+        seed: of the draw.
+
+    Returns:
+        The fold of each row, 0 to ``count`` - 1; int64, shape (rows,).
+
+    Raises:
+        DataError: there are too few rows or groups to fill every fold.
+    """
+    found = np.full(len(labels), count - 1, np.int64)
+    rest = np.arange(len(labels))
+    for fold in range(count - 1):
+        try:
+            share = 1 / (count - fold)
+            parts = split(labels.take(rest), groups[rest], validation_share=share, test_share=0.0, seed=seed + fold)
+        except DataError:
+            message = f"too few rows, or groups of rows, for {count} folds"
+            raise DataError(message, where="train.folds", hint="take fewer folds, or give more rows") from None
+        found[rest[parts.validation]] = fold
+        rest = rest[parts.train]
+    return found
+
+
 def _advice(labels: Strata, side: str) -> str:
     if len(labels) > 2 and len(np.unique(labels.ids)) > len(labels) / 2:
         return "most labels have a single row: is it the right label column? for numbers: --task.kind regression"

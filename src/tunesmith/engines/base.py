@@ -28,8 +28,12 @@ class Engine(ABC):
     def outputs(self, inputs: Mapping[str, Any]) -> np.ndarray:
         """Inputs as the batcher makes them, to raw outputs in float32: (B, O), or (B, T, ...) of every token."""
 
-    def sequences(self, examples: Examples) -> list[np.ndarray]:
+    def sequences(self, examples: Examples, among: np.ndarray | None = None) -> list[np.ndarray]:
         """Raw outputs of each sequence, (O,) or (its tokens, ...), computed in batches of near-equal length.
+
+        Args:
+            examples: the sequences.
+            among: numbers of those that are wanted, whose outputs come in this order; None: all.
 
         Raises:
             FloatingPointError: outputs are not finite numbers.
@@ -38,11 +42,13 @@ class Engine(ABC):
 
         from tunesmith.data import batch
 
-        found: list[Any] = [None] * len(examples)
-        for indices in batch.SortedBatches.of(examples.lengths, micro_tokens=self.batch_tokens).batches:
-            outputs = self.outputs(examples.collate(indices))
+        wanted = np.arange(len(examples)) if among is None else among
+        lengths = examples.lengths[wanted]
+        found: list[Any] = [None] * len(wanted)
+        for places in batch.SortedBatches.of(lengths, micro_tokens=self.batch_tokens).batches:
+            outputs = self.outputs(examples.collate(wanted[places]))
             if not np.isfinite(outputs).all():
                 raise FloatingPointError("outputs of the network were not finite")
-            for index, output in zip(indices.tolist(), outputs, strict=True):
-                found[index] = output if output.ndim == 1 else output[: examples.lengths[index]].copy()
+            for place, output in zip(places.tolist(), outputs, strict=True):
+                found[place] = output if output.ndim == 1 else output[: lengths[place]].copy()
         return found

@@ -4,7 +4,8 @@
       -> score             flat name -> number, as scikit-learn, scipy, seqeval, sacrebleu and rouge-score compute them
       -> intervals         bootstrap confidence intervals of the same numbers
       -> paired_test       is one model better than another on the same rows?
-      -> classification_report, label_table, calibration_bins, confusions, mistakes
+      -> classification_report, label_table, confusions, mistakes
+      -> trust, coverage, calibration_bins   what the probabilities are worth
 
 Labels and numbers are ``Predictions``. Whatever else a model answers is compared with the truth row by row by
 ``entities``, ``triples``, ``answers``, ``translation``, ``summary``, ``chat`` or ``ranking``, which give ``Counted``.
@@ -18,6 +19,16 @@ from tunesmith.metrics.counted import Counted, columns
 from tunesmith.metrics.formulas_relations import families, outside
 from tunesmith.metrics.kinds import KINDS, Facts, Kind, headline
 from tunesmith.metrics.predictions import Predictions, fingerprint
+from tunesmith.metrics.reliability import (
+    CalibrationBin,
+    Covered,
+    Reliability,
+    Trust,
+    calibration_bins,
+    coverage,
+    reliability,
+    trust,
+)
 from tunesmith.metrics.scores import (
     Comparison,
     higher_is_better,
@@ -30,10 +41,8 @@ from tunesmith.metrics.scores import (
 )
 from tunesmith.metrics.spans import entities, triples
 from tunesmith.metrics.tables import (
-    CalibrationBin,
     Confusion,
     LabelScore,
-    calibration_bins,
     classification_report,
     confusion_matrix,
     confusions,
@@ -49,10 +58,13 @@ __all__ = [
     "Comparison",
     "Confusion",
     "Counted",
+    "Covered",
     "Facts",
     "Kind",
     "LabelScore",
     "Predictions",
+    "Reliability",
+    "Trust",
     "answers",
     "calibration_bins",
     "chat",
@@ -60,6 +72,7 @@ __all__ = [
     "columns",
     "confusion_matrix",
     "confusions",
+    "coverage",
     "entities",
     "families",
     "fingerprint",
@@ -72,11 +85,13 @@ __all__ = [
     "outside",
     "paired_test",
     "ranking",
+    "reliability",
     "score",
     "score_rows",
     "sorts_rows",
     "summary",
     "translation",
     "triples",
+    "trust",
     "tune_thresholds",
 ]

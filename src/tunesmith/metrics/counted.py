@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.metrics.kinds import KINDS, Kind
 from tunesmith.metrics.predictions import Array
+
+if TYPE_CHECKING:
+    from tunesmith.metrics.reliability import Trust
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +34,7 @@ class Counted:
         sources: where each row came from, as ``file:line``; empty if unknown.
         labels: names of the types that are counted apart; empty where the kind has none.
         notes: what a reader must know of how it was counted.
+        trust: how far its scores can be trusted, of all rows together; None where they were not calibrated.
 
     Raises:
         ValueError: a shape does not fit, a number is not finite, or there is no row.
@@ -46,6 +50,7 @@ class Counted:
     sources: Sequence[str] = ()
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    trust: Trust | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in {"statistics": np.float64, "lengths": np.int64, "errors": np.float64}.items():

@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 
 from tunesmith.metrics.predictions import Array, Predictions
 from tunesmith.metrics.registry import metric, ratio
-from tunesmith.metrics.sample import Draws, Sample, sums
+from tunesmith.metrics.sample import Draws, Sample
 
 CALIBRATION_BINS = 15
 LABELS = ("multi-class", "multi-label")
@@ -103,13 +103,41 @@ def log_loss(sample: Sample) -> Array:
     return sample.mean(-np.log(np.clip(right, smallest, 1 - smallest)))
 
 
-@metric("multi-class", lower=True)
+@metric(*LABELS, lower=True)
 def expected_calibration_error(sample: Sample) -> Array:
-    """Mean distance of confidence from accuracy over 15 equal bins of confidence (Guo et al. 2017)."""
-    confidence = np.take_along_axis(sample.rows.scores, sample.rows.predicted[:, None], axis=1)[:, 0]
+    """Mean distance of confidence from accuracy over 15 equal bins of confidence (Guo et al. 2017).
+
+    With several labels the probability of every label of every row is a confidence.
+    """
+    confidence, right = sample.rows.sureness
     bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1)
-    gaps = sums(bins, sample.weights * (confidence - sample.rows.correct), CALIBRATION_BINS)
-    return np.asarray(np.abs(gaps).sum(axis=1) / sample.total)
+    cells = np.arange(len(sample.rows))[:, None] * CALIBRATION_BINS + bins
+    gaps = np.bincount(cells.ravel(), (confidence - right).ravel(), minlength=len(sample.rows) * CALIBRATION_BINS)
+    together = sample.weights @ gaps.reshape(-1, CALIBRATION_BINS)
+    return np.asarray(np.abs(together).sum(axis=1) / (sample.total * confidence.shape[1]))
+
+
+@metric("abstaining")
+def coverage(sample: Sample) -> Array:
+    """Share of rows whose answer is sure enough to be given."""
+    return sample.mean(sample.rows.answered.astype(np.float64))
+
+
+@metric("abstaining")
+def accuracy_answered(sample: Sample) -> Array:
+    """Share of the answers given that are right."""
+    given = sample.rows.answered.astype(np.float64)
+    return ratio(sample.weights @ (given * sample.rows.correct), sample.weights @ given, empty=np.nan)
+
+
+@metric("costly", lower=True)
+def mean_cost(sample: Sample) -> Array:
+    """What the answers to a row cost, by the costs that the model decides by."""
+    rows, costs = sample.rows, np.array(sample.rows.decision.costs)
+    if rows.kind == "multi-class":
+        return sample.mean(costs[rows.targets, rows.predicted])
+    missed, wrong = rows.targets * (1 - rows.predicted), rows.predicted * (1 - rows.targets)
+    return sample.mean(missed @ costs[:, 0] + wrong @ costs[:, 1])
 
 
 @metric(*LABELS, ranks=True)

@@ -75,7 +75,7 @@ KINDS: dict[Kind, Facts] = {
         headline="f1_weighted",
         chief=("f1_weighted", "f1_macro", "accuracy"),
         by_length="accuracy",
-        pictures=("learning_curves", "confusions", "calibration", "precision_recall", "score_by_length"),
+        pictures=("learning_curves", "confusions", "calibration", "coverage", "precision_recall", "score_by_length"),
     ),
     "multi-label": Facts(
         purpose="gives each text any of {labels} labels",
@@ -96,7 +96,7 @@ KINDS: dict[Kind, Facts] = {
         headline="f1_micro",
         chief=("f1_micro", "f1_macro", "f1_boundaries"),
         by_length="f1_micro",
-        pictures=("learning_curves", "f1_of_labels", "error_kinds", "score_by_length"),
+        pictures=("learning_curves", "f1_of_labels", "calibration", "error_kinds", "score_by_length"),
         unit="entities",
         columns=_BOUNDARIES,
         label_columns=(*_FOUND, *_SPAN_MISTAKES),

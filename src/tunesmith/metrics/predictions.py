@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.decisions.decision import UNDECIDED, Decision
 from tunesmith.metrics.kinds import KINDS, Kind
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Predictions:
         sources: where each row came from, as ``file:line``; empty if unknown.
         families: where labels are relations of marked pairs, the relation that each is a direction of; empty for the one
             that says that no relation holds.
+        decision: what scores and answers are the outcome of.
 
     Raises:
         ValueError: a shape does not fit, a number is not finite, or there is no row.
@@ -48,6 +50,7 @@ class Predictions:
     lengths: NDArray[Any]
     sources: Sequence[str] = ()
     families: tuple[str, ...] = ()
+    decision: Decision = UNDECIDED
 
     def __post_init__(self) -> None:
         number = np.int64 if self.kind != "regression" else np.float64
@@ -69,13 +72,36 @@ class Predictions:
     def metric_kinds(self) -> tuple[str, ...]:
         """The kinds of metrics that are defined for them."""
         binary = self.kind == "multi-class" and len(self.labels) == 2
-        return (self.kind, *(["binary"] if binary else ()), *(["labelled-relations"] if self.families else ()))
+        more = {
+            "binary": binary,
+            "labelled-relations": self.families,
+            "costly": self.decision.costs,
+            "abstaining": self.decision.abstain_below,
+        }
+        return (self.kind, *(name for name, holds in more.items() if holds))
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:
         """``(n,)`` whether the whole answer is right; for regression never asked."""
         same = self.targets == self.predicted
         return np.asarray(same.all(axis=1) if same.ndim == 2 else same)
+
+    @cached_property
+    def confidence(self) -> Array:
+        """``(n,)`` the probability of each answer; of one label alone."""
+        return np.asarray(np.take_along_axis(self.scores, self.predicted[:, None], axis=1)[:, 0])
+
+    @property
+    def sureness(self) -> tuple[Array, Array]:
+        """Probabilities, and for each whether it came true, both ``(n, 1)`` of the answers or ``(n, labels)`` of several labels."""
+        if self.kind == "multi-class":
+            return self.confidence[:, None], self.correct[:, None].astype(np.float64)
+        return self.scores, self.targets.astype(np.float64)
+
+    @cached_property
+    def answered(self) -> NDArray[np.bool_]:
+        """``(n,)`` whether an answer is sure enough to be given; of one label alone."""
+        return np.asarray(self.confidence >= self.decision.abstain_below)
 
     @cached_property
     def seen(self) -> NDArray[np.bool_]:
@@ -98,6 +124,7 @@ class Predictions:
             self.lengths[chosen],
             [self.sources[row] for row in places] if self.sources else (),
             self.families,
+            self.decision,
         )
 
     def joined(self, other: Any) -> Predictions:

@@ -33,7 +33,7 @@ class Metric:
 
 METRICS: dict[tuple[str, str], Metric] = {}
 """By kind of predictions and name. ``binary`` is multi-class with two labels, ``labelled-relations`` multi-class with
-labels that are relations."""
+labels that are relations; ``costly`` and ``abstaining`` are labels whose mistakes cost, and that may be withheld."""
 
 
 def metric(

@@ -1,4 +1,4 @@
-"""Tables of predictions: scikit-learn's and seqeval's reports, scores by label, confusions, kinds of error, calibration."""
+"""Tables of predictions: scikit-learn's and seqeval's reports, scores by label, confusions, kinds of error."""
 
 from __future__ import annotations
 
@@ -168,37 +168,3 @@ def mistakes(predictions: Predictions | Counted) -> dict[str, int]:
     if not isinstance(predictions, Counted):
         return {}
     return {name: int(predictions.column(name).sum()) for name in KINDS[predictions.kind].mistakes}
-
-
-@dataclass(frozen=True)
-class CalibrationBin:
-    """Decisions whose confidence lies in ``(low, high]``: their number, mean confidence, and share that is right."""
-
-    low: float
-    high: float
-    rows: int
-    confidence: float
-    accuracy: float
-
-
-def calibration_bins(predictions: Predictions, bins: int = 10) -> tuple[CalibrationBin, ...]:
-    """Confidence against accuracy in equal bins of confidence; bins without rows are left out, regression has none.
-
-    Multi-class counts the predicted label of each row, multi-label the probability of every label of every row.
-    """
-    if predictions.kind == "regression":
-        return ()
-    if predictions.kind == "multi-class":
-        confidence = np.take_along_axis(predictions.scores, predictions.predicted[:, None], axis=1)[:, 0]
-        right = predictions.correct.astype(np.float64)
-    else:
-        confidence, right = predictions.scores.ravel(), predictions.targets.ravel().astype(np.float64)
-    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    rows = np.bincount(place, minlength=bins)
-    mean_confidence = np.bincount(place, confidence, minlength=bins) / np.maximum(rows, 1)
-    accuracy = np.bincount(place, right, minlength=bins) / np.maximum(rows, 1)
-    return tuple(
-        CalibrationBin(b / bins, (b + 1) / bins, int(rows[b]), float(mean_confidence[b]), float(accuracy[b]))
-        for b in range(bins)
-        if rows[b]
-    )

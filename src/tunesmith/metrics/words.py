@@ -25,18 +25,23 @@ def words(text: str) -> list[str]:
 
 
 def mostly_han(texts: Sequence[str]) -> bool:
-    """Whether more than half of the texts hold a Chinese character.
+    """Whether more than half of the texts that hold any letter hold a Chinese character.
 
-    >>> mostly_han(["你好", "hello", "再见"])
+    >>> mostly_han(["你好", "hello", "再见", "3.5%", "……"])
     True
     """
-    return sum(_HAN_CHARACTER.search(text) is not None for text in texts) * 2 > len(texts)
+    return _mostly(_HAN_CHARACTER, texts)
 
 
 def mostly_kana(texts: Sequence[str]) -> bool:
-    """Whether more than half of the texts hold a Japanese syllable.
+    """Whether more than half of the texts that hold any letter hold a Japanese syllable.
 
     >>> mostly_kana(["ありがとう", "hello"])
     False
     """
-    return sum(_KANA_CHARACTER.search(text) is not None for text in texts) * 2 > len(texts)
+    return _mostly(_KANA_CHARACTER, texts)
+
+
+def _mostly(character: re.Pattern[str], texts: Sequence[str]) -> bool:
+    told = [text for text in texts if any(map(str.isalpha, text))]  # numbers and marks are of any language
+    return sum(character.search(text) is not None for text in told) * 2 > len(told)

@@ -19,8 +19,8 @@ from torch.utils.checkpoint import checkpoint
 from tunesmith.heads import IGNORED
 from tunesmith.networks.generators import Generator
 
-CHUNK_LOGITS = 1 << 24
-"""Logits that are in memory at once: 64 MiB in float32."""
+CHUNK_LOGITS = 1 << 23
+"""Logits that are in memory at once: 32 MiB in float32."""
 
 
 class NoHead(nn.Module):
@@ -99,15 +99,16 @@ class _AffineLoss(torch.autograd.Function):
         pieces = _chunks(len(hidden), len(weight))
         losses = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
         slope = torch.empty_like(hidden) if needs_hidden and not needs_weight else None
-        kept = None
+        table, kept = weight.to(hidden.dtype), None
         for piece in pieces:
-            logits = _logits(hidden[piece], weight, bias, scale)
-            losses[piece], normaliser = _losses(logits, targets[piece], smoothing)
-            if slope is not None or (needs_weight and len(pieces) == 1):
-                kept = _slopes_(logits, normaliser, targets[piece], smoothing)
-            if slope is not None and kept is not None:
-                slope[piece] = scale * kept.to(hidden.dtype) @ weight.to(hidden.dtype)
-        ctx.save_for_backward(hidden, weight, bias, targets, slope, kept if needs_weight and len(pieces) == 1 else None)
+            logits = _logits(hidden[piece], table, bias, scale)
+            if slope is None and not (needs_weight and len(pieces) == 1):
+                losses[piece] = _losses(logits, targets[piece], smoothing)
+                continue
+            losses[piece], kept = _losses_and_slopes(logits, targets[piece], smoothing)
+            if slope is not None:
+                slope[piece] = scale * kept.to(hidden.dtype) @ table
+        ctx.save_for_backward(hidden, weight, bias, targets, slope, kept if needs_weight else None)
         return losses
 
     @staticmethod
@@ -116,17 +117,16 @@ class _AffineLoss(torch.autograd.Function):
         if slope is not None:
             return slope * upstream.unsqueeze(1).to(slope.dtype), None, None, None, None, None
         to_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        to_weight = torch.zeros_like(weight)
+        to_weight, table = torch.zeros_like(weight), weight.to(hidden.dtype)
         for piece in _chunks(len(hidden), len(weight)):
             if kept is None:
-                logits = _logits(hidden[piece], weight, bias, ctx.scale)
-                normaliser = logits.logsumexp(1)
-                slopes = _slopes_(logits, normaliser, targets[piece], ctx.smoothing)
+                logits = _logits(hidden[piece], table, bias, ctx.scale)
+                _, slopes = _losses_and_slopes(logits, targets[piece], ctx.smoothing)
             else:
                 slopes = kept.clone()  # the graph may be walked again
             slopes = slopes.mul_(upstream[piece].unsqueeze(1) * ctx.scale).to(hidden.dtype)
             if to_hidden is not None:
-                to_hidden[piece] = slopes @ weight.to(hidden.dtype)
+                to_hidden[piece] = slopes @ table
             to_weight += (slopes.T @ hidden[piece]).to(weight.dtype)
         return to_hidden, to_weight, None, None, None, None
 
@@ -138,28 +138,29 @@ def _chunks(rows: int, vocabulary: int) -> list[slice]:
 
 def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, scale: float) -> Tensor:
     """(n, V) in float32, a tensor of its own."""
-    logits = (hidden @ weight.to(hidden.dtype).T).float()
+    logits = (hidden @ weight.T).float()
     if scale != 1.0:
         logits *= scale
     return logits if bias is None else logits.add_(bias.float())
 
 
-def _losses(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    """Loss of each row, and the logarithm of its normaliser."""
-    normaliser = logits.logsumexp(1)
-    losses = normaliser - logits.gather(1, targets.unsqueeze(1)).squeeze(1)
-    if smoothing:
-        losses = (1 - smoothing) * losses + smoothing * (normaliser - logits.mean(1))
-    return losses, normaliser
+def _losses(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """Loss of each row."""
+    return F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
 
 
-def _slopes_(logits: Tensor, normaliser: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-    """Slopes of the losses in the logits, which they replace."""
-    slopes = logits.sub_(normaliser.unsqueeze(1)).exp_()
+def _losses_and_slopes(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """Loss of each row, and its slopes in the logits, whose memory they take; every logit is exponentiated once."""
+    chosen = logits.gather(1, targets.unsqueeze(1))
+    mean = logits.mean(1, keepdim=True) if smoothing else 0.0
+    top = logits.amax(1, keepdim=True)
+    total = logits.sub_(top).exp_().sum(1, keepdim=True)
+    losses = top + total.log() - (1 - smoothing) * chosen - smoothing * mean
+    slopes = logits.div_(total)
     if smoothing:
         slopes -= smoothing / slopes.shape[1]
     slopes[torch.arange(len(targets), device=targets.device), targets] -= 1 - smoothing
-    return slopes
+    return losses.squeeze(1), slopes
 
 
 def _by_the_model(backbone: Generator, hidden: Tensor, targets: Tensor, smoothing: float) -> Tensor:

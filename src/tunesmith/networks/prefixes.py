@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tunesmith.errors import UsageError
-from tunesmith.networks import insertions
+from tunesmith.networks import attention, insertions
 from tunesmith.networks.backbones import Backbone
 from tunesmith.networks.generators import Generator
 
-_NAME = "sdpa_with_prefix"
+_NAME, _LISTENING = "tunesmith_with_prefix", "tunesmith_listening"
 
 
 class Prefix(nn.Module):
@@ -42,14 +42,14 @@ def insert(backbone: Backbone, count: int) -> None:
         UsageError: the model computes its attentions by other means than the function that takes a prefix.
     """
     configs = _configs(backbone)
-    if any(config._attn_implementation != "sdpa" for config in configs):
+    if any(config._attn_implementation != attention.NAME for config in configs):
         raise _unknown(backbone)
     found = _keys_and_values(backbone, count, configs)
     if not found:
         raise _unknown(backbone)
     for module, keys, values in found:
         insertions.hang(module, "prefix", Prefix(keys[0], values[0]))
-    _register(_NAME, _attention)
+    attention.register(_NAME, _attention)
     for config in configs:
         config._attn_implementation = _NAME
 
@@ -65,29 +65,18 @@ def _configs(backbone: Backbone) -> list[Any]:
     return list(found.values())
 
 
-def _register(name: str, function: Any) -> None:
-    """Make an attention function known to transformers, with the masks that its SDPA has."""
-    from transformers import AttentionInterface, AttentionMaskInterface
-    from transformers.masking_utils import sdpa_mask
-
-    AttentionInterface.register(name, function)
-    AttentionMaskInterface.register(name, sdpa_mask)
-
-
 def _keys_and_values(backbone: Backbone, count: int, configs: list[Any]) -> list[tuple[nn.Module, Tensor, Tensor]]:
     """Each attention with its keys and values (1, H, count, D) of a text of so many tokens drawn from the vocabulary."""
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward
-
     found: dict[int, tuple[nn.Module, Tensor, Tensor]] = {}
 
     def listen(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Any:
         found[id(module)] = (module, key.detach(), value.detach())
-        return sdpa_attention_forward(module, query, key, value, *args, **kwargs)
+        return attention.attend(module, query, key, value, *args, **kwargs)
 
     table: Any = backbone.embeddings
     ids = torch.randint(table.num_embeddings, (1, count), device=table.weight.device)
-    _register("sdpa_listening", listen)
-    with _implementation(configs, "sdpa_listening"), _evaluating(backbone), torch.no_grad():
+    attention.register(_LISTENING, listen)
+    with _implementation(configs, _LISTENING), _evaluating(backbone), torch.no_grad():
         has_two_sides = isinstance(backbone, Generator) and not backbone.is_decoder
         backbone(ids, None, **({"decoder_input_ids": ids} if has_two_sides else {}))
     return list(found.values())
@@ -101,7 +90,7 @@ def _implementation(configs: list[Any], name: str) -> Iterator[None]:
         yield
     finally:
         for config in configs:
-            config._attn_implementation = "sdpa"
+            config._attn_implementation = attention.NAME
 
 
 @contextmanager
@@ -117,12 +106,10 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
 def _attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> Any:
-    """SDPA as transformers has it, over a prefix and the text."""
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward
-
+    """Attention over a prefix and the text."""
     prefix: Any = getattr(module, "prefix", None)
     if prefix is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+        return attention.attend(module, query, key, value, attention_mask, **options)
     count, causal = prefix.keys.shape[1], options.pop("is_causal", None)
     causal = getattr(module, "is_causal", True) if causal is None else causal
     if attention_mask is None and causal and query.shape[2] > 1:
@@ -137,4 +124,4 @@ def _attention(
         torch.cat([own.to(states).expand(len(states), -1, -1, -1), states], 2)
         for own, states in ((prefix.keys, key), (prefix.values, value))
     )
-    return sdpa_attention_forward(module, query, key, value, attention_mask, is_causal=False, **options)
+    return attention.attend(module, query, key, value, attention_mask, is_causal=False, **options)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from tunesmith.errors import SourceError, UsageError
+from tunesmith.networks import attention
 
 Family = Literal["autoencoding", "autoregressive", "encoder-decoder"]
 Pooling = Literal["mean", "cls", "max", "last"]
@@ -138,7 +139,8 @@ def _whole(path: Path, config: Any, dtype: torch.dtype) -> Any:
 
 def _model(kind: Any, path: Path, config: Any, dtype: torch.dtype, **options: Any) -> Any:
     if kind._supports_sdpa:
-        options["attn_implementation"] = "sdpa"
+        asks = hasattr(inspect.getmodule(kind), "ALL_ATTENTION_FUNCTIONS")
+        options["attn_implementation"] = attention.register() if asks else "sdpa"
     # As kind.from_pretrained, no code in the folder is ever looked at.
     model, found = kind.from_pretrained(
         path,
@@ -170,6 +172,12 @@ def _model_class(config: Any) -> Any:
     kind = kind[0] if isinstance(kind, tuple) else kind
     saved = (config.architectures or [""])[0]
     return getattr(inspect.getmodule(kind), saved) if saved.endswith("Encoder") else kind
+
+
+def hidden_dropout(config: Any) -> float | None:
+    """The dropout inside a model, as its config has it; None: it has no such dropout."""
+    own = [getattr(config, name, None) for name in _HIDDEN_DROPOUTS]
+    return next((float(rate) for rate in own if rate is not None), None)
 
 
 def _set_dropout(config: Any, names: tuple[str, ...], dropout: float | None, parameter: str) -> None:

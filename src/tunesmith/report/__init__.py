@@ -8,12 +8,14 @@ A picture is a function in ``pictures_of_*.py``; which ones a kind of prediction
 
 from tunesmith.report.build import beside, build, environment
 from tunesmith.report.card import card
-from tunesmith.report.files import load, load_predictions, write
+from tunesmith.report.files import OUT_OF_FOLD, load, load_out_of_fold, load_predictions, write, write_out_of_fold
 from tunesmith.report.model import (
     Beside,
     Curves,
     Evaluated,
+    Folds,
     Headline,
+    HeldOut,
     Mistake,
     Report,
     Sample,
@@ -27,10 +29,13 @@ from tunesmith.report.page import html
 from tunesmith.report.terminal import show
 
 __all__ = [
+    "OUT_OF_FOLD",
     "Beside",
     "Curves",
     "Evaluated",
+    "Folds",
     "Headline",
+    "HeldOut",
     "Mistake",
     "Report",
     "Sample",
@@ -44,8 +49,10 @@ __all__ = [
     "from_json",
     "html",
     "load",
+    "load_out_of_fold",
     "load_predictions",
     "show",
     "to_json",
     "write",
+    "write_out_of_fold",
 ]

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from tunesmith import metrics
+from tunesmith.decisions.decision import UNDECIDED
 from tunesmith.metrics import KINDS, Counted, Predictions
 from tunesmith.report.model import (
     Beside,
     Curves,
     Evaluated,
+    Folds,
     Headline,
     Mistake,
     Report,
@@ -49,6 +51,8 @@ def build(
     config: Mapping[str, Any] | None = None,
     license: str | None = None,
     beside: Beside | None = None,
+    notes: Sequence[str] = (),
+    folds: Folds | None = None,
     weights: tuple[int, int] | None = None,
     seed: int = 0,
 ) -> Report:
@@ -62,7 +66,7 @@ def build(
         headline: name of the metric to put first; the next that is defined takes its place where it is not.
         rows: number of rows of each split.
         split: the one that is scored.
-        thresholds: probability from which each label is given, for multi-label.
+        thresholds: probability from which each label is given, or that it must be the largest multiple of; empty: none.
         log: entries of the run's log: ``{"event": "step", ...}`` and ``{"event": "evaluation", ...}``.
         findings: what the check of the data said.
         command: what repeats the run.
@@ -70,28 +74,23 @@ def build(
         config: nested or dotted parameters of the run.
         license: SPDX name of the base model's licence.
         beside: what the base model gave; see ``beside``.
+        notes: what a reader must know beside what the predictions say of themselves.
+        folds: scores of cross-validation.
         weights: weights of the base model that trained, and all it has.
         seed: of the bootstrap.
     """
     scores = metrics.score(predictions)
     headline = headline if headline in scores else next(iter(scores))
-    tuned = np.asarray(thresholds) if predictions.kind == "multi-label" and len(thresholds) else None
     intervals = metrics.intervals(predictions, _resampled(predictions, scores, headline), seed=seed)
     return Report(
         task=task,
-        kind=predictions.kind,
         base=base,
         adapter=adapter,
-        labels=predictions.labels,
         rows=dict(rows),
         split=split,
         headline=Headline(headline, scores[headline], intervals.get(headline)),
         metrics=scores,
         intervals=intervals,
-        text=metrics.classification_report(predictions),
-        per_label=metrics.label_table(predictions, tuned),
-        worst=worst(predictions),
-        slices=slices(predictions, seed),
         curves=curves(log),
         findings=tuple(findings),
         command=command,
@@ -100,20 +99,31 @@ def build(
         config=flat(config or {}),
         license=license,
         beside=beside or Beside(),
+        notes=(*notes, *(predictions.notes if isinstance(predictions, Counted) else ())),
+        folds=folds or Folds(),
         weights=weights,
-        **_read_off(predictions),
+        **_read_off(predictions, thresholds, seed),
     )
 
 
-def _read_off(predictions: Predictions | Counted) -> dict[str, Any]:
-    """What follows from the predictions alone."""
+def _read_off(predictions: Predictions | Counted, thresholds: Sequence[float], seed: int) -> dict[str, Any]:
+    """What follows from the predictions and their thresholds alone."""
+    of_labels = isinstance(predictions, Predictions) and len(thresholds) > 0
     return {
+        "kind": predictions.kind,
+        "labels": predictions.labels,
+        "text": metrics.classification_report(predictions),
+        "per_label": metrics.label_table(predictions, np.asarray(thresholds) if of_labels else None),
+        "worst": worst(predictions),
+        "slices": slices(predictions, seed),
         "scored": len(predictions),
         "confusions": metrics.confusions(predictions),
         "error_kinds": metrics.mistakes(predictions),
         "fingerprint": metrics.fingerprint(predictions),
-        "notes": predictions.notes if isinstance(predictions, Counted) else (),
         "families": predictions.families if isinstance(predictions, Predictions) else (),
+        "decision": predictions.decision if isinstance(predictions, Predictions) else UNDECIDED,
+        "trust": metrics.trust(predictions),
+        "coverage": metrics.coverage(predictions),
     }
 
 
@@ -176,19 +186,15 @@ def _errors(predictions: Predictions | Counted) -> np.ndarray:
     if predictions.kind == "regression":
         return np.asarray(np.abs(predictions.predicted - predictions.targets))
     if predictions.kind == "multi-class":
-        return np.asarray(_confidence(predictions) * ~predictions.correct)
+        return np.asarray(predictions.confidence * ~predictions.correct)
     wrong = predictions.targets != predictions.predicted
     return np.asarray((wrong * np.abs(predictions.targets - predictions.scores)).sum(axis=1))
-
-
-def _confidence(predictions: Predictions) -> np.ndarray:
-    return np.asarray(np.take_along_axis(predictions.scores, predictions.predicted[:, None], axis=1)[:, 0])
 
 
 def _mistake(predictions: Predictions | Counted, row: int, error: float) -> Mistake:
     confidence = None
     if isinstance(predictions, Predictions) and predictions.kind == "multi-class":
-        confidence = float(_confidence(predictions)[row])
+        confidence = float(predictions.confidence[row])
     return Mistake(
         text=shortened(predictions.texts[row]),
         target=_shown(predictions.names(predictions.targets[row])),

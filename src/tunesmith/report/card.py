@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from tunesmith.report.model import Report
-from tunesmith.report.terminal import costs
+from tunesmith.report.terminal import costs, trusted
 
 _FEW_ROWS = 200
 _MOST_LABELS = 50
@@ -85,7 +85,7 @@ def _scores(report: Report) -> str:
     table = f"| score | value | 95% interval |\n|---|---:|---|\n{rows}"
     how = f"On {report.measured_on}. Intervals are percentile bootstrap intervals over rows."
     notes = "".join(f"- {note}\n" for note in report.notes)
-    parts = [how, table, f"```text\n{report.text.rstrip()}\n```", notes.rstrip(), _error_kinds(report)]
+    parts = [how, table, f"```text\n{report.text.rstrip()}\n```", notes.rstrip(), _error_kinds(report), _trust(report)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -94,6 +94,21 @@ def _error_kinds(report: Report) -> str:
         return ""
     rows = "\n".join(f"| {name} | {count:,} |" for name, count in report.error_kinds.items())
     return f"| kind of error | number |\n|---|---:|\n{rows}"
+
+
+def _trust(report: Report) -> str:
+    """What probabilities are worth, and what withholding unsure answers leaves."""
+    told = (
+        [f"Probabilities were calibrated on the validation rows: {'; '.join(trusted(report))}."] if report.trust else []
+    )
+    rows = "\n".join(
+        f"| {part.threshold:.3g} | {part.share:.1%} | {'' if part.accuracy is None else f'{part.accuracy:.1%}'} |"
+        for part in report.coverage
+    )
+    table = f"| answers from this probability on | rows answered | right |\n|---:|---:|---:|\n{rows}" if rows else ""
+    if own := report.decision.abstain_below:
+        told.append(f"Below a probability of {own:.3g} the answer is `unknown`.")
+    return "\n\n".join(part for part in (*told, table) if part)
 
 
 def _beside(report: Report) -> str:

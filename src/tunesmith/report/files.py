@@ -14,10 +14,11 @@ import numpy as np
 from tunesmith.errors import BundleError, TrainingError
 from tunesmith.metrics import Counted, Predictions, columns
 from tunesmith.report.card import card
-from tunesmith.report.model import Report, from_json, to_json
+from tunesmith.report.model import HeldOut, Report, from_json, to_json
 from tunesmith.report.page import html
 
 REPORT, PAGE, CARD, PREDICTIONS = "report.json", "report.html", "README.md", "predictions.jsonl"
+OUT_OF_FOLD = "out_of_fold.jsonl"
 
 
 def write(report: Report, predictions: Predictions | Counted, folder: str | Path) -> None:
@@ -31,6 +32,33 @@ def write(report: Report, predictions: Predictions | Counted, folder: str | Path
     _replace(folder / CARD, [card(report)])
     _replace(folder / PAGE, [html(report, predictions)])
     _replace(folder / REPORT, [json.dumps(to_json(report), ensure_ascii=False, indent=1, allow_nan=False), "\n"])
+
+
+def write_out_of_fold(parts: Iterable[HeldOut], folder: Path) -> None:
+    """Write out_of_fold.jsonl: predictions.jsonl of rows that were held out, with their split, fold and number in the split."""
+    lines = (
+        json.dumps({"split": part.split, "fold": part.fold, "row": int(row), **values}, ensure_ascii=False) + "\n"
+        for part in parts
+        for row, values in zip(part.rows, _entries(part.predictions), strict=True)
+    )
+    _replace(folder / OUT_OF_FOLD, lines)
+
+
+def load_out_of_fold(folder: str | Path, report: Report) -> list[HeldOut]:
+    """What ``write_out_of_fold`` wrote in a run's folder, one part for each split, rows ascending; ``fold`` is None.
+
+    Raises:
+        BundleError: the file is missing or damaged.
+    """
+    parts: dict[str, list[dict[str, Any]]] = {}
+    for entry in _read_lines(Path(folder) / OUT_OF_FOLD):
+        parts.setdefault(entry.get("split", "train"), []).append(entry)
+    found = []
+    for split, entries in parts.items():
+        entries.sort(key=lambda entry: entry["row"])
+        numbers = np.array([entry["row"] for entry in entries])
+        found.append(HeldOut(split, None, numbers, _predictions(entries, report, Path(folder) / OUT_OF_FOLD)))
+    return found
 
 
 def load(folder: str | Path) -> Report:
@@ -58,11 +86,21 @@ def load_predictions(folder: str | Path, report: Report) -> Predictions | Counte
         BundleError: the file is missing or damaged.
     """
     path = Path(folder) / PREDICTIONS
+    return _predictions(_read_lines(path), report, path)
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-        return (_counted if report.facts.columns else _labelled)(rows, report)
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     except OSError as error:
         raise BundleError(f"the predictions cannot be read: {error.strerror}", where=str(path)) from None
+    except ValueError as error:
+        raise BundleError(f"the predictions are damaged: {error!r}", where=str(path)) from None
+
+
+def _predictions(rows: list[dict[str, Any]], report: Report, path: Path) -> Predictions | Counted:
+    try:
+        return (_counted if report.facts.columns else _labelled)(rows, report)
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(f"the predictions are damaged: {error!r}", where=str(path)) from None
 
@@ -76,6 +114,7 @@ def _labelled(rows: list[dict[str, Any]], report: Report) -> Predictions:
         scores=np.array([row["scores"] for row in rows]),
         predicted=_numbers([row["predicted"] for row in rows], report, numbers),
         families=report.families,
+        decision=report.decision,
         **_context(rows),
     )
 
@@ -107,6 +146,10 @@ def _context(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _lines(predictions: Predictions | Counted) -> Iterator[str]:
+    return (json.dumps(values, ensure_ascii=False) + "\n" for values in _entries(predictions))
+
+
+def _entries(predictions: Predictions | Counted) -> Iterator[dict[str, Any]]:
     for row, text in enumerate(predictions.texts):
         values: dict[str, Any] = {
             "text": text,
@@ -117,7 +160,7 @@ def _lines(predictions: Predictions | Counted) -> Iterator[str]:
         }
         if predictions.sources:
             values["where"] = predictions.sources[row]
-        yield json.dumps(values, ensure_ascii=False) + "\n"
+        yield values
 
 
 def _details(predictions: Predictions | Counted, row: int) -> dict[str, Any]:

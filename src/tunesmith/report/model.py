@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from tunesmith.decisions.decision import UNDECIDED, Decision
 from tunesmith.errors import BundleError
-from tunesmith.metrics import KINDS, Confusion, Facts, Kind, LabelScore
+from tunesmith.metrics import KINDS, Confusion, Counted, Covered, Facts, Kind, LabelScore, Predictions, Trust
 
 FORMAT = 1
 
@@ -56,6 +59,49 @@ class Beside:
 
     samples: tuple[Sample, ...] = ()
     metrics: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Cross-validation: scores, by name, of the rows of each fold by the network that was trained without them.
+
+    Args:
+        scores: of each fold.
+        mean: of these.
+        deviation: their standard deviation (n - 1).
+    """
+
+    scores: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    mean: dict[str, float] = field(default_factory=dict)
+    deviation: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, scores: Mapping[str, tuple[float, ...]]) -> Folds:
+        """What follows from the scores of at least two folds."""
+        means = {name: statistics.mean(each) for name, each in scores.items()}
+        return cls(dict(scores), means, {name: statistics.stdev(each) for name, each in scores.items()})
+
+    @property
+    def count(self) -> int:
+        """Number of folds; 0 where there was no cross-validation."""
+        return len(next(iter(self.scores.values()), ()))
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Predictions of rows by networks that were trained without them.
+
+    Args:
+        split: that the rows are of: ``train`` or ``validation``.
+        fold: from 1; None: the mean of all folds' networks, for rows that none was trained on.
+        rows: their numbers in the split.
+        predictions: of these rows.
+    """
+
+    split: str
+    fold: int | None
+    rows: np.ndarray
+    predictions: Predictions | Counted
 
 
 @dataclass(frozen=True)
@@ -146,6 +192,10 @@ class Report:
         notes: how it was scored, such as sacrebleu's signatures.
         families: where labels are relations, the one that each is a direction of; see ``metrics.Predictions``.
         beside: what the base model gave for some rows before training; empty where it could not answer.
+        decision: what was decided on the validation rows, and applied to what is scored.
+        trust: how far probabilities can be trusted, before and after calibration; None: not calibrated.
+        coverage: what withholding unsure answers leaves, by the probability from which they are given.
+        folds: scores of cross-validation; empty where there was none.
         weights: weights of the base model that trained, and all it has with its adapter; None in older reports.
     """
 
@@ -177,6 +227,10 @@ class Report:
     notes: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     beside: Beside = Beside()
+    decision: Decision = UNDECIDED
+    trust: Trust | None = None
+    coverage: tuple[Covered, ...] = ()
+    folds: Folds = Folds()
     weights: tuple[int, int] | None = None
 
     @property

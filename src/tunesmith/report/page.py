@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from tunesmith.metrics import Counted, Predictions, higher_is_better
 from tunesmith.report.model import Report
 from tunesmith.report.pictures import pictures
-from tunesmith.report.terminal import costs
+from tunesmith.report.terminal import costs, trusted
 
 _LONG_REPORT_LABELS = 30
 
@@ -22,21 +22,33 @@ def html(report: Report, predictions: Predictions | Counted) -> str:
         predictions: what the report was built from; the pictures are drawn of them.
     """
     drawn = list(pictures(report, predictions))
-    halves = sum(not picture.wide for picture in drawn) + bool(report.confusions) + bool(report.error_kinds)
-    return _template().render(
+    halves = (
+        sum(not picture.wide for picture in drawn)
+        + bool(report.confusions)
+        + bool(report.error_kinds)
+        + bool(report.coverage)
+    )
+    return template("page.html").render(
         report=report,
         pictures=drawn,
         scores_are_alone=halves % 2 == 0,
         costs=costs(report),
+        trusted=trusted(report),
         higher_is_better=higher_is_better,
         written=report.kind.startswith("texts-"),
         folded=len(report.per_label) > _LONG_REPORT_LABELS,
     )
 
 
+def picture(title: str, kicker: str, svg: str, caption: str) -> str:
+    """A page with one picture; ``kicker`` says over the title what it is of."""
+    return template("picture.html").render(title=title, kicker=kicker, svg=svg, caption=caption)
+
+
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A page's template."""
     loader = PackageLoader("tunesmith.report", "templates")
     return Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).get_template("page.html")
+    ).get_template(name)

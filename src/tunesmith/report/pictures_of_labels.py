@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from tunesmith.metrics import Predictions, calibration_bins, confusion_matrix
+from tunesmith.metrics import Counted, Predictions, calibration_bins, confusion_matrix
 from tunesmith.report.drawing import ACCENT, BLUE, GRID, HALF, INK, MUTED, ORANGE, SERIES, WARM, WIDE, clipped
 from tunesmith.report.model import Report
 
-_MOST_NAMED, _MOST_COUNTED, _MOST_LINES = 40, 12, 8
+_MOST_NAMED, _MOST_COUNTED, _MOST_LINES, _FEWEST_ANSWERS = 40, 12, 8, 20
 
 
 def confusions(report: Report, predictions: Predictions) -> Figure:
@@ -56,26 +56,61 @@ def confusions(report: Report, predictions: Predictions) -> Figure:
     return figure
 
 
-def calibration(report: Report, predictions: Predictions) -> Figure | None:
+def calibration(report: Report, predictions: Predictions | Counted) -> Figure | None:
     """Calibration.
 
     How often decisions of a given confidence are right: on the dashed line confidence is what it says, below it the
-    model is too sure. Under it, how many decisions there are of each confidence.
+    model is too sure. The grey line is the network's own confidence, before it was calibrated on the validation rows.
+    Under it, how many decisions there are of each confidence.
     """
-    bins = calibration_bins(predictions)
+    if isinstance(predictions, Predictions):
+        bins = calibration_bins(predictions)
+    else:
+        bins = report.trust.after.bins if report.trust else ()
     if not bins:
         return None
     figure = Figure((HALF, 4.0), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     confidence, accuracy = [b.confidence for b in bins], [b.accuracy for b in bins]
     upper.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
+    if report.trust:
+        before = report.trust.before.bins
+        label = f"as trained, error {report.trust.before.error:.3f}"
+        upper.plot([b.confidence for b in before], [b.accuracy for b in before], color=MUTED, marker=".", label=label)
     upper.vlines(confidence, confidence, accuracy, color=WARM, linewidth=1.2)
-    upper.plot(confidence, accuracy, color=ACCENT, marker="o", markersize=4.5)
+    label = f"calibrated, error {report.trust.after.error:.3f}" if report.trust else ""
+    upper.plot(confidence, accuracy, color=ACCENT, marker="o", markersize=4.5, label=label)
+    if report.trust:
+        upper.legend(loc="upper left")
     upper.set(ylabel="share that is right", ylim=(0, 1.03), xlim=(0, 1.01))
     lower.bar([b.low for b in bins], [b.rows for b in bins], width=0.094, align="edge", color=ACCENT, alpha=0.6)
     lower.set(xlabel="confidence", ylabel="decisions")
     lower.yaxis.set_major_locator(MaxNLocator(2))
     for axis in (upper.xaxis, upper.yaxis):
+        axis.set_major_formatter(PercentFormatter(1))
+    return figure
+
+
+def coverage(report: Report, predictions: Predictions) -> Figure:
+    """Answers withheld.
+
+    What share of the surest answers is right, when those below some probability are withheld (request parameter
+    threshold): to the right all rows are answered. Points are such probabilities.
+    """
+    figure = Figure((HALF, 4.0), layout="constrained")
+    axes = figure.subplots()
+    order = np.argsort(-predictions.confidence, kind="stable")
+    given = np.arange(1, len(order) + 1)
+    right = np.cumsum(predictions.correct[order]) / given
+    shown = given >= min(_FEWEST_ANSWERS, len(order))
+    axes.plot(given[shown] / len(order), right[shown], color=ACCENT)
+    for part in report.coverage:
+        if part.accuracy is not None and part.threshold and part.rows >= min(_FEWEST_ANSWERS, len(order)):
+            own = part.threshold == report.decision.abstain_below
+            axes.plot(part.share, part.accuracy, color=WARM if own else ACCENT, marker="o", markersize=4.5)
+            axes.annotate(f"{part.threshold:.2g}", (part.share, part.accuracy), (3, 5), textcoords="offset points")
+    axes.set(xlabel="rows answered", ylabel="share that is right", xlim=(0, 1.03))
+    for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1))
     return figure
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from rich.console import Console
 
+from tunesmith.decisions.calibration import told
 from tunesmith.report.model import Report
 
 _MOST_CONFUSIONS = 5
@@ -37,6 +38,8 @@ def sections(report: Report) -> Iterator[tuple[str, str]]:
     yield f"On {report.measured_on}", report.text
     if others := _scores(report):
         yield "Scores [95% interval]", others
+    if report.folds.count:
+        yield f"Cross-validation, {report.folds.count} folds (mean ± standard deviation)", _folds(report)
     if report.confusions:
         rows = [f"{c.target} -> {c.predicted}  {c.rows} ({c.share:.0%})" for c in report.confusions[:_MOST_CONFUSIONS]]
         yield "Most confused (target -> predicted)", _indented(rows)
@@ -45,6 +48,10 @@ def sections(report: Report) -> Iterator[tuple[str, str]]:
         yield "Kinds of error", _indented(f"{name:<{width}}  {count:,}" for name, count in report.error_kinds.items())
     if len(report.slices) > 1:
         yield f"{report.slices[0].metric} by tokens of the text", _lengths(report)
+    if report.trust:
+        yield "Calibration, fitted on the validation rows", _indented(trusted(report))
+    if report.coverage:
+        yield "Answers from a probability on", _indented(covered(report))
     if report.beside.samples:
         yield f"Before and after training, on {len(report.beside.samples):,} of the rows", _beside(report)
     if report.notes:
@@ -53,6 +60,29 @@ def sections(report: Report) -> Iterator[tuple[str, str]]:
         yield "What the data check found", _indented(f"- {finding}" for finding in report.findings)
     if report.command:
         yield "To repeat this run", _indented([report.command])
+
+
+def trusted(report: Report) -> list[str]:
+    """What calibration changed, in words."""
+    if not report.trust:
+        return []
+    before, after = report.trust.before.error, report.trust.after.error
+    how = f" ({told(report.decision.calibration)})" if report.decision.calibration else ""
+    lines = [f"expected calibration error {before:.4f} -> {after:.4f}{how}"]
+    if report.split == "validation":
+        lines.append("measured on the rows that it was fitted on: expect a little more on new texts")
+    return lines
+
+
+def covered(report: Report) -> list[str]:
+    """What withholding unsure answers leaves, in words."""
+    return [
+        f"{part.threshold:.3g}".ljust(6)
+        + f"{part.share:7.1%} of the rows answered"
+        + (f", {part.accuracy:.1%} of them right" if part.accuracy is not None else "")
+        + (" (below: unknown)" if part.threshold and part.threshold == report.decision.abstain_below else "")
+        for part in report.coverage
+    ]
 
 
 def duration(seconds: float) -> str:
@@ -116,6 +146,12 @@ def _scores(report: Report) -> str:
             f"{name:<{width}}  {value:7.4f}" + (f"  [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else "")
         )
     return _indented(rows)
+
+
+def _folds(report: Report) -> str:
+    folds = report.folds
+    width = max(map(len, folds.mean))
+    return _indented(f"{name:<{width}}  {mean:7.4f} ± {folds.deviation[name]:.4f}" for name, mean in folds.mean.items())
 
 
 def _lengths(report: Report) -> str:

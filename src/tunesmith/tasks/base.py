@@ -15,12 +15,18 @@ The spine calls it in this order:
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from tunesmith.decisions.decision import UNDECIDED, Decision
+from tunesmith.errors import UsageError
+from tunesmith.text.cells import RowError as RowError
+from tunesmith.text.cells import number_of as number_of
+from tunesmith.text.cells import refuse_unknown as refuse_unknown
+from tunesmith.text.cells import text_of as text_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from tunesmith.data.examples import Examples
     from tunesmith.engines.base import Engine
     from tunesmith.heads import Head, RowLoss
+    from tunesmith.heads.divergences import Divergence
     from tunesmith.metrics import Counted, Predictions
     from tunesmith.networks.backbones import Backbone
     from tunesmith.networks.network import Network
@@ -49,6 +56,7 @@ class Target:
         labels: names of what is predicted, in the order of the outputs; a regression has one.
         counts: training rows of each label.
         thresholds: probabilities from which answers hold, as the task uses them; empty: not tuned.
+        decision: how outputs become probabilities, and when these are too low for an answer.
         scale: mean and standard deviation that a regression's outputs are scaled back with.
         relations: names of relations between labelled things.
         patterns: the relations met in training, each with what it was between: labels of its head and of its tail.
@@ -61,6 +69,7 @@ class Target:
     scale: tuple[float, float] = (0.0, 1.0)
     relations: tuple[str, ...] = ()
     patterns: tuple[tuple[str, str, str], ...] = ()
+    decision: Decision = UNDECIDED
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, for the bundle."""
@@ -70,7 +79,8 @@ class Target:
     def from_json(cls, values: Mapping[str, Any]) -> Target:
         """From what ``to_json`` wrote."""
         plain: dict[str, Any] = {key: _hashable(value) for key, value in values.items()}
-        return cls(**plain)
+        decision = {key: _hashable(value) for key, value in values.get("decision", {}).items()}
+        return cls(**plain | {"decision": Decision(**decision)})
 
 
 def _hashable(value: Any) -> Any:
@@ -110,66 +120,32 @@ class Scored:
     scores: Scores
     inputs: tuple[str, ...]
 
+    @property
+    def table(self) -> np.ndarray:
+        """The scores in one array, where each row has as many."""
+        import numpy as np
+
+        return np.asarray(self.scores)
+
     def context(self) -> dict[str, Any]:
         """``texts``, ``lengths`` (tokens) and ``sources`` (``file:line``) of the rows, for predictions."""
         from tunesmith.data import store
 
-        columns = [self.rows[name].to_pylist() for name in self.inputs if name in self.rows.column_names]
-        texts = [" ⟷ ".join(str(part) for part in parts if part) for parts in zip(*columns, strict=True)]
+        texts = shown_texts(self.rows, self.inputs)
         located = store.SOURCE in self.rows.column_names
         places = [store.where(self.rows, row) for row in range(len(self.rows))] if located else ()
         return {"texts": texts, "lengths": self.examples.text_lengths, "sources": places}
 
 
-class RowError(Exception):
-    """A row cannot be used: ``column`` names the canonical column at fault, ``detail`` what is particular to this row."""
-
-    def __init__(self, column: str, message: str, detail: str = "") -> None:
-        super().__init__(f"{message} ({detail})" if detail else message)
-        self.column, self.message, self.detail = column, message, detail
+def no_r_drop(what: str, instead: str = "") -> UsageError:
+    """The error where R-Drop is asked for and cannot be had; what would allow it may be named."""
+    return UsageError(f"{what} has no R-Drop", where="train.r_drop", hint=f"legal here: 0{instead}")
 
 
-def text_of(row: Mapping[str, Any], column: str) -> str:
-    """The text in a column of a user's row.
-
-    Raises:
-        RowError: it is missing, blank, or no text.
-    """
-    value = row.get(column)
-    if value is None:
-        raise RowError(column, "is missing")
-    if isinstance(value, (list, tuple, dict)):
-        raise RowError(column, f"is a {type(value).__name__}, not text")
-    text = str(value)
-    if not text.strip():
-        raise RowError(column, "is blank")
-    return text
-
-
-def number_of(row: Mapping[str, Any], column: str) -> float:
-    """The number in a column of a user's row.
-
-    Raises:
-        RowError: it is missing, or no finite number.
-    """
-    value = row.get(column)
-    if value is None or (isinstance(value, str) and not value.strip()) or value != value:
-        raise RowError(column, "is missing")
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise RowError(column, "is not a number")
-    return number
-
-
-def refuse_unknown(given: Mapping[str, Any], inputs: Sequence[str]) -> None:
-    """Raise a ``RowError`` for a column that is not an input."""
-    for name in given:
-        if name not in inputs:
-            told = "the input is" if len(inputs) == 1 else "inputs are"
-            raise RowError(name, f"is not an input; {told} {' and '.join(inputs)}")
+def shown_texts(rows: pa.Table, inputs: Sequence[str]) -> list[str]:
+    """What each row asks, as one text for people."""
+    columns = [rows[name].to_pylist() for name in inputs if name in rows.column_names]
+    return [" ⟷ ".join(str(part) for part in parts if part) for parts in zip(*columns, strict=True)]
 
 
 class Task(ABC):
@@ -185,6 +161,11 @@ class Task(ABC):
 
     required: ClassVar[tuple[tuple[str, ...], ...]]
     """Sets of columns of which one must be found in labelled data."""
+
+    can_hold_out: ClassVar[bool] = True
+    """Whether rows are scored by what the network gives for them alone, so that folds of them can be."""
+    averages: ClassVar[bool] = False
+    """Whether the mean of several models' scores of a row is a score, so that they can answer together."""
 
     long_text: ClassVar[LongText] = "keep-ends"
     """What becomes of a text over the model's length when the user does not say."""
@@ -294,6 +275,14 @@ class Task(ABC):
     def loss(self, target: Target, *, label_smoothing: float = 0.0) -> RowLoss:
         """A function of (outputs, targets) that returns one loss a sequence."""
 
+    def divergence(self, target: Target) -> Divergence:
+        """How far two outputs of one row are apart, for R-Drop; see ``heads.divergences``.
+
+        Raises:
+            UsageError: nothing says that of this task's outputs.
+        """
+        raise no_r_drop(type(self).__module__.rpartition(".")[2].replace("_", "-"))
+
     @abstractmethod
     def scores(self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Any) -> Scores:
         """Raw outputs of each sequence as scores of each row; windows of a long text are taken together."""
@@ -301,6 +290,10 @@ class Task(ABC):
     @abstractmethod
     def predictions(self, scored: Scored, target: Target) -> Predictions | Counted:
         """Scores beside the truth."""
+
+    def asked(self, target: Target, request: Any) -> Target:
+        """The target as a request wants it decided; evaluation and answers go by the same."""
+        return target
 
     @abstractmethod
     def answers(self, scored: Scored, target: Target, request: Any) -> list[dict[str, Any]]:
@@ -318,7 +311,7 @@ class Task(ABC):
 
     def judge(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Predictions | Counted:
         """What a model gives for rows beside their truth."""
-        return self.predictions(self.read(reader, rows, request, folder), reader.target)
+        return self.predictions(self.read(reader, rows, request, folder), self.asked(reader.target, request))
 
     def also_untuned(self, rows: int, base: str | None) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of the rows that the base model answers too, for the report, and of their places among the predictions.
@@ -330,6 +323,18 @@ class Task(ABC):
         import numpy as np
 
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
+
+    def answering_s(self, reader: Reader, rows: pa.Table, request: Any, folder: Path, *, count: int) -> float:
+        """Seconds that the report's answers will take beside a pass over its rows, by what a few take now.
+
+        Args:
+            reader: the model.
+            rows: some that are like the report's, with their truth.
+            request: parameters of the answers.
+            folder: for tokens.
+            count: how many rows the report is about.
+        """
+        return 0.0
 
     def golden(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> list[Any]:
         """What is kept of a few rows, as plain values, to tell later whether the model still gives the same."""
@@ -349,7 +354,8 @@ class Task(ABC):
         from tunesmith import metrics
 
         scores = self.scores(outputs, examples, target, request)
-        return metrics.score(self.predictions(Scored(rows, examples, scores, self.inputs), target))
+        scored = Scored(rows, examples, scores, self.inputs)
+        return metrics.score(self.predictions(scored, self.asked(target, request)))
 
     def choose(self, target: Target, *, paired: bool, sentence_encoder: bool) -> dict[str, Any]:
         """Values for the options that were left to the data and the base model."""

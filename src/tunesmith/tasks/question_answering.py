@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from tunesmith.errors import DataError
 from tunesmith.params import Range, param
 from tunesmith.tasks import base
 from tunesmith.tasks.base import RowError, Scored, Target, refuse_unknown, text_of
+from tunesmith.text.cells import is_missing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tunesmith.data.examples import Examples
     from tunesmith.data.finding import Finding
     from tunesmith.heads import Head, RowLoss
+    from tunesmith.heads.divergences import Divergence
     from tunesmith.metrics import Counted
     from tunesmith.text.encode import Encoded
 
@@ -144,6 +145,11 @@ class Task(base.Task):
 
         return span_cross_entropy(label_smoothing=label_smoothing)
 
+    def divergence(self, target: Target) -> Divergence:
+        from tunesmith.heads import divergences
+
+        return divergences.spans
+
     def scores(
         self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Request
     ) -> Sequence[np.ndarray]:
@@ -215,10 +221,10 @@ def _answers(row: Mapping[str, Any], context: str) -> list[Answer]:
     from tunesmith.data.answers import find
 
     impossible, cell = _truth(row.get("is_impossible")), row.get("answers")
-    if _is_empty(cell) and impossible is None:
+    if is_missing(cell) and impossible is None:
         raise RowError("answers", "are missing; write [] where the context holds no answer")
     try:
-        found = [] if _is_empty(cell) else find(cell, context)
+        found = [] if is_missing(cell) else find(cell, context)
     except ValueError as error:
         raise RowError("answers", str(error)) from None
     if impossible is not None and impossible == bool(found):
@@ -228,14 +234,8 @@ def _answers(row: Mapping[str, Any], context: str) -> list[Answer]:
     return found
 
 
-def _is_empty(cell: Any) -> bool:
-    return (
-        cell is None or (isinstance(cell, str) and not cell.strip()) or (isinstance(cell, float) and math.isnan(cell))
-    )
-
-
 def _truth(cell: Any) -> bool | None:
-    if _is_empty(cell):
+    if is_missing(cell):
         return None
     known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
     if (word := str(cell).strip().lower()) not in known:

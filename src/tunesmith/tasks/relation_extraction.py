@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tunesmith import params
-from tunesmith.errors import DataError, Problem, UsageError, did_you_mean
+from tunesmith.decisions import options as decisions
+from tunesmith.errors import Problem, UsageError, did_you_mean
 from tunesmith.params import Range, param
 from tunesmith.tasks import base
-from tunesmith.tasks.base import RowError, Scored, Target, refuse_unknown
+from tunesmith.tasks.base import Scored, Target, refuse_unknown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,11 +28,10 @@ if TYPE_CHECKING:
     from tunesmith.data.examples import Examples
     from tunesmith.data.finding import Finding
     from tunesmith.heads import Head, RowLoss
+    from tunesmith.heads.divergences import Divergence
     from tunesmith.metrics import Counted, Predictions
     from tunesmith.text.encode import Encoded
     from tunesmith.text.triples import Found, Names
-
-UNKNOWN = "unknown"
 
 # Entities kept of each golden row at most, so that long documents do not make large files.
 _GOLDEN_ENTITIES = 30
@@ -62,8 +62,8 @@ class Columns(params.Params):
     )
 
 
-class Params(params.Params):
-    """How relations are learned."""
+class Params(decisions.Decided):
+    """How relations are learned, and those of pairs decided."""
 
     form: Literal["auto", "pairs", "triples"] = param(
         "auto", "What a row is: a marked pair, or a text with triples; auto: triples where there are relations."
@@ -84,7 +84,7 @@ class Request(params.Params):
 
     threshold: float | None = param(
         None,
-        "Triples: give relations from this probability on; none: as tuned, else 0.5. Pairs: below it answer the label that means no relation, else 'unknown'; none: the likeliest label.",
+        "Triples: give relations from this probability on; none: as tuned, else 0.5. Pairs: below it answer the label that means no relation, else 'unknown'; none: as task.abstain_accuracy has it.",
         ge=0,
         le=1,
         search=Range(0.1, 0.9),
@@ -186,16 +186,22 @@ class Task(base.Task):
             label_smoothing=label_smoothing,
         )
 
+    def divergence(self, target: Target) -> Divergence:
+        from tunesmith.heads import divergences
+
+        return divergences.triples if target.kind == "triples" else divergences.labels
+
     def scores(
         self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Request
     ) -> np.ndarray | Sequence[np.ndarray]:
         """Of pairs the probabilities of labels (rows, labels); of triples what each text holds, packed (see ``triples.Found``)."""
         from tunesmith.data.relation_examples import MarkedExamples, TripleExamples
+        from tunesmith.decisions import answers
         from tunesmith.text import triples
 
         _refuse_idle("request parameter", request, "triples" if target.kind == "triples" else "pairs")
         if isinstance(examples, MarkedExamples):
-            return examples.by_row(outputs)
+            return answers.calibrated(examples.by_row(outputs), target)
         assert isinstance(examples, TripleExamples)
         _check_relations(target, request)
         names = _names(target, request.patterns)
@@ -205,18 +211,12 @@ class Task(base.Task):
         return [dataclasses.replace(row, threshold=threshold).packed(names.types) for row in asked]
 
     def predictions(self, scored: Scored, target: Target) -> Predictions | Counted:
-        import numpy as np
-
         from tunesmith import metrics
         from tunesmith.data import relation_rows
 
         context = dataclasses.replace(scored, inputs=("text",)).context()
         if target.kind != "triples":
-            truth, chances = relation_rows.label_numbers(scored.rows, target.labels), np.asarray(scored.scores)
-            families = metrics.families(target.labels, self._no_relation(target))
-            return metrics.Predictions(
-                "multi-class", target.labels, truth, chances, chances.argmax(1), families=families, **context
-            )
+            return self._pairs(scored, target, context)
         truths, found = list(relation_rows.truths(scored.rows)), list(_found(scored.scores, target))
         return metrics.triples(
             [truth.triples() for truth in truths],
@@ -227,10 +227,17 @@ class Task(base.Task):
             **context,
         )
 
+    def asked(self, target: Target, request: Request) -> Target:
+        from tunesmith.decisions import answers
+
+        return target if target.kind == "triples" else answers.asked(target, request.threshold)
+
     def answers(self, scored: Scored, target: Target, request: Request) -> list[dict[str, Any]]:
+        from tunesmith.decisions import answers as decided
+
         if target.kind != "triples":
-            unsure = self._no_relation(target) or UNKNOWN
-            return [_label(row, target, request, unsure) for row in scored.scores]
+            unsure = self._no_relation(target) or decided.UNKNOWN
+            return decided.told(scored.table, self.asked(target, request), request.top_k, unsure)
         columns = (scored.rows[name].to_pylist() for name in ("text", "tokens"))
         rows = zip(*columns, _found(scored.scores, target), strict=True)
         # Characters count in the text that words were joined to, so the caller needs it.
@@ -252,15 +259,19 @@ class Task(base.Task):
         return max(moved(before, after) for before, after in pairs)
 
     def choose(self, target: Target, *, paired: bool, sentence_encoder: bool) -> dict[str, Any]:
+        decided = decisions.chosen(self.options, target.kind)
         if target.kind == "triples":
-            return {"form": "triples"}
-        return {"form": "pairs", "no_relation": self._no_relation(target)}
+            return {"form": "triples", **decided}
+        return {"form": "pairs", "no_relation": self._no_relation(target), **decided}
 
     def tune(self, scored: Scored, target: Target) -> Target:
-        from tunesmith.data.relation_rows import truths
+        from tunesmith.data.relation_rows import label_numbers, truths
+        from tunesmith.decisions import tuning
         from tunesmith.text import triples
 
-        if target.kind != "triples" or not self.options.tune_threshold:
+        if target.kind != "triples":
+            return tuning.tuned(target, scored.table, label_numbers(scored.rows, target.labels), self.options)
+        if not self.options.tune_threshold:
             return target
         gold = [truth.triples() for truth in truths(scored.rows)]
         threshold = triples.best_threshold(list(_found(scored.scores, target)), gold)
@@ -289,10 +300,23 @@ class Task(base.Task):
             yield from word_checks.token_findings(split, rows, encoded)
             yield from relation_checks.apart_findings(split, rows, encoded)
 
+    def _pairs(self, scored: Scored, target: Target, context: dict[str, Any]) -> Predictions:
+        """Labels of pairs beside the truth; where there is a label for no relation, it is the answer that is not sure enough."""
+        from tunesmith import metrics
+        from tunesmith.data import relation_rows
+        from tunesmith.decisions import answers
+
+        labels, outside, chances = target.labels, self._no_relation(target), scored.table
+        predicted = answers.decided(chances, target, labels.index(outside) if outside in labels else None)
+        decision = dataclasses.replace(target.decision, abstain_below=0.0) if outside in labels else target.decision
+        truth, families = relation_rows.label_numbers(scored.rows, labels), metrics.families(labels, outside)
+        return metrics.Predictions(
+            "multi-class", labels, truth, chances, predicted, families=families, decision=decision, **context
+        )
+
     def _form(self, *, triples: bool) -> str:
-        if self.options.form != "auto":
-            return self.options.form
-        return "triples" if triples else "pairs"
+        usual = "triples" if triples else "pairs"
+        return usual if self.options.form == "auto" else self.options.form
 
     def _are_pairs(self, rows: pa.Table) -> bool:
         from tunesmith.data.relation_rows import are_pairs
@@ -301,13 +325,9 @@ class Task(base.Task):
 
     def _canonical(self, row: Mapping[str, Any], *, pairs: bool, labelled: bool) -> dict[str, Any]:
         from tunesmith.data import relation_rows
-        from tunesmith.text.annotated import MarkError
 
         read = relation_rows.marked_row if pairs else relation_rows.triples_row
-        try:
-            return read(row, labelled=labelled)
-        except MarkError as error:
-            raise RowError(error.column, error.message, error.detail) from None
+        return read(row, labelled=labelled)
 
     def _no_relation(self, target: Target) -> str | None:
         from tunesmith import metrics
@@ -318,6 +338,7 @@ class Task(base.Task):
         """Refuse options that would have no effect, or name no label."""
         form = "triples" if target.kind == "triples" else "pairs"
         _refuse_idle("task", self.options, form)
+        decisions.check(self.options, target.kind, target.labels)
         named = self.options.no_relation
         if form == "pairs" and named is not None and named not in target.labels:
             hint = did_you_mean(named, target.labels)
@@ -325,17 +346,10 @@ class Task(base.Task):
 
 
 def _learned(rows: pa.Table) -> Target:
-    from tunesmith.data.relation_rows import truths
+    from tunesmith.data.relation_rows import tally
 
-    counts: Counter[str] = Counter()
-    patterns: set[tuple[str, str, str]] = set()
-    for truth in truths(rows):
-        counts.update(span.type for span in truth.entities)
-        patterns |= {(head.type, name, tail.type) for head, name, tail in truth.triples()}
-    if not patterns:
-        raise DataError("no training row has a relation", hint="say which column holds them: --columns.relations NAME")
-    types = tuple(sorted(counts))
-    relations = tuple(sorted({relation for _, relation, _ in patterns}))
+    counts, patterns = tally(rows)
+    types, relations = tuple(sorted(counts)), tuple(sorted({relation for _, relation, _ in patterns}))
     return Target(
         "triples", types, tuple(counts[name] for name in types), relations=relations, patterns=tuple(sorted(patterns))
     )
@@ -383,12 +397,3 @@ def _check_relations(target: Target, request: Request) -> None:
         if name not in target.relations:
             hint = did_you_mean(name, target.relations)
             raise UsageError(f"the model knows no relation '{name}'", where="request parameter relations", hint=hint)
-
-
-def _label(row: np.ndarray, target: Target, request: Request, unsure: str) -> dict[str, Any]:
-    """The likeliest label of a pair as a caller sees it, with others where they are wanted."""
-    order = (-row).argsort(kind="stable")[: request.top_k]
-    top = [{"label": target.labels[number], "score": float(row[number])} for number in order]
-    sure = request.threshold is None or row[order[0]] >= request.threshold
-    answer = {"label": top[0]["label"] if sure else unsure, "score": top[0]["score"]}
-    return answer | ({"top": top} if request.top_k > 1 else {})

@@ -17,7 +17,8 @@ from tunesmith import params
 from tunesmith.errors import DataError, Problem, UsageError
 from tunesmith.params import Range, param
 from tunesmith.tasks import base
-from tunesmith.tasks.base import RowError, Scored, Target, number_of, refuse_unknown, text_of
+from tunesmith.tasks.base import RowError, Scored, Target, no_r_drop, number_of, refuse_unknown, text_of
+from tunesmith.text.cells import is_missing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from tunesmith.data.check import Finding
     from tunesmith.data.examples import Examples
     from tunesmith.heads import Head, RowLoss
+    from tunesmith.heads.divergences import Divergence
     from tunesmith.metrics import Counted, Predictions
 
 # Which loss does better where pairs have scores: measured on STS-B.
@@ -200,6 +202,15 @@ class Task(base.Task):
             loss = make(self.options.temperature)
         return embedding_heads.matryoshka(loss, self.options.matryoshka) if self.options.matryoshka else loss
 
+    def divergence(self, target: Target) -> Divergence:
+        from tunesmith.heads import divergences
+
+        if self._reads_both:
+            return divergences.marks
+        if self._loss(target) != "cosine":  # it compares rows with one another, so no row has outputs of its own
+            raise no_r_drop(f"the loss {self._loss(target)}", ", or task.loss cosine where pairs have scores")
+        return divergences.cosines
+
     def scores(
         self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Any
     ) -> np.ndarray | Sequence[np.ndarray]:
@@ -270,10 +281,8 @@ class Task(base.Task):
         negatives, seconds = rows["negative"].to_pylist(), rows["text_pair"].to_pylist()
         held = sum(map(bool, negatives))
         if held and self._loss(target) != "in-batch":
-            message, hint = (
-                f"the hard negatives of {held:,} rows are not used",
-                "the loss in-batch uses them: --task.loss",
-            )
+            message = f"the hard negatives of {held:,} rows are not used"
+            hint = "the loss in-batch uses them: --task.loss"
             yield Finding("warning", "unused_negatives", message, held, hint=hint)
         same = sum(second in texts for second, texts in zip(seconds, negatives, strict=True))
         if same:
@@ -306,10 +315,7 @@ class Task(base.Task):
         high = (1.0 if inside else highest) if self.options.highest_score is None else self.options.highest_score
         problems = [
             Problem(f"{limit:g}, but scores of the training rows go from {lowest:g} to {highest:g}", f"task.{name}")
-            for name, limit, outside in (
-                ("lowest_score", low, low > lowest),
-                ("highest_score", high, high < highest),
-            )
+            for name, limit, outside in (("lowest_score", low, low > lowest), ("highest_score", high, high < highest))
             if outside
         ]
         if problems:
@@ -337,7 +343,7 @@ class Task(base.Task):
 
 def _negatives(value: Any) -> list[str]:
     """Hard negatives, each once; a row may have none."""
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if is_missing(value):
         return []
     texts = value if isinstance(value, (list, tuple)) else [value]
     return list(dict.fromkeys(text_of({"negative": text}, "negative") for text in texts))

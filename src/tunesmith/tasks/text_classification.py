@@ -6,7 +6,6 @@ entailment and duplicates (pairs). Which of the three it is, the label column te
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import Field
 
 from tunesmith import params
 from tunesmith.data import label_names
+from tunesmith.decisions import options as decisions
 from tunesmith.errors import Problem, UsageError, did_you_mean
 from tunesmith.params import Choices, Range, param
 from tunesmith.tasks import base
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tunesmith.config import Model
     from tunesmith.data.examples import Examples
     from tunesmith.heads import RowLoss, TextHead
+    from tunesmith.heads.divergences import Divergence
     from tunesmith.metrics import Predictions
     from tunesmith.networks.backbones import Backbone
 
@@ -45,8 +46,8 @@ class Columns(params.Params):
     group: str | None = param(None, "Rows with the same value stay on the same side of a split.")
 
 
-class Params(params.Params):
-    """How the labels are learned."""
+class Params(decisions.Decided):
+    """How the labels are learned, and decided."""
 
     kind: Literal["auto", "multi-class", "multi-label", "regression"] = param(
         "auto", "What is predicted; auto: as the label column looks."
@@ -70,7 +71,9 @@ class Params(params.Params):
     resample: Literal["none", "balanced"] = param(
         "none", "Draw rows so that all labels come equally often in an epoch."
     )
-    tune_thresholds: bool = param(True, "Choose the thresholds of a multi-label model on the validation rows.")
+    tune_thresholds: bool = param(
+        True, "Several labels: tune thresholds where decide_by is left to itself; false: give labels from a half on."
+    )
 
 
 class Request(params.Params):
@@ -78,7 +81,7 @@ class Request(params.Params):
 
     threshold: float | None = param(
         None,
-        "One label: answer 'unknown' below this probability. Several labels: give those from this probability on; none: as tuned.",
+        "One label: answer 'unknown' below this probability; none: as task.abstain_accuracy has it. Several labels: give those from this probability on; none: as tuned.",
         ge=0,
         le=1,
         search=Range(0.1, 0.9),
@@ -91,6 +94,8 @@ class Request(params.Params):
 
 class Task(base.Task):
     """Text classification and regression."""
+
+    averages = True
 
     inputs = ("text", "text_pair")
     required = (("text", "label"),)
@@ -218,53 +223,64 @@ class Task(base.Task):
             return heads.focal(weights, gamma=gamma)
         return heads.cross_entropy(weights, label_smoothing=label_smoothing)
 
+    def divergence(self, target: Target) -> Divergence:
+        from tunesmith.heads import divergences
+
+        kinds = {"multi-class": divergences.labels, "multi-label": divergences.marks, "regression": divergences.values}
+        return kinds[target.kind]
+
     def scores(self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Request) -> np.ndarray:
         import numpy as np
 
         found = _probabilities(np.stack(outputs), target)
         if len(found) == examples.row_count:
-            return found
+            return _calibrated(found, target)
         if request.windows == "vote" and target.kind != "regression":
             found = np.eye(found.shape[1])[found.argmax(1)] if target.kind == "multi-class" else (found >= 0.5) * 1.0
         sums = np.zeros((examples.row_count, *found.shape[1:]))
         np.add.at(sums, examples.rows, found)
         averaged: np.ndarray = sums / np.bincount(examples.rows).reshape(-1, *[1] * (found.ndim - 1))
-        return averaged
+        return averaged if request.windows == "vote" else _calibrated(averaged, target)
 
     def predictions(self, scored: Scored, target: Target) -> Predictions:
-        import numpy as np
-
+        from tunesmith.decisions import answers
         from tunesmith.metrics import Predictions
 
-        scores = np.asarray(scored.scores)
-        predicted = scores
-        if target.kind == "multi-class":
-            predicted = scores.argmax(1)
-        elif target.kind == "multi-label":
-            predicted = (scores >= _thresholds(target, None)).astype("int64")
+        scores = scored.table
+        predicted = scores if target.kind == "regression" else answers.decided(scores, target)
         kind: Any = target.kind
         truth = self.targets(scored.rows, target)
-        return Predictions(kind, target.labels, truth, scores, predicted, **scored.context())
+        return Predictions(kind, target.labels, truth, scores, predicted, decision=target.decision, **scored.context())
+
+    def asked(self, target: Target, request: Request) -> Target:
+        from tunesmith.decisions import answers
+
+        return answers.asked(target, request.threshold)
 
     def answers(self, scored: Scored, target: Target, request: Request) -> list[dict[str, Any]]:
         if target.kind == "regression":
             return [{"value": float(score)} for score in scored.scores]
-        make = _one_label if target.kind == "multi-class" else _many_labels
-        return [make(row, target, request) for row in scored.scores]
+        from tunesmith.decisions import answers
+
+        target, chances = self.asked(target, request), scored.table
+        if target.kind == "multi-class":
+            return answers.told(chances, target, request.top_k)
+        return [_many_labels(row, target, request) for row in chances]
 
     def choose(self, target: Target, *, paired: bool, sentence_encoder: bool) -> dict[str, Any]:
         apart = paired and sentence_encoder and target.kind == "regression"
         pairs = self.options.pairs if self.options.pairs != "auto" else "separate" if apart else "joint"
-        return {"kind": target.kind, "pairs": pairs}
+        return {"kind": target.kind, "pairs": pairs, **decisions.chosen(self._options(target.kind), target.kind)}
 
     def tune(self, scored: Scored, target: Target) -> Target:
-        if target.kind != "multi-label" or not self.options.tune_thresholds:
-            return target
-        from tunesmith.metrics import tune_thresholds
+        from tunesmith.decisions import tuning
 
-        made = self.predictions(scored, target)
-        found = tune_thresholds(made.scores, made.targets)
-        return dataclasses.replace(target, thresholds=tuple(float(threshold) for threshold in found))
+        if target.kind == "regression":
+            return target
+        options = self._options(target.kind)
+        if _are_votes(scored.table, scored.examples.rows):
+            options = options.but(calibrate="none")
+        return tuning.tuned(target, scored.table, self.targets(scored.rows, target), options)
 
     def resample(self, examples: Examples, target: Target, seed: int) -> np.ndarray:
         import numpy as np
@@ -300,8 +316,19 @@ class Task(base.Task):
         for name in weights if isinstance(weights, dict) and kind != "regression" else ():
             if name not in labels:
                 problems.append(Problem(f"no label '{name}'", "task.class_weights", did_you_mean(name, labels)))
+        problems += decisions.problems(self.options, kind, labels)
+        if kind == "multi-label" and not self.options.tune_thresholds and self.options.decide_by.startswith("f1"):
+            message = f"has no effect with task.decide_by {self.options.decide_by}"
+            problems.append(Problem(message, "task.tune_thresholds", "legal there: true"))
         if problems:
             raise UsageError("the task's options do not fit the data", problems=problems)
+
+    def _options(self, kind: str) -> Params:
+        """The options, thresholds being tuned or not as the older of the two parameters has it where the newer is open."""
+        untuned = kind == "multi-label" and not self.options.tune_thresholds and not self.options.costs
+        if untuned and self.options.decide_by == "auto":
+            return self.options.but(decide_by="probability")
+        return self.options
 
     def _weights(self, target: Target) -> Tensor | None:
         import torch
@@ -326,6 +353,14 @@ def _probabilities(outputs: np.ndarray, target: Target) -> np.ndarray:
     return found
 
 
+def _are_votes(shares: np.ndarray, rows: np.ndarray) -> bool:
+    """Whether these are shares of the windows of each row, which are no probabilities that could be calibrated."""
+    import numpy as np
+
+    votes = shares * np.bincount(rows)[:, None]
+    return bool((np.abs(votes - votes.round()) < 1e-9).all())
+
+
 def _texts(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"text": text_of(row, "text"), "text_pair": text_of(row, "text_pair") if "text_pair" in row else None}
 
@@ -335,26 +370,16 @@ def _scaled(loss: RowLoss, target: Target) -> RowLoss:
     return lambda outputs, targets: loss(outputs, ((targets - mean) / deviation).float())
 
 
-def _thresholds(target: Target, asked: float | None) -> Any:
-    if asked is not None:
-        return asked
-    return target.thresholds or 0.5
+def _calibrated(scores: np.ndarray, target: Target) -> np.ndarray:
+    from tunesmith.decisions import answers
 
-
-def _top(row: np.ndarray, target: Target, count: int) -> list[dict[str, Any]]:
-    order = (-row).argsort(kind="stable")[:count]
-    return [{"label": target.labels[index], "score": float(row[index])} for index in order]
-
-
-def _one_label(row: np.ndarray, target: Target, request: Request) -> dict[str, Any]:
-    top = _top(row, target, max(1, request.top_k))
-    sure = request.threshold is None or top[0]["score"] >= request.threshold
-    answer = {"label": top[0]["label"] if sure else "unknown", "score": top[0]["score"]}
-    return answer | ({"top": top} if request.top_k > 1 else {})
+    return scores if target.kind == "regression" else answers.calibrated(scores, target)
 
 
 def _many_labels(row: np.ndarray, target: Target, request: Request) -> dict[str, Any]:
-    holds = row >= _thresholds(target, request.threshold)
-    ranked = [entry for entry in _top(row, target, len(row)) if holds[target.labels.index(entry["label"])]]
-    answer = {"labels": [entry["label"] for entry in ranked], "scores": [entry["score"] for entry in ranked]}
-    return answer | ({"top": _top(row, target, request.top_k)} if request.top_k > 1 else {})
+    from tunesmith.decisions import answers
+
+    (holds,), ranked = answers.decided(row[None], target), answers.likeliest(row, target, len(row))
+    given = [entry for entry in ranked if holds[target.labels.index(entry["label"])]]
+    answer = {"labels": [entry["label"] for entry in given], "scores": [entry["score"] for entry in given]}
+    return answer | ({"top": ranked[: request.top_k]} if request.top_k > 1 else {})

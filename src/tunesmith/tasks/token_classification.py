@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tunesmith import params
+from tunesmith.decisions import options as decisions
 from tunesmith.errors import DataError, UsageError, did_you_mean
 from tunesmith.params import Choices, Range, param
 from tunesmith.tasks import base
-from tunesmith.tasks.base import RowError, Scored, Target, refuse_unknown
+from tunesmith.tasks.base import Scored, Target, no_r_drop, refuse_unknown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tunesmith.data.examples import Examples
     from tunesmith.data.finding import Finding
     from tunesmith.heads import Head, RowLoss
+    from tunesmith.heads.divergences import Divergence
     from tunesmith.metrics import Counted
     from tunesmith.text.annotated import Marked
     from tunesmith.text.encode import Encoded
@@ -57,8 +59,8 @@ class Columns(params.Params):
     group: str | None = param(None, "Rows with the same value stay on the same side of a split, such as a document.")
 
 
-class Params(params.Params):
-    """How entities are learned."""
+class Params(decisions.Calibrated):
+    """How entities are learned, and how sure of them answers are."""
 
     scheme: Literal["iob2", "iobes", "io"] = param(
         "iob2", "Labels that the model chooses among, whatever the data has.", search=Choices(("iob2", "iobes", "io"))
@@ -110,19 +112,13 @@ class Task(base.Task):
     def read_row(self, row: Mapping[str, Any], *, label_separator: str | None = None) -> dict[str, Any]:
         from tunesmith.text import annotated
 
-        try:
-            return _canonical(annotated.read(row), row.get("group"))
-        except annotated.MarkError as error:
-            raise RowError(error.column, error.message, error.detail) from None
+        return _canonical(annotated.read(row), row.get("group"))
 
     def read_input(self, given: Mapping[str, Any]) -> dict[str, Any]:
         from tunesmith.text import annotated
 
         refuse_unknown(given, self.inputs)
-        try:
-            text, words = annotated.read_text(given)
-        except annotated.MarkError as error:
-            raise RowError(error.column, error.message, error.detail) from None
+        text, words = annotated.read_text(given)
         return _canonical(annotated.unmarked(text, words), None)
 
     def learn(self, rows: pa.Table) -> Target:
@@ -131,6 +127,7 @@ class Task(base.Task):
             hint = "say which column holds them: --columns.entities NAME, or --columns.tokens NAME --columns.tags NAME"
             raise DataError("no training row has an entity", hint=hint)
         labels = tuple(sorted(counts))
+        decisions.check(self.options, "entities", labels)
         return Target("entities", labels, tuple(counts[label] for label in labels))
 
     def encode(
@@ -175,17 +172,26 @@ class Task(base.Task):
             raise UsageError("a CRF has no label smoothing", where="train.label_smoothing", hint=hint)
         return chain_likelihood(len(self._names(target)))
 
+    def divergence(self, target: Target) -> Divergence:
+        from tunesmith.heads import divergences
+
+        if self.options.crf:
+            raise no_r_drop("a CRF", ", or task.crf false")
+        return divergences.token_labels
+
     def scores(
         self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Request
     ) -> Sequence[np.ndarray]:
         """The labels chosen for each row's words beside the probabilities of all, packed (see ``tagging.Tagged``)."""
         from tunesmith.data.word_examples import WordExamples
+        from tunesmith.decisions import answers
         from tunesmith.text import tagging, token_words
 
         assert isinstance(examples, WordExamples)
         self._check_types(target, request)
         names, rules = self._names(target), token_words.rules(self._names(target), self.options.scheme)
-        read = examples.probabilities(outputs, len(names), chain=self.options.crf)
+        as_given = examples.probabilities(outputs, len(names), chain=self.options.crf)
+        read = [answers.calibrated(row, target) for row in as_given]
         places = [units.places for units in examples.units]
         ways: dict[str, Any] = {
             "threshold": request.threshold,
@@ -197,11 +203,13 @@ class Task(base.Task):
 
     def predictions(self, scored: Scored, target: Target) -> Counted:
         from tunesmith import metrics
+        from tunesmith.text import tagging
 
-        names = self._names(target)
-        found = [text.spans(names) for text in _tagged(scored)]
+        names, texts, gold = self._names(target), list(_tagged(scored)), list(_spans(scored.rows))
+        found = [text.spans(names) for text in texts]
         context = dataclasses.replace(scored, inputs=("text",)).context()
-        return metrics.entities(list(_spans(scored.rows)), found, target.labels, **context)
+        made = metrics.entities(gold, found, target.labels, **context)
+        return dataclasses.replace(made, trust=tagging.trust(texts, gold, names, target.decision.calibration))
 
     def answers(self, scored: Scored, target: Target, request: Request) -> list[dict[str, Any]]:
         names, rows = self._names(target), scored.rows
@@ -220,16 +228,22 @@ class Task(base.Task):
 
         return max(moved(before, after) for before, after in zip(then, now, strict=True))
 
+    def choose(self, target: Target, *, paired: bool, sentence_encoder: bool) -> dict[str, Any]:
+        return decisions.chosen(self.options, target.kind)
+
     def tune(self, scored: Scored, target: Target) -> Target:
+        from tunesmith.decisions import tuning
         from tunesmith.text import tagging, token_words
 
+        names, rules = self._names(target), token_words.rules(self._names(target), self.options.scheme)
+        texts, gold = list(_tagged(scored)), list(_spans(scored.rows))
+        how = decisions.chosen(self.options, target.kind)["calibrate"]
+        known = [[span for span in row if span.type in target.labels] for row in gold]
+        target = tuning.calibrated(target, how, *tagging.words(texts, known, names, self.options.scheme))
         if not self.options.tune_word_threshold:
             return target
-        names, rules = self._names(target), token_words.rules(self._names(target), self.options.scheme)
-        gold = list(_spans(scored.rows))
-        return dataclasses.replace(
-            target, thresholds=(tagging.best_threshold(list(_tagged(scored)), gold, names, rules),)
-        )
+        texts = [text.calibrated(target.decision.calibration) for text in texts]
+        return dataclasses.replace(target, thresholds=(tagging.best_threshold(texts, gold, names, rules),))
 
     def findings(self, rows: pa.Table, target: Target) -> Iterable[Finding]:
         from tunesmith.data.word_checks import type_findings

@@ -16,18 +16,11 @@ from typing import Any
 
 from tunesmith.text import spans as places_of
 from tunesmith.text import tags as schemes
+from tunesmith.text.cells import RowError, is_missing, text_of
 from tunesmith.text.spans import Place, Span
 
 _TYPE_KEYS = ("type", "label", "entity")
 _EXTRA_KEYS = ("text", "score", "id")
-
-
-class MarkError(ValueError):
-    """A row does not say clearly what is marked: the column at fault, what is wrong in general, and here."""
-
-    def __init__(self, column: str, message: str, detail: str = "") -> None:
-        super().__init__(f"{message} ({detail})" if detail else message)
-        self.column, self.message, self.detail = column, message, detail
 
 
 @dataclass(frozen=True)
@@ -51,7 +44,7 @@ def read(row: Mapping[str, Any]) -> Marked:
     """A row with its marks; ``text``, ``tokens``, ``tags`` and ``entities`` may each be there, and must agree.
 
     Raises:
-        MarkError: they do not, or something is missing or ill-formed.
+        RowError: they do not, or something is missing or ill-formed.
     """
     text, words = read_text(row)
     places = None if words is None else _places(words, text)
@@ -59,15 +52,15 @@ def read(row: Mapping[str, Any]) -> Marked:
         text = places_of.join(words or ())[0]
     tags = _given(row, "tags", lambda cell: _strings(cell, "tags"))
     found = [] if tags is None else [_of_tags(tags, places)]
-    if not _is_missing(row.get("entities")):
-        in_words = _is_missing(row.get("text"))
+    if not is_missing(row.get("entities")):
+        in_words = is_missing(row.get("text"))
         found.append(sorted(read_entities(row["entities"], text, places if in_words else None)))
     if not found:
-        raise MarkError("entities", "is missing; write [] where a text has none")
+        raise RowError("entities", "is missing; write [] where a text has none")
     if places is not None:
         _check_borders(text, places, found[-1])
     if found[0] != found[-1]:
-        raise MarkError("entities", "and tags mark different pieces", _difference(text, *found))
+        raise RowError("entities", "and tags mark different pieces", _difference(text, *found))
     return Marked(text, found[-1], words, tags)
 
 
@@ -80,17 +73,17 @@ def read_text(row: Mapping[str, Any]) -> tuple[str | None, list[str] | None]:
     """The text and the words of a row, as far as they are given, and at least one of them.
 
     Raises:
-        MarkError: neither is there, one is ill-formed, or the words are not those of the text.
+        RowError: neither is there, one is ill-formed, or the words are not those of the text.
     """
     words = _given(row, "tokens", lambda cell: _strings(cell, "tokens"))
-    text = _given(row, "text", _text)
+    text = None if is_missing(row.get("text")) else text_of(row, "text")
     if words is None and text is None:
-        first, second = ("text", "tokens") if _is_missing(row.get("tags")) else ("tokens", "text")
-        raise MarkError(first, f"is missing, and so is {second}")
+        first, second = ("text", "tokens") if is_missing(row.get("tags")) else ("tokens", "text")
+        raise RowError(first, f"is missing, and so is {second}")
     if words is not None:
         _check_words(words)
         if text is not None and _places(words, text) is None:
-            raise MarkError("tokens", "are not the words of the text, one after another")
+            raise RowError("tokens", "are not the words of the text, one after another")
     return text, words
 
 
@@ -103,7 +96,7 @@ def read_entities(cell: Any, text: str, words: Sequence[Place] | None = None) ->
         words: places of the words, where starts and ends are numbers of words.
 
     Raises:
-        MarkError: a piece is ill-formed, empty, outside of the text or touches another.
+        RowError: a piece is ill-formed, empty, outside of the text or touches another.
     """
     length = len(text) if words is None else len(words)
     found, mentions = [], []
@@ -111,34 +104,24 @@ def read_entities(cell: Any, text: str, words: Sequence[Place] | None = None) ->
         start, end, name, mention = _fields(item, f"entity {number}")
         here = f"entity {number}, {start} to {end}"
         if start >= end:
-            raise MarkError("entities", "one ends before or where it starts", here)
+            raise RowError("entities", "one ends before or where it starts", here)
         if start < 0 or end > length:
             unit = "characters" if words is None else "tokens"
-            raise MarkError("entities", "one is outside of the text", f"{here} of {length} {unit}")
+            raise RowError("entities", "one is outside of the text", f"{here} of {length} {unit}")
         found.append(Span(start, end, name))
         mentions.append((here, mention))
     if both := places_of.overlapping(found):
-        raise MarkError("entities", "overlap", " and ".join(f"{start} to {end}" for start, end, _ in both))
+        raise RowError("entities", "overlap", " and ".join(f"{start} to {end}" for start, end, _ in both))
     found = found if words is None else places_of.in_characters(words, found)
     for (start, end, _), (here, mention) in zip(found, mentions, strict=True):
         if mention is not None and mention != text[start:end]:
-            raise MarkError("entities", "have another text than stands there", f"{here}: {text[start:end]!r}")
+            raise RowError("entities", "have another text than stands there", f"{here}: {text[start:end]!r}")
     return found
 
 
 def _given(row: Mapping[str, Any], column: str, read_cell: Any) -> Any:
     cell = row.get(column)
-    return None if _is_missing(cell) else read_cell(cell)
-
-
-def _is_missing(cell: Any) -> bool:
-    return cell is None or (isinstance(cell, float) and cell != cell) or (isinstance(cell, str) and not cell.strip())
-
-
-def _text(cell: Any) -> str:
-    if isinstance(cell, (list, tuple, dict)):
-        raise MarkError("text", f"is a {type(cell).__name__}, not text")
-    return str(cell)
+    return None if is_missing(cell) else read_cell(cell)
 
 
 def _strings(cell: Any, column: str) -> list[str]:
@@ -146,12 +129,12 @@ def _strings(cell: Any, column: str) -> list[str]:
         listed = _listed(cell)
         cell = cell.split() if listed is None else listed
     if not isinstance(cell, (list, tuple)):
-        raise MarkError(column, "is neither a list nor text")
+        raise RowError(column, "is neither a list nor text")
     for number, item in enumerate(cell, 1):
         if isinstance(item, bool) or not isinstance(item, (str, int, float)):
-            raise MarkError(column, "holds something that is no text", f"number {number}: {item!r}")
+            raise RowError(column, "holds something that is no text", f"number {number}: {item!r}")
         if column == "tags" and not isinstance(item, str):
-            raise MarkError(column, "are numbers, whose names are not known", f"number {number}: {item!r}")
+            raise RowError(column, "are numbers, whose names are not known", f"number {number}: {item!r}")
     return [str(item) for item in cell]
 
 
@@ -170,11 +153,11 @@ def _listed(cell: str) -> list[Any] | None:
 
 def _check_words(words: Sequence[str]) -> None:
     if not "".join(words).strip():
-        raise MarkError("tokens", "is blank")
+        raise RowError("tokens", "is blank")
     letters = all(len(word) == 1 for word in words)
     for number, word in enumerate(words, 1):
         if not word or not (letters or word.strip()):
-            raise MarkError("tokens", "hold a blank one", f"number {number}")
+            raise RowError("tokens", "hold a blank one", f"number {number}")
 
 
 def _places(words: Sequence[str], text: str | None) -> list[Place] | None:
@@ -186,18 +169,18 @@ def _check_borders(text: str, places: Sequence[Place], found: Sequence[Span]) ->
     for span in found:
         if span not in whole:
             here = f"{text[span.start : span.end]!r}, {span.start} to {span.end}"
-            raise MarkError("entities", "one does not start and end where tokens do", here)
+            raise RowError("entities", "one does not start and end where tokens do", here)
 
 
 def _of_tags(tags: Sequence[str], places: Sequence[Place] | None) -> list[Span]:
     if places is None:
-        raise MarkError("tokens", "is missing, and there are tags")
+        raise RowError("tokens", "is missing, and there are tags")
     if len(tags) != len(places):
-        raise MarkError("tags", "are not as many as tokens", f"{len(tags)} tags, {len(places)} tokens")
+        raise RowError("tags", "are not as many as tokens", f"{len(tags)} tags, {len(places)} tokens")
     try:
         return places_of.in_characters(places, schemes.read(tags))
     except ValueError as error:
-        raise MarkError("tags", "hold what is no tag", str(error)) from None
+        raise RowError("tags", "hold what is no tag", str(error)) from None
 
 
 def _parsed(cell: Any) -> Any:
@@ -206,7 +189,7 @@ def _parsed(cell: Any) -> Any:
     try:
         return json.loads(cell)
     except (ValueError, RecursionError):
-        raise MarkError("entities", "is not JSON") from None
+        raise RowError("entities", "is not JSON") from None
 
 
 def _items(cell: Any) -> Iterator[Any]:
@@ -218,11 +201,11 @@ def _items(cell: Any) -> Iterator[Any]:
                     for first, last in ranges:
                         yield {"start": first, "end": last + 1, "type": name, "text": mention}
         except (AttributeError, TypeError, ValueError):
-            raise MarkError("entities", "is neither a list nor {type: {mention: [[first, last]]}}") from None
+            raise RowError("entities", "is neither a list nor {type: {mention: [[first, last]]}}") from None
     elif isinstance(cell, (list, tuple)):
         yield from cell
     else:
-        raise MarkError("entities", "is no list")
+        raise RowError("entities", "is no list")
 
 
 def _fields(item: Any, here: str) -> tuple[int, int, str, str | None]:
@@ -230,16 +213,16 @@ def _fields(item: Any, here: str) -> tuple[int, int, str, str | None]:
     if isinstance(item, (list, tuple)) and len(item) == 3:
         item = dict(zip(("start", "end", "type"), item, strict=True))
     if not isinstance(item, Mapping):
-        raise MarkError("entities", "hold what is neither {start, end, type} nor [start, end, type]", here)
+        raise RowError("entities", "hold what is neither {start, end, type} nor [start, end, type]", here)
     unknown = [key for key in item if key not in ("start", "end", *_TYPE_KEYS, *_EXTRA_KEYS)]
     if unknown:
-        raise MarkError("entities", "hold keys that are not known", f"{here}: {', '.join(map(str, unknown))}")
+        raise RowError("entities", "hold keys that are not known", f"{here}: {', '.join(map(str, unknown))}")
     names = [item[key] for key in _TYPE_KEYS if item.get(key) is not None]
     for name, value in (("start", item.get("start")), ("end", item.get("end"))):
         if isinstance(value, bool) or not isinstance(value, int):
-            raise MarkError("entities", f"have no whole number as {name}", f"{here}: {value!r}")
+            raise RowError("entities", f"have no whole number as {name}", f"{here}: {value!r}")
     if len(names) != 1 or not isinstance(names[0], str) or not names[0].strip():
-        raise MarkError("entities", "have no type, or no one type", here)
+        raise RowError("entities", "have no type, or no one type", here)
     return item["start"], item["end"], names[0], item.get("text")
 
 

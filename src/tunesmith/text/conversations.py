@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunesmith.errors import did_you_mean
-from tunesmith.tasks.base import RowError
+from tunesmith.text.cells import RowError, is_nothing
 
 Message = dict[str, str]
 
@@ -45,7 +45,7 @@ def read(row: Mapping[str, Any]) -> list[Message]:
     >>> read({"instruction": "Say hello", "input": "in French", "output": "Bonjour"})[0]
     {'role': 'user', 'content': 'Say hello\\n\\nin French'}
     """
-    given = {name: value for name, value in row.items() if value is not None and value != ""}
+    given = {name: value for name, value in row.items() if not is_nothing(value) and value != ""}
     system = [_message("system", given["system"], "system")] if "system" in given else []
     if "messages" in given:
         found = messages(given["messages"], "messages")

@@ -13,9 +13,13 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.text import decoding, tags
+from tunesmith.decisions.calibration import Pairs, calibrated, uncalibrated
+from tunesmith.metrics.reliability import Trust, reliability
+from tunesmith.text import decoding, tags, token_words
 from tunesmith.text.decoding import Rules
 from tunesmith.text.spans import Span
+from tunesmith.text.tags import Scheme
+from tunesmith.text.token_words import Units
 
 Floats = NDArray[np.floating]
 Numbers = NDArray[np.int64]
@@ -94,6 +98,14 @@ class Tagged:
                 chosen[span.start : span.end] = 0
         return replace(self, chosen=chosen)
 
+    def calibrated(self, pairs: Pairs) -> Tagged:
+        """The same with other probabilities, see ``calibration.calibrated``."""
+        return replace(self, probabilities=calibrated(self.probabilities, pairs, exclusive=True))
+
+    def uncalibrated(self, pairs: Pairs) -> Tagged:
+        """What ``calibrated`` was made of."""
+        return replace(self, probabilities=uncalibrated(self.probabilities, pairs, exclusive=True))
+
     def _characters(self, span: Span) -> tuple[int, int]:
         return int(self.places[span.start, 0]), int(self.places[span.end - 1, 1])
 
@@ -131,6 +143,28 @@ def best_threshold(
         scores[threshold] = 2 * hits / max(1, sum(map(len, wanted)) + sum(map(len, found)))
     best = max(scores.values())
     return min((t for t in _TRIED if scores[t] >= best - _WORTH), key=lambda t: abs(t - EVEN))
+
+
+def words(
+    texts: Sequence[Tagged], gold: Sequence[Sequence[Span]], names: Sequence[str], scheme: Scheme
+) -> tuple[Floats, Numbers]:
+    """The units of all texts that were read: probabilities of their labels (N, O), and the number of the true one (N,)."""
+    units = (Units(text.places, np.arange(len(text.places)), ()) for text in texts)
+    truths = [token_words.labels(text, row, names, scheme) for text, row in zip(units, gold, strict=True)]
+    probabilities, truth = np.concatenate([text.probabilities for text in texts]), np.concatenate(truths)
+    was_read = probabilities[:, 0] < 1
+    return probabilities[was_read], truth[was_read]
+
+
+def trust(texts: Sequence[Tagged], gold: Sequence[Sequence[Span]], names: Sequence[str], pairs: Pairs) -> Trust | None:
+    """How far the scores of the spans found can be trusted, with a calibration and without; None if there is none."""
+    if not pairs:
+        return None
+    after = [sure for text in texts for sure in text.scored(names)]
+    before = [sure for text in texts for sure in text.uncalibrated(pairs).scored(names)]
+    right = [span in row for text, row in zip(texts, map(set, gold), strict=True) for span in text.spans(names)]
+    sure, unsure = (np.array([score for _, score in found]) for found in (after, before))
+    return Trust(reliability(unsure, np.array(right)), reliability(sure, np.array(right)))
 
 
 def moved(then: Sequence[Sequence[float]], now: Sequence[Sequence[float]]) -> float:

@@ -17,10 +17,12 @@ class Budget:
         max_time: seconds for the whole run; None: no limit.
         began: ``time.monotonic()`` at its start.
         final_share: tokens of the evaluations after training, in units of one validation.
+        answering_s: seconds that the report's answers take beside these.
     """
 
-    def __init__(self, max_time: float | None, began: float, final_share: float) -> None:
+    def __init__(self, max_time: float | None, began: float, final_share: float, answering_s: float = 0.0) -> None:
         self._max_time, self._began, self._final_share = max_time, began, final_share
+        self._answering_s = answering_s
         self._started = time.monotonic()
         self._evaluation_s = 0.0
 
@@ -43,5 +45,5 @@ class Budget:
     def _deadline(self) -> float:
         if self._max_time is None:
             return math.inf
-        reserve = _MARGIN * self._evaluation_s * self._final_share + _REPORT_S
+        reserve = _MARGIN * (self._evaluation_s * self._final_share + self._answering_s) + _REPORT_S
         return self._began + self._max_time - min(reserve, _LARGEST_RESERVE * self._max_time)

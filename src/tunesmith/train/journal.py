@@ -41,6 +41,12 @@ class Journal:
         if self._writes:
             whole_lines(file)
 
+    def beside(self, file: Path) -> Journal:
+        """A journal of a part of the run: shown alike, written to a file of its own, kept from the trackers."""
+        found = Journal(file, quiet=self._console.quiet)
+        found._writes = self._writes
+        return found
+
     def note(self, message: str) -> None:
         """Say something that happened once."""
         self._write({"event": "note", "message": message})
@@ -68,9 +74,17 @@ class Journal:
         )
 
     def evaluation(
-        self, step: int, epoch: float, scores: dict[str, float], metric: str, best: bool, seconds: float
+        self,
+        step: int,
+        epoch: float,
+        scores: dict[str, float],
+        metric: str,
+        best: bool,
+        seconds: float,
+        *,
+        averaged: bool = False,
     ) -> None:
-        """Log the scores of the validation rows."""
+        """Log the scores of the validation rows; ``averaged``: they are those of the weights' average."""
         self._write(
             {
                 "event": "evaluation",
@@ -78,12 +92,15 @@ class Journal:
                 "epoch": round(epoch, 4),
                 "scores": scores,
                 "best": best,
+                **({"averaged": True} if averaged else {}),
                 "seconds": round(seconds, 3),
             }
         )
         self._track({f"validation/{name}": score for name, score in scores.items()}, step)
         self._score = f"{metric} {scores[metric]:.4f}"
-        self._say(f"epoch {epoch:.2f}  step {step}  validation {self._score}{'  (best)' if best else ''}")
+        self._say(
+            f"epoch {epoch:.2f}  step {step}  validation {self._score}{'  (best)' if best else ''}{'  (average)' if averaged else ''}"
+        )
 
     def forget_after(self, step: int) -> None:
         """Drop the steps and evaluations after a step, because training goes on from there; -1 drops them all."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from tunesmith.data.finding import Finding
 from tunesmith.data.prepare import Splits
 from tunesmith.engines.pytorch import Engine
 from tunesmith.heads import RowLoss
+from tunesmith.heads.divergences import Divergence
 from tunesmith.machine import Machine
+from tunesmith.networks import pretrained
 from tunesmith.networks.backbones import Backbone
 from tunesmith.networks.network import Network
 from tunesmith.sources import scratch
@@ -27,15 +30,18 @@ from tunesmith.text import encode as text
 from tunesmith.train import warm
 from tunesmith.train.journal import Journal
 
+Encode = Callable[[Config, Task, Any, Splits, Path], tuple[Examples, Examples]]
+"""Makes the encoded training and validation rows."""
+
 _REFERENCE_WIDTH = 384
 _MANY_TOKENS = 1_000_000
 _HEAD_RATE = 10.0
 _LARGEST_HEAD_RATE = 1e-3
 
 
-@dataclass(frozen=True)
-class Learner:
-    """A network about to be trained, its rows, and the config with everything chosen filled in."""
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A network with what judges and saves it: its task, its config completely filled, its validation rows."""
 
     config: Config
     task: Task
@@ -43,11 +49,9 @@ class Learner:
     adapter: Adapter
     network: Network
     tokenizer: Any
-    training: Examples
     validation: Examples
     splits: Splits
     machine: Machine
-    loss: RowLoss
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -85,6 +89,20 @@ class Learner:
         rows, outputs = self.splits.tables["validation"], self.engine.sequences(self.validation)
         return self.task.validation_scores(outputs, rows, self.validation, self.target, self.request)
 
+
+@dataclass(frozen=True, kw_only=True)
+class Learner(Candidate):
+    """A network about to be trained, with its training rows."""
+
+    training: Examples
+    loss: RowLoss
+    divergence: Divergence | None
+
+    @property
+    def starts_head(self) -> bool:
+        """Whether the head is fitted on frozen features before the steps."""
+        return self.config.train.warm_start and getattr(self.network.head, "linear", None) is not None
+
     def visits(self, epoch: int) -> np.ndarray:
         """Numbers of the training sequences that an epoch visits; the task may draw some rows more often."""
         rows = self.task.resample(self.training, self.target, self.config.train.seed * 1_000_003 + epoch)
@@ -94,7 +112,34 @@ class Learner:
         return np.repeat(np.arange(len(self.training)), times[self.training.rows])
 
 
-def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, started: bool = False) -> Learner:
+def encode(config: Config, task: Task, tokenizer: Any, splits: Splits, folder: Path) -> tuple[Examples, Examples]:
+    """The training and the validation rows as tokens, kept in files in ``folder``."""
+    assert splits.target is not None
+    training, validation = (
+        task.encode(splits.tables[name], tokenizer, config.model, folder / name, splits.target)
+        for name in ("train", "validation")
+    )
+    return training, validation
+
+
+def filled(config: Config, splits: Splits, folder: Path, encode: Encode = encode) -> Config:
+    """The config with everything that a run of it would choose, but for what is measured. Arguments as for ``build``."""
+    config, task, backbone, tokenizer, _ = _open(config, splits, folder)
+    training, _ = encode(config, task, tokenizer, splits, folder)
+    if config.model.hidden_dropout is None:
+        config = configs.fill(config, model={"hidden_dropout": pretrained.hidden_dropout(backbone.model.config)})
+    return _with_epochs(config, training)
+
+
+def build(
+    config: Config,
+    splits: Splits,
+    folder: Path,
+    journal: Journal,
+    *,
+    started: bool = False,
+    encode: Encode = encode,
+) -> Learner:
     """Load the base model, choose what the config leaves open, encode the rows and start the head.
 
     Args:
@@ -103,8 +148,65 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
         journal: told what takes long.
         folder: for encoded rows and kept states.
         started: the run is resumed, and its weights come from a checkpoint.
+        encode: gives the encoded rows; runs on the same rows may share them.
     """
+    return _prepared(assemble(config, splits, folder, journal, encode), folder, journal, started)
+
+
+def assemble(config: Config, splits: Splits, folder: Path, journal: Journal, encode: Encode = encode) -> Learner:
+    """The first half of ``build``: all but what is computed with the base model, and ``train.micro_tokens``."""
     assert splits.target is not None
+    asked: Task = plugins.load("tasks", config.task_name)(config.task)
+    divergence = asked.divergence(splits.target) if config.train.r_drop else None
+    config, task, backbone, tokenizer, runs_on = _open(config, splits, folder)
+    adapter: Adapter = plugins.load("adapters", config.adapter_name)(config.adapter)
+    network = _network(config, task, splits.target, backbone, adapter, journal)
+    loss = task.loss(splits.target, label_smoothing=config.train.label_smoothing)
+    training, validation = encode(config, task, tokenizer, splits, folder)
+    found = [
+        finding
+        for name, split, examples in (("training", "train", training), ("validation", "validation", validation))
+        for findings in (check.token_findings, task.token_findings)
+        for finding in findings(name, splits.tables[split], examples.encoded[0])
+    ]
+    for finding in found:
+        journal.note(f"{finding.severity}: {finding.message}")
+    config = _with_epochs(config, training)
+    return Learner(
+        config=config,
+        task=task,
+        target=splits.target,
+        adapter=adapter,
+        network=network,
+        tokenizer=tokenizer,
+        training=training,
+        validation=validation,
+        splits=splits,
+        machine=runs_on,
+        loss=loss,
+        divergence=divergence,
+        findings=(*splits.findings, *found),
+    )
+
+
+def _prepared(learned: Learner, folder: Path, journal: Journal, started: bool) -> Learner:
+    """The second half of ``build``: what the frozen base model gives is kept, the head started, the machine measured."""
+    network, training, train = learned.network, learned.training, learned.config.train
+    if network.depth:
+        journal.note(f"reading the rows through {network.depth} frozen layers, once")
+        for name, examples in (("train", training), ("validation", learned.validation)):
+            warm.keep_states(network, examples, folder / name / "hidden.bin", learned.machine)
+    if learned.starts_head and not started:
+        journal.note(f"fitting the head on the features of {min(len(training), train.warm_start_rows)} rows")
+        warm.start_head(network, training, learned.loss, train.warm_start_rows, train.seed, learned.machine)
+    if train.micro_tokens is not None:
+        return learned
+    tokens = warm.measure_micro_tokens(network, training, learned.loss, train.batch_size, learned.machine)
+    return replace(learned, config=configs.fill(learned.config, train={"micro_tokens": tokens}))
+
+
+def _open(config: Config, splits: Splits, folder: Path) -> tuple[Config, Task, Any, Any, Machine]:
+    """The config filled in by what the base model is, the task, the base model, its tokenizer, and this machine."""
     runs_on = machine.prepare(config.train.precision, config.train.threads)
     base = config.model.base or plugins.load("tasks", config.task_name).default_base
     task: Task = plugins.load("tasks", config.task_name)(config.task)
@@ -114,48 +216,13 @@ def build(config: Config, splits: Splits, folder: Path, journal: Journal, *, sta
     )
     tokenizer = task.load_tokenizer(path, path)
     config = choose(config, base, backbone, splits, runs_on)
-    task = plugins.load("tasks", config.task_name)(config.task)
-    adapter: Adapter = plugins.load("adapters", config.adapter_name)(config.adapter)
-    network = _network(config, task, splits.target, backbone, adapter, journal)
-    loss = task.loss(splits.target, label_smoothing=config.train.label_smoothing)
-    training, validation = (
-        task.encode(rows, tokenizer, config.model, folder / name, splits.target)
-        for name, rows in ((name, splits.tables[name]) for name in ("train", "validation"))
-    )
-    found = [
-        finding
-        for name, split, examples in (("training", "train", training), ("validation", "validation", validation))
-        for findings in (check.token_findings, task.token_findings)
-        for finding in findings(name, splits.tables[split], examples.encoded[0])
-    ]
-    for finding in found:
-        journal.note(f"{finding.severity}: {finding.message}")
-    if network.depth:
-        journal.note(f"reading the rows through {network.depth} frozen layers, once")
-        for name, examples in (("train", training), ("validation", validation)):
-            warm.keep_states(network, examples, folder / name / "hidden.bin", runs_on)
-    if config.train.warm_start and getattr(network.head, "linear", None) is not None and not started:
-        journal.note(f"fitting the head on the features of {min(len(training), config.train.warm_start_rows)} rows")
-        warm.start_head(network, training, loss, config.train.warm_start_rows, config.train.seed, runs_on)
-    if config.train.epochs is None:
-        config = configs.fill(config, train={"epochs": 1 if training.lengths.sum() > _MANY_TOKENS else 2})
-    if config.train.micro_tokens is None:
-        micro_tokens = warm.measure_micro_tokens(network, training, loss, config.train.batch_size, runs_on)
-        config = configs.fill(config, train={"micro_tokens": micro_tokens})
-    return Learner(
-        config,
-        task,
-        splits.target,
-        adapter,
-        network,
-        tokenizer,
-        training,
-        validation,
-        splits,
-        runs_on,
-        loss,
-        (*splits.findings, *found),
-    )
+    return config, plugins.load("tasks", config.task_name)(config.task), backbone, tokenizer, runs_on
+
+
+def _with_epochs(config: Config, training: Examples) -> Config:
+    if config.train.epochs is not None:
+        return config
+    return configs.fill(config, train={"epochs": 1 if training.lengths.sum() > _MANY_TOKENS else 2})
 
 
 def choose(config: Config, base: str, backbone: Backbone, splits: Splits, runs_on: Machine) -> Config:

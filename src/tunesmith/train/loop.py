@@ -9,74 +9,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
-from tunesmith.adapters.base import Adapter
-from tunesmith.config import Train
 from tunesmith.data import batch
-from tunesmith.data.examples import Examples
 from tunesmith.errors import Interrupted, TrainingError, UsageError, did_you_mean
-from tunesmith.heads import RowLoss
 from tunesmith.metrics import higher_is_better
-from tunesmith.networks.network import Network
 from tunesmith.params import steps_in
-from tunesmith.train import optim, processes, regularise, state, step
-from tunesmith.train.budget import Budget
-from tunesmith.train.journal import Journal
+from tunesmith.train import optim, processes, regularise, soup, state, step
+from tunesmith.train.job import Course, Job
 
 _MOST_ROLLBACKS = 3
-
-
-@dataclass(frozen=True)
-class Job:
-    """Everything a training run works on.
-
-    Args:
-        examples: training rows, encoded, with targets.
-        loss: loss a row.
-        evaluate: scores of the network on the validation rows, by metric name.
-        metric: which of these scores chooses the best weights.
-        visits: numbers of the sequences that an epoch visits.
-        folder: where checkpoints and best weights go.
-        budget: when training must stop.
-        adapter: which weights of the base model train.
-    """
-
-    network: Network
-    examples: Examples
-    loss: RowLoss
-    kind: str
-    evaluate: Callable[[], dict[str, float]]
-    metric: str
-    train: Train
-    folder: Path
-    journal: Journal
-    accelerator: Accelerator
-    visits: Callable[[int], np.ndarray]
-    budget: Budget
-    adapter: Adapter
-
-
-@dataclass
-class Course:
-    """Where the run stands; saved in every checkpoint."""
-
-    step: int = 0
-    best_step: int = -1
-    best_score: float | None = None
-    stale: int = 0
-    rollbacks: int = 0
-    rate: float = 1.0
-    seconds: float = 0.0
-    tokens: int = 0
-    scores: dict[str, float] = field(default_factory=dict)
 
 
 def fit(job: Job, *, resume: bool = False) -> Course:
@@ -86,11 +33,12 @@ def fit(job: Job, *, resume: bool = False) -> Course:
         Interrupted: the user pressed Ctrl-C; a checkpoint was written first.
         TrainingError: the loss stayed not finite, or memory ran out on the smallest micro-batch.
     """
-    loop = _Loop(job)
+    loop = Loop(job)
     loop.restore() if resume else loop.begin()
     with job.journal.until_interrupted() as stopped:
         while not loop.done():
             loop.step()
+            job.watch(loop.share_done, None)
             if loop.evaluation_is_due():
                 loop.evaluate()
             stop = loop.anywhere(stopped())
@@ -106,7 +54,7 @@ def has_started(folder: Path) -> bool:
     return bool(state.steps(folder))
 
 
-class _Loop:
+class Loop:
     """The state of a running ``fit``, and one method for each thing that happens in it."""
 
     def __init__(self, job: Job) -> None:
@@ -115,13 +63,15 @@ class _Loop:
         self.mixout = regularise.mixout(job.network.backbone, job.train.mixout)
         optimizer = optim.build(job.network, job.train, job.adapter.rate_factor)
         self.network, self.optimizer = self.accelerator.prepare(job.network, optimizer)
-        self.work = step.Work(self.network, job.examples, job.loss, job.kind, job.train, self.accelerator, job.adapter)
+        self.work = step.Work(
+            self.network, job.examples, job.loss, job.divergence, job.train, self.accelerator, job.adapter
+        )
         self.average = regularise.Average(job.network, job.train.ema) if job.train.ema else None
         self.course = Course()
         self.micro_tokens = job.train.micro_tokens or 4096
         self.epoch = -1
         self.plan: list[np.ndarray] = []
-        self.steps_per_epoch = len(self._plan_of(0))
+        self.steps_per_epoch = len(self.batches_of(0))
         asked = math.ceil((job.train.epochs or 1) * self.steps_per_epoch)
         self.total_steps = min(asked, job.train.max_steps or asked)
         job.adapter.plan(self.total_steps)
@@ -132,9 +82,13 @@ class _Loop:
 
     def begin(self) -> None:
         """Seed everything, judge the weights as they are, and write the checkpoint to fall back on."""
-        torch.manual_seed(self.train.seed + self.accelerator.process_index)
+        self.begin_random()
         self.evaluate()
         self.save()
+
+    def begin_random(self) -> None:
+        """Seed what the steps draw from; each process draws for itself."""
+        torch.manual_seed(self.train.seed + self.accelerator.process_index)
 
     def restore(self) -> None:
         """Go on from the last checkpoint."""
@@ -157,16 +111,23 @@ class _Loop:
             self.evaluate()
         self.accelerator.wait_for_everyone()
         self._put_weights(state.read(self.job.folder / "best"))
+        if self.train.soup:
+            self._mix()
         regularise.remove_mixout(self.mixout)
         self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
         return self.course
+
+    @property
+    def share_done(self) -> float:
+        """Share of the steps that is done, 0 to 1."""
+        return self.course.step / self.total_steps
 
     # one step
 
     def step(self) -> None:
         """One optimizer step over one batch, retried in smaller pieces if memory runs out."""
         began = time.monotonic()
-        indices = self._batch()
+        indices = self.batch_of(self.course.step)
         random = state.random_state()
         self.job.network.train()
         optim.set_rates(self.optimizer, self._rate())
@@ -186,25 +147,30 @@ class _Loop:
             return self._roll_back(
                 f"the loss was {loss:g} and the norm of its gradient {norm:g} in step {self.course.step + 1}"
             )
-        self.optimizer.step()
-        self.job.adapter.after_step(self.course.step + 1)
-        self.optimizer.zero_grad()
-        if self.average:
-            self.average.update()
+        self.update()
         tokens = int(self.job.examples.lengths[indices].sum())
         self.course.step += 1
         self.course.tokens += tokens
         self.course.seconds += time.monotonic() - began
         self._record(loss, norm)
 
-    def _batch(self) -> np.ndarray:
-        epoch, position = divmod(self.course.step, self.steps_per_epoch)
+    def update(self) -> None:
+        """Move the weights along their gradients."""
+        self.optimizer.step()
+        self.job.adapter.after_step(self.course.step + 1)
+        self.optimizer.zero_grad()
+        if self.average:
+            self.average.update()
+
+    def batch_of(self, step: int) -> np.ndarray:
+        """The sequences of a step."""
+        epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self.epoch:
-            self.epoch, self.plan = epoch, self._plan_of(epoch)
+            self.epoch, self.plan = epoch, self.batches_of(epoch)
         found: np.ndarray = self.plan[position % len(self.plan)]
         return found
 
-    def _plan_of(self, epoch: int) -> list[np.ndarray]:
+    def batches_of(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch; they depend on the seed and the epoch alone."""
         batches = batch.Batches(
             self.job.examples.lengths, self.train.batch_size, self.train.batch_tokens, seed=self.train.seed
@@ -246,22 +212,22 @@ class _Loop:
     def evaluate(self) -> None:
         """Score the validation rows, remember the best weights, and lower the rate on a plateau."""
         random = state.random_state()
-        swap = self.average.swapped() if self.average else regularise.nothing()
-        with swap:
-            began = time.monotonic()
-            try:
-                scores = self.job.evaluate()
-            except FloatingPointError as error:
-                return self._roll_back(f"{error} after step {self.course.step}")
-            self.job.budget.evaluated(time.monotonic() - began)
-            self._check_metric(scores)
-            score = scores[self.job.metric] * (1 if higher_is_better(self.job.metric) else -1)
-            better = self.course.best_score is None or score > self.course.best_score + self.train.early_stopping_delta
-            if better:
-                self.course.best_score, self.course.best_step, self.course.stale = score, self.course.step, 0
-                self.course.scores = scores
-                self._save_best()
-        if not better:
+        began = time.monotonic()
+        try:
+            scores, averaged = self._scores()
+        except FloatingPointError as error:
+            return self._roll_back(f"{error} after step {self.course.step}")
+        self.job.budget.evaluated(time.monotonic() - began)
+        score, before = self._score(scores), self.course.best_score
+        better = before is None or score > before + self.train.early_stopping_delta
+        with self.average.swapped() if self.average and averaged else regularise.nothing():
+            if better or score == before == 0:  # as long as nothing is right, what has learned more
+                self.course.best_score, self.course.best_step, self.course.scores = score, self.course.step, scores
+                self.keep_best()
+            self._keep_for_soup(score)
+        if better:
+            self.course.stale = 0
+        else:
             self.course.stale += 1
             if self.train.schedule == "plateau" and self.course.stale % self.train.patience == 0:
                 self.course.rate /= 2
@@ -273,7 +239,47 @@ class _Loop:
             self.job.metric,
             better,
             self.course.seconds,
+            averaged=averaged,
         )
+        self.job.watch(self.share_done, scores)
+
+    def _scores(self) -> tuple[dict[str, float], bool]:
+        """Scores of the weights or of their average, whichever are better, and whether they are the average's."""
+        scores = self.job.evaluate()
+        self._check_metric(scores)
+        if not self.average or not self.course.step:
+            return scores, False
+        with self.average.swapped():
+            averaged = self.job.evaluate()
+        return (averaged, True) if self._score(averaged) > self._score(scores) else (scores, False)
+
+    def _score(self, scores: dict[str, float]) -> float:
+        """The score that chooses; more is better."""
+        return scores[self.job.metric] * (1 if higher_is_better(self.job.metric) else -1)
+
+    def _keep_for_soup(self, score: float) -> None:
+        if self.train.soup and self.accelerator.is_main_process:
+            self.course.kept = soup.keep(
+                self.job.folder, self.course.kept, self.course.step, score, self.train.soup, self._weights()
+            )
+
+    def _mix(self) -> None:
+        """Put the mean of some of the best weights in the place of the best, where it scores better."""
+
+        def judge(weights: soup.Weights) -> dict[str, float]:
+            self._put_weights(weights)
+            return self.job.evaluate()
+
+        course, metric = self.course, self.job.metric
+        found, steps = soup.of_run(self.job.folder, course.best_step, course.kept, judge, self._score, course.scores)
+        self._put_weights(found.weights)
+        among = f"the {len(steps)} best weights"
+        if len(found.members) == 1:
+            return self.job.journal.note(f"no mean of {among} scores better than the best of them, which is kept")
+        told = ", ".join(str(steps[member]) for member in found.members)
+        change = f"{metric} {found.scores[metric]:.4f} after {course.scores[metric]:.4f}"
+        course.scores, course.best_score = found.scores, self._score(found.scores)
+        self.job.journal.note(f"of {among}, the mean of those of steps {told} is kept: validation {change}")
 
     def _check_metric(self, scores: dict[str, float]) -> None:
         if self.job.metric not in scores:
@@ -308,6 +314,7 @@ class _Loop:
     def _load(self, folder: Path) -> None:
         value = state.read(folder)
         self.course = Course(**value["course"])
+        self.course.kept = soup.there(self.job.folder, self.course.kept)
         self._put_weights(value["weights"])
         self.optimizer.load_state_dict(value["optimizer"])
         if self.average:
@@ -331,20 +338,22 @@ class _Loop:
             rate=before.rate / 2,
             best_score=before.best_score,
             best_step=before.best_step,
+            kept=before.kept,
             scores=before.scores,
         )
         self.job.journal.forget_after(self.course.step)
         self.job.journal.note(f"{why}: back to step {self.course.step} with half the learning rate")
         self.save()
 
-    def _save_best(self) -> None:
+    def keep_best(self) -> None:
+        """Write the weights as they are as the best."""
         if self.accelerator.is_main_process:
             state.replace(self.job.folder / "best", self._weights())
 
     def _weights(self) -> dict[str, Tensor]:
         return {name: weight.detach() for name, weight in self.job.network.named_parameters() if weight.requires_grad}
 
-    def _put_weights(self, weights: dict[str, Tensor]) -> None:
+    def _put_weights(self, weights: soup.Weights) -> None:
         with torch.no_grad():
             for name, weight in self.job.network.named_parameters():
                 if weight.requires_grad:

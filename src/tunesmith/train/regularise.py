@@ -1,4 +1,4 @@
-"""Regularisers that touch weights or outputs: mixout, weight averaging, R-Drop."""
+"""Regularisers that touch weights: mixout and weight averaging."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils import parametrize
-
-from tunesmith.errors import UsageError
-from tunesmith.heads import IGNORED
 
 nothing = nullcontext
 
@@ -76,41 +72,6 @@ class Average:
             yield
         finally:
             _copy(self._network, own)
-
-
-def divergence(kind: str, first: Tensor, second: Tensor, targets: Tensor | None = None) -> Tensor:
-    """How far two outputs of one row are apart (B,): symmetric KL, or squared distance of numbers and vectors.
-
-    Of tokens it is the mean over those that have a label.
-
-    Args:
-        kind: of the predictions.
-        first: outputs (B, O), or (B, T, O) of every token.
-        second: others of the same rows.
-        targets: what the tokens should give, where they are what is learned from; (B, T) or (B, T, S).
-
-    Raises:
-        UsageError: the outputs are those of a CRF.
-    """
-    if kind == "entities" and first.dim() != 3:
-        raise UsageError("a CRF has no R-Drop", where="train.r_drop", hint="legal here: 0, or task.crf false")
-    if kind == "regression":
-        return (first - second).square().sum(1)
-    if kind == "triples" and targets is not None:  # outputs are scores beside vectors, targets tags before pairs
-        labelled = targets[:, : first.shape[1]] != IGNORED
-        return (first - second).square().mean(2).masked_fill(~labelled, 0).sum(1) / labelled.sum(1).clamp_min(1)
-    if kind == "multi-label":
-        none = torch.zeros_like(first)  # log-softmax over an output and 0 is the log of its yes and of its no
-        first, second = torch.stack([first, none], -1), torch.stack([second, none], -1)
-    if kind == "entities" and targets is not None:
-        first, second = (outputs.reshape(*targets.shape, -1).flatten(1, -2) for outputs in (first, second))
-        targets = targets.flatten(1)
-    p, q = first.log_softmax(-1), second.log_softmax(-1)
-    both = F.kl_div(p, q, log_target=True, reduction="none") + F.kl_div(q, p, log_target=True, reduction="none")
-    if kind == "entities" and targets is not None:
-        labelled = targets != IGNORED
-        return both.sum(2).masked_fill(~labelled, 0).sum(1) / labelled.sum(1).clamp_min(1) / 2
-    return both.flatten(1).sum(1) / 2
 
 
 def no_sync_until(accelerator: Accelerator, network: nn.Module, *, last: bool) -> AbstractContextManager[Any]:

@@ -19,14 +19,14 @@ from tunesmith.config import Config
 from tunesmith.data.prepare import prepare
 from tunesmith.errors import TunesmithError, UsageError
 from tunesmith.metrics import Counted, Predictions
-from tunesmith.report import Beside, Report
+from tunesmith.report import Beside, Folds, Report
 from tunesmith.tasks.base import Target
-from tunesmith.train import learner, loop, processes, track
+from tunesmith.train import folds, learner, loop, processes, track
 from tunesmith.train.budget import Budget
 from tunesmith.train.describe import describe
+from tunesmith.train.job import Course, Job, Watch, ignore
 from tunesmith.train.journal import Journal
-from tunesmith.train.learner import Learner
-from tunesmith.train.loop import Course
+from tunesmith.train.learner import Candidate, Learner
 
 WORK = ".work"
 """Folder inside a run that holds what only training needs; it goes away when the run is finished."""
@@ -65,7 +65,7 @@ def train(config: Config, *, quiet: bool = False) -> Run:
     try:
         return _carry_out(config, folder, resumed=False, quiet=quiet)
     except (TunesmithError, KeyboardInterrupt):
-        if not loop.has_started(folder / WORK):
+        if not (loop.has_started(folder / WORK) or folds.has_started(folder / WORK)):
             shutil.rmtree(folder, ignore_errors=True)
         raise
 
@@ -97,19 +97,38 @@ def _carry_out(config: Config, folder: Path, *, resumed: bool, quiet: bool) -> R
     accelerator = track.start(config, folder)
     journal = Journal(folder / "log.jsonl", accelerator, quiet=quiet)
     own = folder / WORK / f"process-{accelerator.process_index}"
-    splits = prepare(config, plugins.load("tasks", config.task_name)(config.task), own / "data")
+    task = plugins.load("tasks", config.task_name)(config.task)
+    folds.check_task(task, config.train.folds)
+    splits = prepare(config, task, own / "data")
     splits.stop_on_errors()
     learned = learner.build(config, splits, own, journal, started=resumed and loop.has_started(folder / WORK))
     processes.by_main(lambda: bundle.write_text(folder / "config.yaml", configs.to_yaml(learned.config)))
-    course = _learn(learned, folder, journal, accelerator, began, resumed)
-    written = processes.by_main(lambda: _finish(learned, course, folder, began))
+    crossed = folds.cross_validate(learned, folds.Around(folder, folder / WORK, journal, accelerator, began))
+    course = learn(learned, folder, journal, accelerator, began, resumed=resumed)
+    written = processes.by_main(lambda: finish(learned, course, folder, began, crossed))
     track.finish(accelerator, dict(written.metrics))
     return Run(folder, written)
 
 
-def _finish(learned: Learner, course: Course, folder: Path, began: float) -> Report:
-    """Save the model, score it as it will be loaded, and write the report, which makes the run a finished one."""
-    saved = _save(learned, folder)
+def finish(
+    learned: Candidate,
+    course: Course,
+    folder: Path,
+    began: float,
+    crossed: Folds | None = None,
+    command: str | None = None,
+) -> Report:
+    """Save the model, score it as it will be loaded, and write the report, which makes the run a finished one.
+
+    Args:
+        learned: the model, with the weights that are to stay.
+        course: how its training went.
+        folder: of the run.
+        began: ``time.monotonic()`` at its start.
+        crossed: scores of cross-validation.
+        command: what repeats it; None: a training by its config.
+    """
+    saved = save(learned, folder)
     tables = learned.splits.tables
     split = "test" if "test" in tables else "validation"
     model = predict.load(folder)
@@ -117,7 +136,18 @@ def _finish(learned: Learner, course: Course, folder: Path, began: float) -> Rep
     predictions = model.predictions(tables[split])
     beside = _beside_base(model, tables[split], predictions)
     spent = time.monotonic() - began
-    written = describe(learned, saved.target, predictions, split, course, folder, seconds=spent, beside=beside)
+    written = describe(
+        learned,
+        saved.target,
+        predictions,
+        split,
+        course,
+        folder,
+        seconds=spent,
+        beside=beside,
+        folds=crossed,
+        command=command,
+    )
     report.write(written, predictions, folder)
     shutil.rmtree(folder / WORK)
     return written
@@ -134,16 +164,44 @@ def _beside_base(model: predict.Model, rows: pa.Table, predictions: Predictions 
     return report.beside(before, predictions.take(places))
 
 
-def _learn(
-    learned: Learner, folder: Path, journal: Journal, accelerator: Accelerator, began: float, resumed: bool
+def learn(
+    learned: Learner,
+    folder: Path,
+    journal: Journal,
+    accelerator: Accelerator,
+    began: float,
+    *,
+    resumed: bool = False,
+    watch: Watch = ignore,
 ) -> Course:
-    """Train the network; it holds the best weights afterwards."""
-    rows = {name: len(table) for name, table in learned.splits.tables.items()}
-    job = loop.Job(
+    """Train the network; it holds the best weights afterwards.
+
+    Args:
+        learned: the network and its rows.
+        folder: of the run.
+        journal: its log.
+        accelerator: what it runs on.
+        began: ``time.monotonic()`` at its start.
+        resumed: it goes on from its last checkpoint.
+        watch: follows it; see ``Job``.
+    """
+    return loop.fit(job_of(learned, folder, journal, accelerator, began, watch), resume=resumed)
+
+
+def job_of(
+    learned: Learner,
+    folder: Path,
+    journal: Journal,
+    accelerator: Accelerator,
+    began: float,
+    watch: Watch = ignore,
+) -> Job:
+    """What the training loop works on."""
+    return Job(
         network=learned.network,
         examples=learned.training,
         loss=learned.loss,
-        kind=learned.target.kind,
+        divergence=learned.divergence,
         evaluate=learned.scores,
         metric=learned.metric,
         train=learned.config.train,
@@ -151,20 +209,34 @@ def _learn(
         journal=journal,
         accelerator=accelerator,
         visits=learned.visits,
-        budget=Budget(learned.config.train.max_time, began, 1 + rows.get("test", 0) / rows["validation"]),
+        budget=_budget(learned, folder / WORK / "pace", journal, began),
         adapter=learned.adapter,
+        watch=watch,
     )
-    return loop.fit(job, resume=resumed)
 
 
-def _save(learned: Learner, folder: Path) -> Bundle:
+def _budget(learned: Learner, folder: Path, journal: Journal, began: float) -> Budget:
+    """What the report will need; where the time is limited, answers are measured."""
+    rows = {name: len(table) for name, table in learned.splits.tables.items()}
+    answering_s, most = 0.0, learned.config.train.max_time
+    if most is not None:
+        few, count = learned.splits.tables["validation"], rows.get("test", rows["validation"])
+        answering_s = learned.task.answering_s(
+            learned.reader(learned.target), few, learned.request, folder, count=count
+        )
+        if answering_s:
+            journal.note(f"of {most:g} s, the report's answers will take about {answering_s:.0f} s")
+    return Budget(most, began, 1 + rows.get("test", 0) / rows["validation"], answering_s)
+
+
+def save(learned: Candidate, folder: Path) -> Bundle:
     """Decide what is decided on the validation rows, then write the bundle with golden answers."""
     target = learned.task.tune(learned.validate(), learned.target)
     bundle.write_text(folder / "golden.jsonl", _golden(learned, target, folder / WORK / "golden"))
     return bundle.write(folder, learned.network, learned.tokenizer, learned.config, target, learned.adapter)
 
 
-def _golden(learned: Learner, target: Target, folder: Path) -> str:
+def _golden(learned: Candidate, target: Target, folder: Path) -> str:
     """The first validation rows with what the model gives, to be replayed wherever the bundle is loaded anew."""
     given = learned.splits.tables["validation"].select(list(learned.task.inputs)).slice(0, GOLDEN_ROWS).to_pylist()
     inputs = [{name: value for name, value in row.items() if value is not None} for row in given]
@@ -174,8 +246,12 @@ def _golden(learned: Learner, target: Target, folder: Path) -> str:
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 
-def claim(config: Config) -> Path:
+def claim(config: Config, suffix: str = "") -> Path:
     """Make the run's folder; one that holds something is never written over.
+
+    Args:
+        config: names the folder, or the data and the task that the folder is called by.
+        suffix: of a folder that is called by them.
 
     Raises:
         UsageError: it exists and is not empty, or cannot be made.
@@ -183,7 +259,7 @@ def claim(config: Config) -> Path:
     wanted = Path(config.out) if config.out else None
     try:
         if wanted is None:
-            return _numbered(Path("runs"), f"{_stem(config.data.train or 'data')}-{config.task_name}")
+            return _numbered(Path("runs"), usual_name(config) + suffix)
         if wanted.exists() and (not wanted.is_dir() or any(wanted.iterdir())):
             unfinished = (wanted / "config.yaml").exists() and not (wanted / "report.json").exists()
             hint = (
@@ -213,6 +289,11 @@ def _numbered(parent: Path, name: str) -> Path:
         except FileExistsError:
             continue
     raise AssertionError("numbers do not end")
+
+
+def usual_name(config: Config) -> str:
+    """What a run's folder is called if the config does not say: by its data and its task."""
+    return f"{_stem(config.data.train or 'data')}-{config.task_name}"
 
 
 def _stem(reference: str) -> str:

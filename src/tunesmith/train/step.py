@@ -16,6 +16,7 @@ from tunesmith.data import batch
 from tunesmith.data.examples import Examples
 from tunesmith.errors import TrainingError
 from tunesmith.heads import RowLoss, StepLoss
+from tunesmith.heads.divergences import Divergence
 from tunesmith.train import optim, processes, regularise, whole_step
 
 LEAST_MICRO_TOKENS = 64
@@ -29,7 +30,7 @@ class Work:
         network: as Accelerate prepared it.
         examples: training sequences with targets.
         loss: loss a sequence.
-        kind: of the predictions; R-Drop asks it.
+        divergence: of two outputs of the same sequences, which R-Drop asks for.
         train: the config's section.
         accelerator: of the run.
         adapter: which weights of the base model train.
@@ -38,7 +39,7 @@ class Work:
     network: nn.Module
     examples: Examples
     loss: RowLoss
-    kind: str
+    divergence: Divergence | None
     train: Train
     accelerator: Accelerator
     adapter: Adapter
@@ -108,11 +109,11 @@ def _losses(work: Work, piece: np.ndarray) -> Tensor:
     targets = work.examples.targets_of(piece).to(work.accelerator.device)
     outputs = _outputs(work, piece)
     losses = work.loss(outputs, targets)
-    if not work.train.r_drop:
+    if not work.train.r_drop or work.divergence is None:
         return losses
     again = _outputs(work, piece)
     both = (losses + work.loss(again, targets)) / 2
-    return both + work.train.r_drop * regularise.divergence(work.kind, outputs, again, targets)
+    return both + work.train.r_drop * work.divergence(outputs, again, targets)
 
 
 def _outputs(work: Work, piece: np.ndarray) -> Tensor:

@@ -21,22 +21,38 @@ from tunesmith.machine import Machine
 from tunesmith.networks.network import Network
 
 _CANDIDATE_L2 = (3e-4, 3e-3, 3e-2, 3e-1)
-_MOST_TOKENS = 20_000
 _WORTH_ITS_MEMORY = 1.05
-_CANDIDATE_MICRO_TOKENS = (2048, 4096, 8192, 16384)
+CANDIDATE_MICRO_TOKENS = (1024, 2048, 4096, 8192, 16384)
+
+MOST_TOKENS = 20_000
+"""Tokens that a head which labels each of them is fitted to."""
 
 
-def keep_states(network: Network, examples: Examples, where: Path, runs_on: Machine) -> None:
+def keep_states(
+    network: Network, examples: Examples, where: Path, runs_on: Machine, chosen: np.ndarray | None = None
+) -> None:
     """Compute what the frozen lower blocks give for these examples once, and use it from then on.
 
     With every block frozen it is the head's features, in memory; otherwise the hidden states, in a file.
+
+    Args:
+        network: the base model and its head.
+        examples: the rows.
+        where: the file.
+        runs_on: the machine.
+        chosen: the only sequences that will be asked for; None: all.
     """
+    chosen = np.arange(len(examples)) if chosen is None else chosen
     if network.depth == network.backbone.depth and network.head.pools:
-        examples.keep_features(torch.stack(features(network, examples, np.arange(len(examples)), runs_on)))
+        found = torch.stack(features(network, examples, chosen, runs_on))
+        kept = found.new_zeros(len(examples), *found.shape[1:])
+        kept[torch.from_numpy(chosen)] = found
+        examples.keep_features(kept)
         return
     _check_space(network, examples, where, runs_on)
     store = examples.keep_hidden(where, network.backbone.width, runs_on.precision)
-    for indices in batch.SortedBatches.of(examples.lengths, micro_tokens=Engine.batch_tokens).batches:
+    for places in batch.SortedBatches.of(examples.lengths[chosen], micro_tokens=Engine.batch_tokens).batches:
+        indices = chosen[places]
         with _no_gradient(runs_on):
             inputs = {"attention_mask": None, **_moved(examples.tokens(indices), runs_on)}
             hidden = network.backbone.lower(inputs, network.depth)
@@ -59,31 +75,45 @@ def features(network: Network, examples: Examples, chosen: np.ndarray, runs_on: 
 
 
 def start_head(
-    network: Network, examples: Examples, loss: RowLoss, most_rows: int, seed: int, runs_on: Machine
+    network: Network,
+    examples: Examples,
+    loss: RowLoss,
+    most_rows: int,
+    seed: int,
+    runs_on: Machine,
+    among: np.ndarray | None = None,
 ) -> None:
-    """Fit the head to the frozen base model on some of the training rows, so that training starts where a linear probe ends."""
+    """Fit the head to the frozen base model on some of the training rows, so that training starts where a linear probe ends.
+
+    ``among`` numbers the sequences that it may be shown; None: all.
+    """
+    candidates = np.arange(len(examples)) if among is None else among
+    chosen = np.sort(np.random.default_rng(seed).permutation(candidates)[:most_rows])
+    fit_head(network, *samples(features(network, examples, chosen, runs_on), examples, chosen, seed), loss, runs_on)
+
+
+def fit_head(network: Network, found: Tensor, targets: Tensor, loss: RowLoss, runs_on: Machine) -> None:
+    """Fit the head's last layer to features and their targets, as ``samples`` gives them."""
     linear = network.head.linear
     assert linear is not None
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(examples))[:most_rows])
-    found, targets = _samples(features(network, examples, chosen, runs_on), examples, chosen, seed)
     network.head.cpu()
-    heads.fit_linear(linear, found, targets, loss, l2=_best_l2(linear, found, targets, loss))
+    heads.fit_linear(linear, found, targets, loss, l2=best_l2(linear, found, targets, loss))
     network.head.to(runs_on.device)
 
 
-def _samples(found: list[Tensor], examples: Examples, chosen: np.ndarray, seed: int) -> tuple[Tensor, Tensor]:
+def samples(found: list[Tensor], examples: Examples, chosen: np.ndarray, seed: int) -> tuple[Tensor, Tensor]:
     """Features and targets of what is learned: of each sequence, or of tokens, which become sequences of one token."""
     targets = examples.targets_of(chosen)
     if found[0].dim() == 1:
         return torch.stack(found), targets
     flat = torch.cat([row[: len(tokens)] for row, tokens in zip(targets, found, strict=True)])
     labelled = torch.nonzero((flat != heads.IGNORED).reshape(len(flat), -1).any(1)).squeeze(1)
-    order = np.random.default_rng(seed).permutation(len(labelled))[:_MOST_TOKENS]
+    order = np.random.default_rng(seed).permutation(len(labelled))[:MOST_TOKENS]
     kept = labelled[torch.from_numpy(np.sort(order))]
     return torch.cat(found)[kept].unsqueeze(1), flat[kept].unsqueeze(1)
 
 
-def _best_l2(linear: nn.Linear, found: Tensor, targets: Tensor, loss: RowLoss) -> float:
+def best_l2(linear: nn.Linear, found: Tensor, targets: Tensor, loss: RowLoss) -> float:
     """The weight decay of the layer that loses least on every fifth row, which the fit is not shown."""
     held_out = torch.arange(len(found)) % 5 == 4
     losses = {}
@@ -102,12 +132,12 @@ def measure_micro_tokens(network: Network, examples: Examples, loss: RowLoss, ba
     """
     longest = np.argsort(-examples.lengths, kind="stable")[:batch_rows]
     largest = int(examples.lengths[longest].sum())
-    candidates = [tokens for tokens in _CANDIDATE_MICRO_TOKENS if tokens < largest]
+    candidates = [tokens for tokens in CANDIDATE_MICRO_TOKENS if tokens < largest]
     if not candidates:
-        return max(_CANDIDATE_MICRO_TOKENS[0], largest)
+        return max(CANDIDATE_MICRO_TOKENS[0], largest)
     speeds: dict[int, float] = {}
     network.to(runs_on.device).train()
-    for tokens in [*candidates, largest][: len(_CANDIDATE_MICRO_TOKENS)]:
+    for tokens in [*candidates, largest][: len(CANDIDATE_MICRO_TOKENS)]:
         try:
             piece = batch.micro_batches(examples.lengths[longest], longest, tokens)[0]
             _pass(network, examples, loss, piece, runs_on)

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from tunesmith import params
 from tunesmith.errors import DataError, UsageError
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _LARGEST_LOSS = 700.0
 _GOLDEN_TOKENS = 5
+_MEASURED_LENGTHS = 256
 _START_TOKENS = 2
 """Most tokens that an encoder-decoder's answer begins with: a start and a language."""
 
@@ -52,6 +53,7 @@ class GeneratingTask(base.Task):
     """A task whose answers are texts."""
 
     default_base: ClassVar[str] = "SmolLM2-135M-Instruct"
+    can_hold_out = False
     kind: ClassVar[str]
     """Of the predictions: ``texts-translation``, ``texts-summary`` or ``texts-chat``."""
 
@@ -188,7 +190,7 @@ class GeneratingTask(base.Task):
         """What the model writes beside the truth, for ``report_rows`` of the rows, and how likely it finds the truth."""
         import numpy as np
 
-        some = self._answered(len(rows))
+        some = self.answered(len(rows))
         chosen = np.arange(len(rows)) if self.keeps_unanswered else some
         rows, places = rows.take(chosen), np.flatnonzero(np.isin(chosen, some))
         examples = self.encode(rows, reader.tokenizer, reader.reading, folder / "truth", reader.target)
@@ -201,7 +203,7 @@ class GeneratingTask(base.Task):
         ]
         return self.predictions(Scored(rows, examples, written, self.inputs), reader.target)
 
-    def _answered(self, rows: int) -> np.ndarray:
+    def answered(self, rows: int) -> np.ndarray:
         """Numbers of the rows for which something is written, evenly spread."""
         import numpy as np
 
@@ -210,10 +212,30 @@ class GeneratingTask(base.Task):
     def also_untuned(self, rows: int, base: str | None) -> tuple[np.ndarray, np.ndarray]:
         import numpy as np
 
-        some = self._answered(rows)
+        some = self.answered(rows)
         few = 0 if scratch.is_scratch(base) else min(len(some), self.options.base_rows)
         places = np.linspace(0, len(some) - 1, few).astype(int)
         return some[places], some[places] if self.keeps_unanswered else places
+
+    def answering_s(self, reader: Reader, rows: pa.Table, request: Any, folder: Path, *, count: int) -> float:
+        """By the time to each token, and the length of the true texts; the base model may go on to ``max_tokens``."""
+        import numpy as np
+
+        from tunesmith.generation.request import GenerationRequest
+        from tunesmith.writing import pace
+
+        few = rows.slice(0, pace.ROWS)
+        prompts = cast(Any, self.encode(few, reader.tokenizer, reader.reading, folder)).prompts()
+        asked = GenerationRequest(num_beams=request.num_beams, ignore_eos=True, seed=0)
+        measured = pace.measure(
+            lambda tokens: self._generate(reader, prompts, asked.model_copy(update={"max_tokens": tokens})), len(few)
+        )
+        truth = reader.tokenizer([texts[0] for texts in self.references(rows.slice(0, _MEASURED_LENGTHS))])
+        usual = 1 + float(np.mean([len(ids) for ids in truth["input_ids"]]))
+        most = float(request.max_tokens or 2 * usual)
+        base_model = min(self.options.base_rows, len(self.answered(count)))
+        own = measured.seconds(len(self.answered(count)), min(usual, most) * max(1, request.n))
+        return own + measured.seconds(base_model, most)
 
     def golden(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> list[Any]:
         """Probabilities of the likeliest first tokens of each row's answer."""

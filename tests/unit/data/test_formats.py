@@ -219,10 +219,33 @@ def test_json(tmp_path, document):
 def test_json_faults(tmp_path):
     with pytest.raises(DataError, match=r"a\.json:2: is not JSON"):
         rows(write(tmp_path / "a.json", "[\nnope]"))
-    with pytest.raises(DataError, match=r"name it \.jsonl"):
-        rows(write(tmp_path / "b.json", '{"a": 1}\n{"a": 2}'))
+    with pytest.raises(DataError, match=r"b\.json:3: is not JSON: Extra data(.|\n)*name it \.jsonl"):
+        rows(write(tmp_path / "b.json", '{"a":\n1}\n{"a": 2}'))
     with pytest.raises(DataError, match="holds no list of rows"):
         rows(write(tmp_path / "c.json", '{"a": 1}'))
+
+
+def test_json_with_one_object_a_line(tmp_path):
+    path = write(tmp_path / "a.json", '{"a": 1}\n\n{"a": \n{"a": 2}\n')
+    assert [line for line, _ in items(path)] == [1, 3, 4]
+    assert "a.json:3: is not JSON" in problems(items(path))[0]
+
+
+def test_json_rows_have_the_line_where_they_start(tmp_path):
+    document = {"note": [1, 2], "rows": [{"a": [{"b": "[{\\n"}, []]}, {"a": []}, 3, {"a": 4}], "more": {"c": [5]}}
+    text = json.dumps(document, indent=1)
+    found = items(write(tmp_path / "a.json", text))
+    shown = text.splitlines()
+    assert [shown[line - 1].strip().rstrip(",") for line, _ in found] == ["{", "{", "3", "{"]
+    assert [shown[line].strip() for line, row in found if isinstance(row, dict)] == ['"a": [', '"a": []', '"a": 4']
+    assert problems(found)[0].startswith(f"{tmp_path}/a.json:{found[2][0]}: is a number, not an object")
+    assert [line for line, _ in items(write(tmp_path / "a.json", json.dumps(document)))] == [1, 2, 3, 4]
+
+
+def test_json_with_half_a_character(tmp_path):
+    found = items(write(tmp_path / "a.json", '[{"a": "\\ud83d"},\n{"a": "\\ud83d\\ude00"}]'))
+    assert problems(found) == [f"{tmp_path}/a.json:1: holds half a character (a lone surrogate)"]
+    assert found[1] == (2, {"a": "😀"})
 
 
 def test_squad(tmp_path):
@@ -231,7 +254,13 @@ def test_squad(tmp_path):
         "context": "In Paris.",
         "qas": [{"id": "1", "question": "Where?", "answers": answers}, {"id": "2", "question": "Who?", "answers": []}],
     }
-    found = rows(write(tmp_path / "a.json", json.dumps({"data": [{"title": "T", "paragraphs": [paragraph]}]})))
+    document = {"data": [{"title": "T", "paragraphs": [paragraph]}]}
+    numbered = items(write(tmp_path / "a.json", json.dumps(document)))
+    assert [line for line, _ in numbered] == [1, 2]
+    found = [row for _, row in numbered]
+    spread = json.dumps(document, indent=1)
+    lines = [line for line, _ in items(write(tmp_path / "b.json", spread))]
+    assert ['"id": "1",' in spread.splitlines()[lines[0]], '"id": "2",' in spread.splitlines()[lines[1]]] == [True] * 2
     assert found[0]["answers"] == {"text": ["Paris"], "answer_start": [3]}
     assert found[1] == {
         "id": "2",

@@ -13,7 +13,7 @@ import pytest
 from tunesmith.data import relation_rows, store
 from tunesmith.data.relation_rows import SCHEMA, Relation, marked_row, read_relations, triples_row
 from tunesmith.errors import DataError
-from tunesmith.text.annotated import MarkError
+from tunesmith.text.cells import RowError
 from tunesmith.text.spans import Span
 
 MARKED = "<e1>Ann</e1> runs <e2>Acme</e2>"
@@ -67,7 +67,7 @@ def test_pairs_of_one_sentence_are_of_one_group() -> None:
     ],
 )
 def test_marked_pairs_that_cannot_be_used(given: dict[str, Any], column: str, message: str) -> None:
-    with pytest.raises(MarkError, match=f"^{re.escape(message)}$") as caught:
+    with pytest.raises(RowError, match=f"^{re.escape(message)}$") as caught:
         marked_row({"text": MARKED, "label": "runs", **given})
     assert caught.value.column == column
 
@@ -102,7 +102,7 @@ def test_what_is_asked_has_no_truth() -> None:
     ],
 )
 def test_triples_that_cannot_be_used(given: dict[str, Any], column: str, message: str) -> None:
-    with pytest.raises(MarkError, match=f"^{re.escape(message)}") as caught:
+    with pytest.raises(RowError, match=f"^{re.escape(message)}") as caught:
         triples_row({**TRIPLES, **given})
     assert caught.value.column == column
 
@@ -136,7 +136,7 @@ def test_relations_are_read_once_each() -> None:
     ],
 )
 def test_relations_that_cannot_be_used(cell: Any, message: str) -> None:
-    with pytest.raises(MarkError, match=f"^{re.escape(message)}$") as caught:
+    with pytest.raises(RowError, match=f"^{re.escape(message)}$") as caught:
         read_relations(cell, 2)
     assert caught.value.column == "relations"
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tunesmith.data.split import Strata, sample, split
+from tunesmith.data.split import Strata, folds, sample, split
 from tunesmith.errors import DataError, UsageError
 
 
@@ -113,3 +113,21 @@ def test_take_and_sets():
     sets = strata.sets()
     assert sets[0] == sets[1]
     assert len(set(sets.tolist())) == 3
+
+
+def test_folds_hold_like_shares_of_each_label_and_keep_groups_whole():
+    ids = np.random.default_rng(0).choice(3, size=1000, p=[0.7, 0.25, 0.05])
+    found = folds(Strata.one_each(ids), np.arange(1000), count=5, seed=0)
+    assert np.bincount(found).tolist() == [200] * 5
+    for label in range(3):
+        counts = np.bincount(found[ids == label], minlength=5)
+        assert counts.max() - counts.min() <= 3
+    groups = np.arange(1000) // 4
+    grouped = folds(Strata.one_each(ids), groups, count=5, seed=0)
+    assert all(len(set(grouped[groups == group])) == 1 for group in range(250))
+    assert np.bincount(grouped).max() - np.bincount(grouped).min() <= 20
+
+
+def test_more_folds_than_rows_are_refused():
+    with pytest.raises(DataError, match="too few rows"):
+        folds(Strata.one_each(np.array([0, 1, 0, 1])), np.arange(4), count=6, seed=0)

@@ -23,6 +23,7 @@ from tunesmith.generation.request import GenerationRequest
 from tunesmith.heads import IGNORED
 from tunesmith.networks import generators
 from tunesmith.tasks.base import Reader, RowError, Scored, Target
+from tunesmith.writing import pace
 from tunesmith.writing.generating import Written
 
 TASKS = ("translation", "summarization", "chat")
@@ -311,3 +312,23 @@ def test_an_answer_keeps_to_the_context(tmp_path: Path, kind: Kind) -> None:
     (answer,) = task.answers(task.read(reader, rows, request, tmp_path / "asked"), reader.target, request)
     assert answer["finish_reason"] == "length"
     assert answer["tokens"] < 255
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_time_of_the_reports_answers_is_measured(
+    tmp_path: Path, encoded: Callable[..., Any], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "measure", lambda answer, rows: answer(2) and pace.Pace(0.5, 0.1))
+    request = plugins.module("tasks", name).Request(max_tokens=20)
+    few, many = task_of(name, report_rows=4, base_rows=0), task_of(name, report_rows=4, base_rows=2)
+    rows = table(few, ROWS[name])
+    _, tokenizer = encoded(few, "llama", rows)
+    network = network_of(few, generators.load(tmp_path / "llama"))
+    reader = Reader(Engine(network, machine.prepare("fp32", 1)), tokenizer, Model(max_length=128), few.learn(rows))
+    own, also = (
+        task.answering_s(reader, rows, request, tmp_path / folder, count=100)
+        for task, folder in ((few, "few"), (many, "many"))
+    )
+    longest = 1 + max(len(tokenizer(texts[0])["input_ids"]) for texts in few.references(rows))
+    assert 4 * 0.6 < own <= 4 * (0.5 + 0.1 * min(longest, 20))
+    assert also == pytest.approx(own + 2 * (0.5 + 19 * 0.1))

@@ -108,7 +108,7 @@ def test_strata_are_labels_or_types() -> None:
 
 def test_the_label_without_a_relation_is_guessed_or_given() -> None:
     chosen = task().choose(PAIRS, paired=False, sentence_encoder=True)
-    assert chosen == {"form": "pairs", "no_relation": "Other"}
+    assert (chosen["form"], chosen["no_relation"]) == ("pairs", "Other")
     rows = table({**MARKED, "label": "nix"}, {**MARKED, "label": "x"})
     assert task(no_relation="nix").learn(rows).labels == ("nix", "x")
     with pytest.raises(UsageError, match="did you mean 'nix'"):

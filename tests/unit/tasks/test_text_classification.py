@@ -11,6 +11,7 @@ import torch
 
 from sequences import Sequences, scored
 from tunesmith import metrics
+from tunesmith.decisions.decision import Decision
 from tunesmith.errors import UsageError
 from tunesmith.heads import TextHead
 from tunesmith.tasks.base import RowError, Target
@@ -250,7 +251,7 @@ def test_pairs_are_read_apart_where_that_suits(
     options: dict, target: Target, paired: bool, encoder: bool, pairs: str
 ) -> None:
     chosen = task(**options).choose(target, paired=paired, sentence_encoder=encoder)
-    assert chosen == {"kind": target.kind, "pairs": pairs}
+    assert (chosen["kind"], chosen["pairs"]) == (target.kind, pairs)
 
 
 # answers
@@ -332,11 +333,11 @@ def test_thresholds_are_tuned_where_asked() -> None:
     untuned = Target("multi-label", ("a", "b", "c"))
     labels = [[untuned.labels[number] for number in np.flatnonzero(row)] for row in truth]
     made = scored(scores, labels)
-    tuned = task().tune(made, untuned)
+    tuned = task(calibrate="none").tune(made, untuned)
     assert all(0.2 < threshold < 0.33 for threshold in tuned.thresholds)
     assert metrics.score(predictions(scores, labels, tuned))["f1_macro"] > 0.98
-    assert task(tune_thresholds=False).tune(made, untuned) == untuned
-    assert task().tune(scored(SCORES, ["good", "fine"]), MULTI_CLASS) == MULTI_CLASS
+    assert task(calibrate="none", tune_thresholds=False).tune(made, untuned) == untuned
+    assert task(calibrate="none").tune(scored(SCORES, ["good", "fine"]), MULTI_CLASS) == MULTI_CLASS
 
 
 @pytest.mark.parametrize("target", [MULTI_CLASS, MULTI_LABEL, REGRESSION])
@@ -345,3 +346,23 @@ def test_the_metric_that_chooses_is_one_that_is_computed(target: Target) -> None
     truth = {"multi-class": ["good", "fine"], "multi-label": [["a", "c"], ["b"]], "regression": [1.0, 3.0]}[target.kind]
     made = predictions(scores, truth, target)
     assert task().metric(target) in metrics.score(made)
+
+
+def test_votes_of_windows_are_not_calibrated() -> None:
+    """They are shares of windows; what is calibrated is what the windows say together."""
+    warm = Target("multi-class", ("bad", "fine", "good"), decision=Decision(calibration=((0.5, 0.0),)))
+    outputs = [np.array(row, np.float32) for row in ([2.0, 0, 0], [0, 3.0, 0], [0, 1.0, 0])]
+    windows = Sequences([0, 0, 1])
+    (votes, one), (mean, _) = (task().scores(outputs, windows, warm, Request(windows=how)) for how in ("vote", "mean"))
+    assert votes.tolist() == [0.5, 0.5, 0]
+    assert one.tolist() == [0, 1, 0]
+    raw = task().scores(outputs, windows, MULTI_CLASS, Request())[0]
+    np.testing.assert_allclose(mean, raw**0.5 / (raw**0.5).sum())
+
+
+def test_votes_are_told_from_probabilities_when_decisions_are_tuned() -> None:
+    random = np.random.default_rng(0)
+    labels = [MULTI_CLASS.labels[number] for number in random.integers(0, 3, 60)]
+    votes, chances = np.eye(3)[random.integers(0, 3, 60)], random.dirichlet(np.ones(3), 60)
+    assert not task().tune(scored(votes, labels), MULTI_CLASS).decision.calibration
+    assert task().tune(scored(chances, labels), MULTI_CLASS).decision.calibration

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tunesmith.text import annotated
-from tunesmith.text.annotated import Marked, MarkError
+from tunesmith.text.annotated import Marked
+from tunesmith.text.cells import RowError
 from tunesmith.text.spans import Span
 
 TEXT = "Ann Lee saw Oslo."
@@ -61,7 +62,7 @@ def test_entities_of_words_count_words() -> None:
 def test_a_text_may_have_no_entity_but_must_say_so() -> None:
     assert annotated.read({"text": "a", "entities": []}).spans == []
     assert annotated.read({"tokens": ["a"], "tags": ["O"]}).spans == []
-    with pytest.raises(MarkError, match="write \\[\\] where a text has none"):
+    with pytest.raises(RowError, match="write \\[\\] where a text has none"):
         annotated.read({"text": "a", "entities": None})
 
 
@@ -122,7 +123,7 @@ def test_entities_keep_their_order_for_those_who_number_them() -> None:
     ],
 )
 def test_what_is_wrong_is_told(row: dict[str, Any], column: str, message: str) -> None:
-    with pytest.raises(MarkError) as caught:
+    with pytest.raises(RowError) as caught:
         annotated.read(row)
     assert caught.value.column == column
     assert message in str(caught.value)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tunesmith.tasks.base import RowError
 from tunesmith.text import conversations
+from tunesmith.text.cells import RowError
 
 ASKED = {"role": "user", "content": "Hi"}
 ANSWERED = {"role": "assistant", "content": "Hello"}

@@ -42,6 +42,15 @@ def test_the_last_evaluations_are_left_their_time(clock: list[float]) -> None:
     assert not found.is_over
 
 
+def test_the_answers_of_the_report_are_left_their_time(clock: list[float]) -> None:
+    found = Budget(600.0, 1000.0, 1.0, answering_s=100.0)
+    found.evaluated(10.0)
+    clock[0] = 1000.0 + 600.0 - 1.25 * (10 + 100) - budget._REPORT_S + 0.001
+    assert found.is_over
+    clock[0] -= 0.002
+    assert not found.is_over
+
+
 def test_what_is_left_for_the_end_never_takes_it_all(clock: list[float]) -> None:
     found = Budget(5.0, 1000.0, 1.0)
     clock[0] = 1001.9

@@ -17,7 +17,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 import small
 from tunesmith.errors import Interrupted, TrainingError
 from tunesmith.train import loop, state
-from tunesmith.train.loop import Job
+from tunesmith.train.job import Job
 
 MakeJob = Callable[..., Job]
 STILL = {"model.dropout": 0.0, "model.hidden_dropout": 0.0}
@@ -137,12 +137,13 @@ def killed_in_evaluation(job: Job, number: int) -> None:
     [
         {},
         {"train.optimizer": "muon", "train.ema": 0.9},
+        {"train.soup": 2},
         {"train.optimizer": "adafactor", "train.schedule": "plateau", "train.patience": 1},
         {"adapter.name": "lora", "train.mixout": 0.2},
         {"adapter.name": "freeze", "adapter.train_layers": 1, "train.batch_tokens": 200},
         {"adapter.name": "head"},
     ],
-    ids=["adamw", "muon", "adafactor", "lora", "freeze", "head"],
+    ids=["adamw", "muon", "soup", "adafactor", "lora", "freeze", "head"],
 )
 def test_resumed_is_the_same_to_the_bit(job: MakeJob, options: dict[str, Any]) -> None:
     options = {
@@ -162,7 +163,9 @@ def test_resumed_is_the_same_to_the_bit(job: MakeJob, options: dict[str, Any]) -
     assert list(small.log_of(again.folder, "evaluation")) == whole
 
 
-@pytest.mark.parametrize(("kind", "r_drop"), [("tagged", 0.5), ("chain", 0.0), ("marked", 0.5), ("triples", 0.5)])
+@pytest.mark.parametrize(
+    ("kind", "r_drop"), [("tagged", 0.5), ("chain", 0.0), ("marked", 0.5), ("triples", 0.5), ("questions", 0.5)]
+)
 def test_other_tasks_are_learned_as_exactly(job: MakeJob, kind: str, r_drop: float) -> None:
     quick = {"train.evaluate_every": "5 steps", "train.checkpoint_every": 0.001, "train.r_drop": r_drop}
     expected = trained(job(kind, out="whole", **quick))
@@ -347,6 +350,14 @@ def test_best_weights_come_back(job: MakeJob) -> None:
     assert [entry["best"] for entry in small.log_of(given.folder, "evaluation")][:5] == [True, True, True, False, False]
 
 
+def test_as_long_as_nothing_is_right_later_weights_are_better(job: MakeJob) -> None:
+    given = job(**{"train.evaluate_every": "5 steps", "train.early_stopping": 2})
+    course = loop.fit(replace(given, evaluate=scripted(0.0, 0.0, 0.0, 0.4)))
+    assert (course.step, course.best_step, course.best_score) == (10, 10, 0.0)
+    found = loop.fit(replace(job(out="more", **{"train.evaluate_every": "5 steps"}), evaluate=scripted(0.0, 0.0, 0.4)))
+    assert (found.best_step, found.best_score) == (10, 0.4)
+
+
 def test_an_error_is_better_when_it_is_smaller(job: MakeJob) -> None:
     given = job("regression", **{"train.evaluate_every": "5 steps", "train.metric": "rmse"})
     scores = iter([3.0, 1.0, 2.0])
@@ -449,21 +460,67 @@ def test_mixout_reaches_every_family(job: MakeJob, family: str) -> None:
     assert plain[1:] != mixed[1:]
 
 
-def test_the_average_is_what_is_evaluated_and_kept(job: MakeJob) -> None:
+def test_the_average_is_evaluated_beside_the_weights_and_kept_where_it_is_better(job: MakeJob) -> None:
     decay = 0.8
     given = job(**STILL, **{"train.ema": decay, "train.evaluate_every": "1 steps", "train.max_steps": 3})
     plain = job(out="plain", **STILL, **{"train.evaluate_every": "1 steps", "train.max_steps": 3})
     path: list[dict[str, Tensor]] = []
-    averaged: list[dict[str, Tensor]] = []
+    seen: list[dict[str, Tensor]] = []
     loop.fit(replace(plain, evaluate=lambda: path.append(weights(plain)) or {"f1_macro": 0.5}))
-    rising = scripted(0.1, 0.2, 0.3, 0.4)
-    loop.fit(replace(given, evaluate=lambda: averaged.append(weights(given)) or rising()))
+    rising = scripted(0.1, 0.2, 0.1, 0.3, 0.2, 0.3, 0.4)
+    loop.fit(replace(given, evaluate=lambda: seen.append(weights(given)) or rising()))
+    assert same(seen[1], path[1])
     expected = path[0]
     for now in path[1:]:
         expected = {name: decay * expected[name] + (1 - decay) * now[name] for name in now}
-    assert apart(averaged[-1], expected) < 1e-5
-    assert same(weights(given), averaged[-1])
+    assert apart(seen[-1], expected) < 1e-5
+    assert same(weights(given), seen[-1])
     assert losses(given) == losses(plain)
+    told = [(entry["scores"]["f1_macro"], entry.get("averaged")) for entry in small.log_of(given.folder, "evaluation")]
+    assert told == [(0.1, None), (0.2, None), (0.3, None), (0.4, True)]
+
+
+def test_an_average_that_scores_worse_is_not_kept(job: MakeJob) -> None:
+    given = job(**{"train.ema": 0.8, "train.evaluate_every": "1 steps", "train.max_steps": 1})
+    seen: list[dict[str, Tensor]] = []
+    falling = scripted(0.1, 0.9, 0.2)
+    loop.fit(replace(given, evaluate=lambda: seen.append(weights(given)) or falling()))
+    assert same(weights(given), seen[1])
+    assert not same(seen[1], seen[2])
+
+
+# soups
+
+SOUP: dict[str, Any] = {"train.soup": 2, "train.evaluate_every": "1 steps", "train.max_steps": 3}
+
+
+def test_a_soup_of_the_best_weights_is_kept_where_it_scores_better(job: MakeJob) -> None:
+    given = job(**SOUP)
+    seen: list[dict[str, Tensor]] = []
+    scores = scripted(0.1, 0.2, 0.4, 0.3, 0.5)
+    course = loop.fit(replace(given, evaluate=lambda: seen.append(weights(given)) or scores()))
+    names = {name for name, weight in given.network.named_parameters() if weight.requires_grad}
+    mean = {name: (seen[2][name] + seen[3][name]) / 2 if name in names else seen[2][name] for name in seen[2]}
+    assert apart(weights(given), mean) < 1e-6
+    assert course.scores == {"f1_macro": 0.5}
+    assert "of the 2 best weights, the mean of those of steps 2, 3 is kept: validation f1_macro 0.5" in notes(given)
+
+
+def test_a_soup_that_scores_no_better_is_not_kept(job: MakeJob) -> None:
+    given = job(**SOUP)
+    seen: list[dict[str, Tensor]] = []
+    scores = scripted(0.1, 0.2, 0.4, 0.3, 0.4)
+    loop.fit(replace(given, evaluate=lambda: seen.append(weights(given)) or scores()))
+    assert same(weights(given), seen[2])
+    assert "no mean of the 2 best weights" in notes(given)
+
+
+def test_only_the_best_weights_are_on_disk(job: MakeJob) -> None:
+    given = job(**SOUP)
+    scores = scripted(0.1, 0.4, 0.2, 0.3, 0.0)
+    course = loop.fit(replace(given, evaluate=scores))
+    assert course.kept == {1: 0.4, 3: 0.3}
+    assert {path.name for path in (given.folder / "soup").iterdir()} == {"step-00000001", "step-00000003"}
 
 
 def test_lower_layers_learn_less(job: MakeJob) -> None:

@@ -1,15 +1,11 @@
-"""Mixout, weight averages and R-Drop against their formulas."""
+"""Mixout and weight averages against their formulas."""
 
 from __future__ import annotations
-
-import math
 
 import pytest
 import torch
 from torch import nn
 
-from tunesmith.errors import UsageError
-from tunesmith.heads import IGNORED
 from tunesmith.train import regularise
 
 
@@ -68,37 +64,3 @@ def test_the_own_weights_come_back_after_an_error() -> None:
     with pytest.raises(KeyError), average.swapped():
         raise KeyError
     assert layer.weight.tolist() == [[1.0, 1.0]]
-
-
-def test_divergence_is_the_symmetric_kullback_leibler() -> None:
-    p, q = torch.tensor([[0.8, 0.2]]), torch.tensor([[0.5, 0.5]])
-    expected = sum((a - b) * math.log(a / b) for a, b in ((0.8, 0.5), (0.2, 0.5))) / 2
-    found = regularise.divergence("multi-class", p.log(), q.log())
-    assert found.tolist() == pytest.approx([expected])
-    yes, no = torch.tensor([[math.log(4.0)]]), torch.tensor([[0.0]])  # 0.8 and 0.5
-    assert regularise.divergence("multi-label", yes, no).tolist() == pytest.approx([expected])
-    assert regularise.divergence("regression", torch.tensor([[3.0]]), torch.tensor([[1.0]])).tolist() == [4.0]
-
-
-@pytest.mark.parametrize("kind", ["multi-class", "multi-label", "regression"])
-def test_divergence_of_the_same_is_nothing(kind: str) -> None:
-    outputs = torch.randn(4, 3)
-    found = regularise.divergence(kind, outputs, outputs)
-    assert found.shape == (4,)
-    assert found.abs().max() < 1e-6
-
-
-def test_divergence_of_tokens_is_the_mean_over_those_that_are_learned() -> None:
-    p, q = torch.tensor([0.8, 0.2]).log(), torch.tensor([0.5, 0.5]).log()
-    first, second = torch.stack([p, p, q, p])[None], torch.stack([p, q, q, q])[None]
-    targets = torch.tensor([[IGNORED, 0, 1, IGNORED]])
-    expected = regularise.divergence("multi-class", p[None], q[None]) / 2
-    assert regularise.divergence("entities", first, second, targets).tolist() == pytest.approx(expected.tolist())
-    with pytest.raises(UsageError, match="a CRF has no R-Drop"):
-        regularise.divergence("entities", first.flatten(1), second.flatten(1), targets)
-
-
-def test_divergence_of_triples_is_the_mean_over_tagged_tokens() -> None:
-    first, second = torch.zeros(1, 3, 4), torch.tensor([[[9.0] * 4, [1.0] * 4, [3.0] * 4]])
-    targets = torch.tensor([[IGNORED, 0, 2, 0, 1, 1, 2, 1]])  # tags of the tokens, then a pair
-    assert regularise.divergence("triples", first, second, targets).tolist() == [5.0]

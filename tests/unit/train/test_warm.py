@@ -124,7 +124,7 @@ def test_the_head_is_fitted_to_the_rows_asked_for(learn: MakeLearner) -> None:
 def test_measuring_leaves_no_trace(learn: MakeLearner, monkeypatch: pytest.MonkeyPatch) -> None:
     given = learn(count=60)
     before = {name: weight.clone() for name, weight in given.network.state_dict().items()}
-    monkeypatch.setattr(warm, "_CANDIDATE_MICRO_TOKENS", (16, 32, 64))
+    monkeypatch.setattr(warm, "CANDIDATE_MICRO_TOKENS", (16, 32, 64))
     found = warm.measure_micro_tokens(given.network, given.training, given.loss, 32, CPU)
     assert found in (16, 32, 64)
     assert all(torch.equal(weight, before[name]) for name, weight in given.network.state_dict().items())
@@ -150,7 +150,7 @@ def forbid(network: nn.Module, most_tokens: int) -> None:
 
 def test_what_does_not_fit_is_not_chosen(learn: MakeLearner, monkeypatch: pytest.MonkeyPatch) -> None:
     given = learn(count=60)
-    monkeypatch.setattr(warm, "_CANDIDATE_MICRO_TOKENS", (16, 32, 64))
+    monkeypatch.setattr(warm, "CANDIDATE_MICRO_TOKENS", (16, 32, 64))
     forbid(given.network, 20)
     assert warm.measure_micro_tokens(given.network, given.training, given.loss, 32, CPU) == 16
     forbid(given.network, 0)

@@ -1,0 +1,151 @@
+"""Studies on real servers, started by the test: workers share one study there, and a killed one loses nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import children
+from tunesmith.search import queue, storage
+from tunesmith.search import study as studies
+
+TRIALS = 6
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def folder_of_a_user() -> Iterator[Path]:
+    """A folder that a user without rights can reach, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix="server-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_until(works: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not works():
+        assert time.monotonic() < end, "the server does not answer"
+        time.sleep(0.1)
+
+
+def answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def postgresql(folder_of_a_user: Path) -> Iterator[str]:
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not programs:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    as_user: list[str] = []
+    if os.geteuid() == 0:  # the server refuses to run as root
+        if (
+            shutil.which("runuser") is None
+            or subprocess.run(["id", "postgres"], capture_output=True, check=False).returncode
+        ):
+            pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
+        as_user = ["runuser", "-u", "postgres", "--"]
+        shutil.chown(folder_of_a_user, "postgres")
+    data, port = folder_of_a_user / "data", free_port()
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder_of_a_user}
+    made = [*as_user, str(programs[-1]), "-D", str(data), "-U", "study", "--auth=trust", "--no-sync"]
+    subprocess.run(made, check=True, **quiet)
+    call = [str(programs[-1].with_name("postgres")), "-D", str(data), "-p", str(port), "-k", str(folder_of_a_user)]
+    server = subprocess.Popen([*as_user, *call, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"], **quiet)
+    try:
+        wait_until(lambda: answers(port))
+        yield f"postgresql://study@127.0.0.1:{port}/postgres"
+    finally:
+        stop = [*as_user, str(programs[-1].with_name("pg_ctl")), "-D", str(data), "-m", "immediate", "stop"]
+        subprocess.run(stop, check=False, **quiet)
+        server.wait(60)
+
+
+@pytest.fixture
+def redis(folder_of_a_user: Path) -> Iterator[str]:
+    pytest.importorskip("redis", reason="redis is not installed")
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("Redis is not installed: apt-get install redis-server")
+    port = free_port()
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder_of_a_user), "--save", ""]
+    server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: answers(port))
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> str | None:
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql", "redis"])
+def test_a_worker_killed_with_kill_9_loses_no_finished_trial(
+    kind: str, request: pytest.FixtureRequest, parameters: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    url: str | None = request.getfixturevalue(kind)
+    folder, output = tmp_path / "study", tmp_path / "output"
+    asked = parameters("multi-class", count=120, **{"train.epochs": 3, "train.learning_rate": "1e-4:1e-2:log"})
+    where = [] if url is None else [f"--storage={url}"]
+    words = ["search", f"--out={folder}", f"--trials={TRIALS}", "--workers=2", "--seeds=2", "--pruner=nothing", *where]
+    child = children.start([*words, *(f"--{name}={value}" for name, value in asked.items())], output)
+
+    def study() -> Any:
+        return studies.find(storage.open_storage(url, folder), "study")
+
+    def begun() -> bool:
+        assert child.is_alive(), output.read_text()
+        return (folder / "search.json").exists()
+
+    wait_until(begun, 600)
+    found = study()
+
+    def victim() -> Any:
+        assert child.is_alive(), output.read_text()
+        trials = found.get_trials(deepcopy=False)
+        placed = [one for one in queue.running(trials) if "place" in one.user_attrs]
+        return placed[0] if queue.complete(trials) and placed else None
+
+    wait_until(lambda: victim() is not None, 900)
+    killed = victim()
+    kept = {trial.number: trial.value for trial in queue.complete(found.get_trials())}
+    assert kept
+    os.kill(killed.user_attrs["place"][1], signal.SIGKILL)
+    child.join()
+    assert child.exitcode == 0, output.read_text()
+    trials = study().get_trials()
+    assert {number: trials[number].value for number in kept} == kept
+    assert len(queue.complete(trials)) == len(queue.counted(trials)) == TRIALS
+    workers = {tuple(trial.user_attrs["place"]) for trial in trials if "place" in trial.user_attrs}
+    assert len(workers) == 3
+    if trials[killed.number].state.name == "FAIL":  # it was not done in the meantime
+        again = [trial for trial in queue.complete(trials) if trial.params == killed.params]
+        assert len(again) == 1
+    assert "was killed by signal 9" in output.read_text()
+    assert (folder / "report.json").exists()
