@@ -25,11 +25,13 @@ def quantise(backbone: Backbone, format: Format, *, twice: bool) -> None:
         UsageError: bitsandbytes is missing, does not run here, or knows none of the layers.
     """
     library = _library()
+    # T5 turns what goes into these into the number format of their weights.
+    kept = getattr(backbone.model, "_keep_in_fp32_modules", None) or ()
     found = [
         (block, name, layer)
         for block in backbone.layers
         for name, layer in block.named_modules()
-        if type(layer) is nn.Linear
+        if type(layer) is nn.Linear and _fits(layer) and name.rpartition(".")[2] not in kept
     ]
     if not found:
         kind = backbone.model.config.model_type
@@ -47,6 +49,11 @@ def _library() -> Any:
         hint = "pip install 'tunesmith[qlora]', or take adapter.name lora"
         raise UsageError(f"qlora needs bitsandbytes, which cannot be loaded: {error}", hint=hint) from None
     return bitsandbytes
+
+
+def _fits(layer: nn.Linear) -> bool:
+    """Whether a layer's sizes are those that the kernels for CPUs take; those of real models are."""
+    return layer.in_features % 64 == 0 and layer.out_features % 32 == 0
 
 
 def _quantised(library: Any, layer: nn.Linear, format: Format, *, twice: bool) -> nn.Module:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import tiny
 from tunesmith.adapters import qlora
 from tunesmith.errors import UsageError
 from tunesmith.networks import backbones, quantised
@@ -27,25 +28,31 @@ def test_without_the_library_it_is_refused(model: Callable[..., Path], monkeypat
 @pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("family", ["bert", "llama", "t5"])
-def test_it_is_near_trains_and_comes_back(model: Callable[..., Path], family: str, tmp_path: Path) -> None:
-    before = backbones.load(model(family))(IDS, None).detach()
-    backbone = backbones.load(model(family))
+def test_it_is_near_trains_and_comes_back(family: tiny.Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny, "_WIDTH", 64)
+    base = tiny.write_tiny(tmp_path / "base", family)
+    before = backbones.load(base)(IDS, None).detach()
+    backbone = backbones.load(base)
     adapter = qlora.Adapter(qlora.Params(rank=2))
     adapter.apply(backbone)
     start = backbone(IDS, None)
     assert 0 < (start - before).abs().mean() < 0.3 * before.abs().mean()
+    wanted = torch.randn(start.shape, generator=torch.Generator().manual_seed(0))
     optimizer = torch.optim.Adam([weight for weight in backbone.parameters() if weight.requires_grad], lr=1e-2)
     for _ in range(3):
-        loss = (backbone(IDS, None) - 1).square().mean()
+        loss = (backbone(IDS, None) - wanted).square().mean()
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    trained = backbone(IDS, None).detach()
-    assert (trained - 1).square().mean() < (start - 1).square().mean()
+    with torch.no_grad():
+        trained = backbone.eval()(IDS, None)
+    assert (trained - wanted).square().mean() < (start - wanted).square().mean()
     adapter.save(backbone, tmp_path)
-    again = backbones.load(model(family))
+    again = backbones.load(base)
     qlora.Adapter(qlora.Params(rank=2)).restore(again, tmp_path)
-    torch.testing.assert_close(again(IDS, None).detach(), trained, atol=1e-4, rtol=1e-4)
+    with torch.no_grad():
+        found = again.eval()(IDS, None)
+    torch.testing.assert_close(found, trained, atol=2e-2, rtol=2e-2)  # on a CPU the library computes in bf16
     with pytest.raises(UsageError, match="rounded away"):
         adapter.merge(backbone)
 
