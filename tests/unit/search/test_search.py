@@ -80,7 +80,8 @@ def test_a_grid_is_tried_whole_and_what_fails_is_told(begin: Begin) -> None:
 
 
 def test_the_first_trial_has_the_defaults_and_later_ones_may_be_pruned(begin: Begin) -> None:
-    asked = {"train.learning_rate": LOW_RATES, "train.epochs": 4, "train.batch_size": "16,32"}
+    rates = {"low": 1e-5, "high": 1e-2, "log": True}
+    asked = {"train.learning_rate": rates, "train.warm_start": False, "train.epochs": 4, "train.batch_size": "16,32"}
     opened = begin(trials=8, seed=1, **asked)
     found = carry_out(opened)
     first = found.trials[0]
