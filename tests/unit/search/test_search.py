@@ -165,6 +165,28 @@ def test_another_study_is_not_gone_on_with(begin: Begin, parameters: Callable[..
         ts.search(str(opened.folder.with_name("none.csv")), resume=True, out=str(opened.folder.parent / "none"))
 
 
+def test_another_machine_needs_only_the_storage_and_the_name(begin: Begin, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    opened = begin(trials=2, storage=url, study="shared", **{"train.learning_rate": LOW_RATES})
+    asked = Settings(resume=True, storage=url, study="shared")
+    elsewhere = run._again(None, asked, {}, {"out": str(tmp_path / "elsewhere")})
+    assert elsewhere.plan == opened.plan
+    assert elsewhere.study.study_name == "shared"
+    again = run._again(str(tmp_path / "elsewhere"), Settings(resume=True), {}, {})
+    assert again.url == url
+    with pytest.raises(UsageError, match="there is a study 'shared'"):
+        begin("other", trials=2, storage=url, study="shared", **{"train.learning_rate": LOW_RATES})
+    with pytest.raises(UsageError, match="no study 'share'"):
+        run._again(None, Settings(resume=True, storage=url, study="share"), {}, {})
+
+
+def test_a_password_is_not_kept(tmp_path: Path) -> None:
+    run._remember(tmp_path, "a", "postgresql://me:secret@host/studies")
+    assert "secret" not in (tmp_path / "search.json").read_text()
+    with pytest.raises(UsageError, match="passwords are not kept"):
+        run._again(str(tmp_path), Settings(resume=True), {}, {})
+
+
 def words_of(asked: dict[str, Any]) -> list[str]:
     return [f"--{name}={value}" for name, value in asked.items()]
 

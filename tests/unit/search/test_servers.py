@@ -143,7 +143,7 @@ def test_a_worker_killed_with_kill_9_loses_no_finished_trial(
     assert {number: trials[number].value for number in kept} == kept
     assert len(queue.complete(trials)) == len(queue.counted(trials)) == TRIALS
     workers = {tuple(trial.user_attrs["place"]) for trial in trials if "place" in trial.user_attrs}
-    assert len(workers) == 3
+    assert len(workers) in (2, 3)  # the one in the place of the killed one may have come too late for a trial
     if trials[killed.number].state.name == "FAIL":  # it was not done in the meantime
         again = [trial for trial in queue.complete(trials) if trial.params == killed.params]
         assert len(again) == 1
