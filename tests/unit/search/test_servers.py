@@ -116,8 +116,11 @@ def test_a_worker_killed_with_kill_9_loses_no_finished_trial(
     words = ["search", f"--out={folder}", f"--trials={TRIALS}", "--workers=2", "--seeds=2", "--pruner=nothing", *where]
     child = children.start([*words, *(f"--{name}={value}" for name, value in asked.items())], output)
 
+    places: list[Any] = []
+
     def study() -> Any:
-        return studies.find(storage.open_storage(url, folder), "study")
+        places.append(storage.open_storage(url, folder))
+        return studies.find(places[-1], "study")
 
     def begun() -> bool:
         assert child.is_alive(), output.read_text()
@@ -149,3 +152,7 @@ def test_a_worker_killed_with_kill_9_loses_no_finished_trial(
         assert len(again) == 1
     assert "was killed by signal 9" in output.read_text()
     assert (folder / "report.json").exists()
+    for place in places:
+        if hasattr(place, "engine"):
+            place.remove_session()
+            place.engine.dispose()
