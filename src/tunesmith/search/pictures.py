@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from tunesmith.report.drawing import ACCENT, HALF, INK, MUTED, SERIES, WARM, WIDE, as_svg, clipped, style
 from tunesmith.report.pictures import Picture
@@ -251,6 +252,8 @@ def _places(found: Found, name: str, rows: tuple[Row, ...], axes: Axes) -> list[
     if found.scales[name] != "choices":
         if _is_log(found, name):
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
         return values
     names = _names(values)
     axes.set_xticks(range(len(names)), [clipped(each, 12) for each in names])

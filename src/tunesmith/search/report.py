@@ -111,7 +111,14 @@ class Found:
             return "no trial came to a score"
         if self.best.is_defaults:
             return f"no trial beat the defaults: {self.objectives[0]} {self.best.values[0]:.4f} on the validation rows"
-        return self.verdict.words if self.verdict else "the final runs did not come to a score: nothing can be said"
+        if self.verdict:
+            return self.verdict.words
+        if self.failed_finals:
+            return "the final runs did not come to a score: nothing can be said"
+        return (
+            f"trial {self.best.number} beat the defaults on the validation rows, and no time was left to train both anew: "
+            "whether that is more than noise is not known (--resume with another --budget tells)"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""

@@ -129,6 +129,9 @@ def _finish(opened: _Opened, seconds: float) -> Found:
     bundle.write_text(opened.folder / BEST, configs.to_yaml(opened.plan.config_of(values)))
     found = report.gather(opened.study, opened.plan, seconds=seconds, best_config=str(opened.folder / BEST))
     show.write(found, opened.folder)
+    for log in opened.folder.glob("worker-*.log"):
+        if not log.stat().st_size:
+            log.unlink()
     return found
 
 

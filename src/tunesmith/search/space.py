@@ -225,9 +225,12 @@ def _range(one: Given, leaf: Leaf) -> Range | Choices | None:
 
 def _asked(one: Given, leaf: Leaf) -> Range | Choices | None:
     value = one.value
-    is_list = any((get_origin(kind) or kind) in (list, tuple, dict) for kind in kinds.alternatives(leaf.annotation))
+    forms = {get_origin(kind) or kind for kind in kinds.alternatives(leaf.annotation)}
+    is_list = bool(forms & {list, tuple, dict})
     if isinstance(value, Range | Choices):
         return value
+    if isinstance(value, Mapping) and dict in forms:
+        return None
     if isinstance(value, Mapping) and {"low", "high"} <= set(value) <= {"low", "high", "log"}:
         return _ends(value["low"], value["high"], bool(value.get("log", False)), one)
     if isinstance(value, Mapping) and set(value) == {"choices"} and isinstance(value["choices"], list | tuple):

@@ -25,6 +25,7 @@ _FINALS = "{} / finals"
 _LONG = 1.3
 _LARGEST_RESERVE = 0.5
 _REPORT_S = 15.0
+_FEWEST_SEEDS = 2
 _PATIENCE_S = 30.0
 
 
@@ -131,6 +132,9 @@ def trials_end(study: Any, plan: Plan, workers: int) -> float | None:
     end, trials = ends(study), queue.complete(study.get_trials(deepcopy=False))
     if end is None or not trials:
         return end
+    best = winner(plan, trials)
+    if best is None or best.user_attrs.get(queue.DEFAULTS):  # nothing is to be trained anew
+        return end - _REPORT_S
     needed = _LONG * plan.settings.seeds * _pair_s(plan, trials) / workers + _REPORT_S
     began: float = min(trial.datetime_start.timestamp() for trial in trials)
     return end - min(needed, _LARGEST_RESERVE * (end - began))
@@ -154,7 +158,7 @@ def winner(plan: Plan, trials: Iterable[Any]) -> Any | None:
 
 @dataclass(frozen=True)
 class Decision:
-    """Who won, and with which seeds it and the defaults are trained; no seeds where the defaults themselves won."""
+    """Who won, and with which seeds it and the defaults are trained; none where the defaults won or no time is left."""
 
     winner: int
     seeds: tuple[int, ...]
@@ -219,7 +223,8 @@ def _decide(study: Any, plan: Plan, workers: int) -> Decision:
     count, end = plan.settings.seeds, ends(study)
     if end is not None:
         left = end - time.time() - _REPORT_S
-        count = min(count, max(2, int(left * workers / (_LONG * _pair_s(plan, trials)))))
+        pairs = left * workers / _pair_s(plan, trials)
+        count = 0 if pairs < _FEWEST_SEEDS else min(count, max(_FEWEST_SEEDS, int(pairs / _LONG)))
     first = int(dict(plan.config["train"])["seed"]) + 1
     seeds = () if best.user_attrs.get(queue.DEFAULTS) else tuple(range(first, first + count))
     return Decision(best.number, seeds)
@@ -235,10 +240,14 @@ def finals_of(study: Any) -> Any | None:
 
 
 def reopen(study: Any, most: int | None) -> None:
-    """Let a study whose final runs are over take more trials, if more were asked for."""
-    finals = finals_of(study)
+    """Let a study whose final runs are over take more trials, if more were asked for, or have its final runs after all."""
+    finals, decided = finals_of(study), decision(study)
     trials = study.get_trials(deepcopy=False)
-    if finals is None or (most is not None and len(queue.counted(trials)) >= most):
+    if finals is None:
+        return
+    defaults_won = decided and queue.frozen(study, decided.winner).user_attrs.get(queue.DEFAULTS)
+    had_no_time = decided is not None and not decided.seeds and not defaults_won
+    if most is not None and len(queue.counted(trials)) >= most and not had_no_time:
         return
     left = finals.get_trials(deepcopy=False)
     if not queue.running(left) and not queue.waiting(left):

@@ -127,12 +127,12 @@ class _Worker:
         return self._may_begin(trials) or bool(queue.running(trials))
 
     def wait(self) -> None:
-        """For the trials of others, which may be lost."""
-        self.watchdog.recover(self.study)
+        """For the trials of others."""
         time.sleep(_PAUSE_S)
 
     def run_trial(self) -> bool:
-        """Run one trial to whatever end; False if there is none to begin."""
+        """Run one trial to whatever end, one that was lost before new ones; False if there is none to begin."""
+        self.watchdog.recover(self.study)
         if not self._may_begin(self.study.get_trials(deepcopy=False)):
             return False
         trial = queue.take(self.study, study.most_trials(self.study), self.plan.space.distributions())

@@ -116,8 +116,11 @@ def test_a_worker_killed_with_kill_9_loses_no_finished_trial(
     words = ["search", f"--out={folder}", f"--trials={TRIALS}", "--workers=2", "--seeds=2", "--pruner=nothing", *where]
     child = children.start([*words, *(f"--{name}={value}" for name, value in asked.items())], output)
 
+    places: list[Any] = []
+
     def study() -> Any:
-        return studies.find(storage.open_storage(url, folder), "study")
+        places.append(storage.open_storage(url, folder))
+        return studies.find(places[-1], "study")
 
     def begun() -> bool:
         assert child.is_alive(), output.read_text()
@@ -143,9 +146,13 @@ def test_a_worker_killed_with_kill_9_loses_no_finished_trial(
     assert {number: trials[number].value for number in kept} == kept
     assert len(queue.complete(trials)) == len(queue.counted(trials)) == TRIALS
     workers = {tuple(trial.user_attrs["place"]) for trial in trials if "place" in trial.user_attrs}
-    assert len(workers) == 3
+    assert len(workers) in (2, 3)  # the one in the place of the killed one may have come too late for a trial
     if trials[killed.number].state.name == "FAIL":  # it was not done in the meantime
         again = [trial for trial in queue.complete(trials) if trial.params == killed.params]
         assert len(again) == 1
     assert "was killed by signal 9" in output.read_text()
     assert (folder / "report.json").exists()
+    for place in places:
+        if hasattr(place, "engine"):
+            place.remove_session()
+            place.engine.dispose()

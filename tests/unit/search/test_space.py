@@ -130,6 +130,12 @@ def test_a_list_is_a_value_where_a_list_is_expected() -> None:
     assert set(ranges(found)) == {"train.epochs"}
 
 
+def test_a_mapping_is_a_value_where_a_mapping_is_expected() -> None:
+    config, found = read(**{"task.class_weights": {"low": 1.0, "high": 2.0}, "train.epochs": "1:2"})
+    assert dict(config.task)["class_weights"] == {"low": 1.0, "high": 2.0}
+    assert set(ranges(found)) == {"train.epochs"}
+
+
 def test_the_nearest_place_of_defaults() -> None:
     choices = Dimension("a", Choices((8, 16, 32)))
     assert [choices.nearest(value) for value in (16, 20, 1000, None)] == [16, 16, 32, 8]
