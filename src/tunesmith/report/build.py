@@ -76,8 +76,6 @@ def build(
     """
     scores = metrics.score(predictions)
     headline = headline if headline in scores else next(iter(scores))
-    of_labels = isinstance(predictions, Predictions) and len(thresholds) > 0
-    tuned = np.asarray(thresholds) if of_labels else None
     intervals = metrics.intervals(predictions, _resampled(predictions, scores, headline), seed=seed)
     return Report(
         task=task,
@@ -91,7 +89,7 @@ def build(
         metrics=scores,
         intervals=intervals,
         text=metrics.classification_report(predictions),
-        per_label=metrics.label_table(predictions, tuned),
+        per_label=metrics.label_table(predictions, _of_labels(predictions, thresholds)),
         worst=worst(predictions),
         slices=slices(predictions, seed),
         curves=curves(log),
@@ -102,9 +100,14 @@ def build(
         config=flat(config or {}),
         license=license,
         beside=beside or Beside(),
-        notes=(*notes, *(predictions.notes if isinstance(predictions, Counted) else ())),
+        notes=(*notes, *getattr(predictions, "notes", ())),
         **_read_off(predictions),
     )
+
+
+def _of_labels(predictions: Predictions | Counted, thresholds: Sequence[float]) -> np.ndarray | None:
+    """The thresholds, where each belongs to a label."""
+    return np.asarray(thresholds) if isinstance(predictions, Predictions) and len(thresholds) else None
 
 
 def _read_off(predictions: Predictions | Counted) -> dict[str, Any]:
