@@ -100,8 +100,7 @@ def build(
         config=flat(config or {}),
         license=license,
         beside=beside or Beside(),
-        notes=(*notes, *getattr(predictions, "notes", ())),
-        **_read_off(predictions),
+        **_read_off(predictions, notes),
     )
 
 
@@ -110,13 +109,14 @@ def _of_labels(predictions: Predictions | Counted, thresholds: Sequence[float]) 
     return np.asarray(thresholds) if isinstance(predictions, Predictions) and len(thresholds) else None
 
 
-def _read_off(predictions: Predictions | Counted) -> dict[str, Any]:
+def _read_off(predictions: Predictions | Counted, notes: Sequence[str]) -> dict[str, Any]:
     """What follows from the predictions alone."""
     return {
         "scored": len(predictions),
         "confusions": metrics.confusions(predictions),
         "error_kinds": metrics.mistakes(predictions),
         "fingerprint": metrics.fingerprint(predictions),
+        "notes": (*notes, *(predictions.notes if isinstance(predictions, Counted) else ())),
         "families": predictions.families if isinstance(predictions, Predictions) else (),
         "decision": predictions.decision if isinstance(predictions, Predictions) else UNDECIDED,
         "trust": metrics.trust(predictions),
