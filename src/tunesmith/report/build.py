@@ -89,9 +89,7 @@ def build(
         headline=Headline(headline, scores[headline], intervals.get(headline)),
         metrics=scores,
         intervals=intervals,
-        text=metrics.classification_report(predictions),
         per_label=metrics.label_table(predictions, tuned),
-        worst=worst(predictions),
         slices=slices(predictions, seed),
         curves=curves(log),
         findings=tuple(findings),
@@ -110,6 +108,8 @@ def _read_off(predictions: Predictions | Counted) -> dict[str, Any]:
     """What follows from the predictions alone."""
     return {
         "scored": len(predictions),
+        "text": metrics.classification_report(predictions),
+        "worst": worst(predictions),
         "confusions": metrics.confusions(predictions),
         "error_kinds": metrics.mistakes(predictions),
         "fingerprint": metrics.fingerprint(predictions),
