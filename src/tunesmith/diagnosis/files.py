@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.bundle import write_text
+from tunesmith.diagnosis.mislabelled import NEARLY_EQUAL
 from tunesmith.diagnosis.model import AMBIGUOUS, CONFLICT, LABEL_ERROR, REPEAT, Diagnosis, Row, Suspect
 from tunesmith.diagnosis.telling import html
 from tunesmith.errors import UsageError
@@ -39,7 +40,7 @@ def claim(folder: Path) -> Path:
 
 
 def write(found: Diagnosis, folder: Path, *, accept: bool = False) -> None:
-    """Write all files; with ``accept``, label errors are corrected as suggested, else every row is kept as it is."""
+    """Write all files; with ``accept``, label errors get the label suggested where that clearly leads, else every row is kept."""
     write_text(folder / VALUES, json.dumps(found.to_json(), ensure_ascii=False, indent=1) + "\n")
     write_text(folder / PAGE, html(found))
     text = io.StringIO()
@@ -67,7 +68,8 @@ def _rows(found: Diagnosis, accept: bool) -> Iterator[dict[str, Any]]:
                 reasons[row.number].append(reason)
             rows[row.number] = row
             suggested.setdefault(row.number, one.suggested)
-    wrong = {suspect.row.number for suspect in found.label_errors} if accept else set()
+    clear = {suspect.row.number for suspect in found.label_errors if -suspect.margin > NEARLY_EQUAL}
+    wrong = clear if accept else set()
     for number, row in rows.items():
         suspect_of = suspects.get(number)
         yield {

@@ -15,7 +15,9 @@ import numpy as np
 from tunesmith.errors import UsageError
 from tunesmith.metrics import Predictions
 
-_NEARLY_EQUAL = 0.1
+NEARLY_EQUAL = 0.1
+"""Labels whose probabilities differ by no more are in question, whichever is the larger."""
+
 _LIKELY_TOGETHER = 0.6
 _SURE = 0.5
 
@@ -58,7 +60,7 @@ def doubts(predictions: Predictions) -> Doubts:
     errors = _issues(predictions)
     errors = errors[changed[errors].any(1)]
     close = _closeness(scores, margin, several)
-    others = np.setdiff1d(np.flatnonzero(close <= _NEARLY_EQUAL), errors)
+    others = np.setdiff1d(np.flatnonzero(close <= NEARLY_EQUAL), errors)
     return Doubts(errors, others[np.argsort(close[others], kind="stable")], suggested, probability, margin)
 
 
