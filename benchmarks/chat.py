@@ -242,12 +242,18 @@ def tunesmith(result: Result, options: argparse.Namespace) -> None:
             "task": "chat", "adapter": "lora", "adapter.rank": RANK, "adapter.alpha": ALPHA,
             "data.train": str(Path(name)), "data.test_share": 0, "model.base": str(folder),
             "model.max_length": MAX_LENGTH, "train.epochs": 1, "train.batch_size": BATCH_ROWS, "train.warmup": 0,
-            "train.learning_rate": RATE, "train.evaluate_every": f"{CURVE_STEPS} steps", "out": str(Path(name) / "run"),
+            "train.learning_rate": same_rate(options.rows), "train.evaluate_every": f"{CURVE_STEPS} steps", "out": str(Path(name) / "run"),
         }  # fmt: skip
         try:
             run.train(config.resolve(keywords=keywords), quiet=True)
         except Finished:
             return
+
+
+def same_rate(rows: int) -> float:
+    """The peak from which our linear schedule has the rates of Trainer's, which falls from the peak itself."""
+    steps = -(-rows // BATCH_ROWS)
+    return RATE * (steps + 1) / steps
 
 
 class Finished(BaseException):
