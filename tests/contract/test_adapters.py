@@ -74,7 +74,7 @@ def test_a_bundle_opens_as_it_was(trained: Callable[..., Trained], adapter: str,
 def test_transformers_and_peft_read_it(
     trained: Callable[..., Trained], model: Callable[..., Path], adapter: str, family: str
 ) -> None:
-    if adapter in OURS or (adapter, family) == ("oft", "gpt2"):
+    if adapter in OURS or (adapter in ("oft", "peft") and family == "gpt2"):
         pytest.skip("PEFT has no such layers")
     made = trained(adapter, family)
     folder, inputs = made.bundle.folder, made.learner.validation.tokens(SOME)

@@ -110,7 +110,11 @@ def legal_value(case: Case) -> Any:
     if kind == "string":
         return "7 steps" if "such as" in case.leaf.legal else "review text"
     if kind == "object":
-        return {"type": "json_object"} if "type: one of" in case.leaf.legal else {"4": 2.5}
+        if "type: one of" in case.leaf.legal:
+            return {"type": "json_object"}
+        inner = row.get("additionalProperties")
+        nested = isinstance(inner, dict) and inner.get("type") == "object"
+        return {"bad": {"good": 2.5}} if nested else {"4": 2.5}
     floor = row.get("minimum", row.get("exclusiveMinimum", 0))
     ceiling = row.get("maximum", row.get("exclusiveMaximum", floor + 100))
     value = floor + (ceiling - floor) * 0.75

@@ -57,7 +57,7 @@ def fit_temperature(chances: NDArray[Any], truth: NDArray[Any], *, exclusive: bo
         truth: label numbers (N,) where labels exclude one another, else marks (N, O) of 0 and 1.
         exclusive: which of the two.
 
-    >>> sure, truth = np.array([[0.99, 0.01]] * 100), np.array([0] * 80 + [1] * 20)
+    >>> sure, truth = np.array([[0.99, 0.01]] * 1000), np.array([0] * 800 + [1] * 200)
     >>> ((factor, shift),) = fit_temperature(sure, truth, exclusive=True)
     >>> calibrated(sure, ((factor, shift),), exclusive=True)[0, 0].round(2)
     np.float64(0.8)

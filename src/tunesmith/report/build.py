@@ -99,15 +99,16 @@ def build(
         config=flat(config or {}),
         license=license,
         beside=beside or Beside(),
-        notes=(*notes, *(predictions.notes if isinstance(predictions, Counted) else ())),
         folds=folds or Folds(),
         weights=weights,
-        **_read_off(predictions, thresholds, seed),
+        **_read_off(predictions, thresholds, notes, seed),
     )
 
 
-def _read_off(predictions: Predictions | Counted, thresholds: Sequence[float], seed: int) -> dict[str, Any]:
-    """What follows from the predictions and their thresholds alone."""
+def _read_off(
+    predictions: Predictions | Counted, thresholds: Sequence[float], notes: Sequence[str], seed: int
+) -> dict[str, Any]:
+    """What follows from the predictions and their thresholds, and what is to be noted of them."""
     of_labels = isinstance(predictions, Predictions) and len(thresholds) > 0
     return {
         "kind": predictions.kind,
@@ -120,6 +121,7 @@ def _read_off(predictions: Predictions | Counted, thresholds: Sequence[float], s
         "confusions": metrics.confusions(predictions),
         "error_kinds": metrics.mistakes(predictions),
         "fingerprint": metrics.fingerprint(predictions),
+        "notes": (*notes, *(predictions.notes if isinstance(predictions, Counted) else ())),
         "families": predictions.families if isinstance(predictions, Predictions) else (),
         "decision": predictions.decision if isinstance(predictions, Predictions) else UNDECIDED,
         "trust": metrics.trust(predictions),

@@ -133,7 +133,7 @@ def test_measuring_leaves_no_trace(learn: MakeLearner, monkeypatch: pytest.Monke
 
 def test_small_steps_need_no_measuring(learn: MakeLearner) -> None:
     given = learn(count=60)
-    assert given.config.train.micro_tokens == 2048
+    assert given.config.train.micro_tokens == warm.CANDIDATE_MICRO_TOKENS[0]
 
 
 def forbid(network: nn.Module, most_tokens: int) -> None:
