@@ -266,6 +266,9 @@ def figures() -> str:
         limits = " or ".join(sorted({f"{entry['limit_s']:g} s" for entry in race.values()}))
         how = f"same model, data and machine, one after the other, each stopped after {limits} of training"
         text += f"\n`benchmarks/train.py`, {how}:\n\n" + _race(race)
+    if chat := {entry["side"]: entry for entry in entries if entry["benchmark"] == "chat"}:
+        how = "LoRA on SmolLM2-135M, MultiWOZ, the same rows and rates on the same machine, one after the other"
+        text += f"\n`benchmarks/chat.py`, {how}:\n\n" + _chat_race(chat)
     return text
 
 
@@ -323,6 +326,23 @@ def _lap(entry: dict[str, Any], trainer: dict[str, Any] | None) -> tuple[str, ..
     reached = next((f"{seconds:.0f}" for seconds, score in entry["curve"] if score >= goal), "not reached")
     speed, memory = f"{entry['tokens_per_s']:,.0f}", f"{entry['peak_memory_mb'] / 1000:.1f} GB"
     return (entry["race"], str(entry["seed"]), entry["side"], f"{best:.3f}", f"{best_s:.0f}", reached, speed, memory)
+
+
+def _chat_race(chat: Mapping[str, dict[str, Any]]) -> str:
+    head = ("side", "dialogues", "held-out loss at each second step", "tokens/s", "peak memory")
+    return _table(
+        head,
+        (
+            (
+                side,
+                str(entry["rows"]),
+                ", ".join(f"{loss:.2f}" for _, loss in entry["curve"]),
+                f"{entry['tokens_per_s']:,.0f}",
+                f"{entry['peak_memory_mb'] / 1000:.1f} GB",
+            )
+            for side, entry in chat.items()
+        ),
+    )
 
 
 if __name__ == "__main__":
