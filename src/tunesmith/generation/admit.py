@@ -41,7 +41,7 @@ class Admission:
 
     def __init__(self, network: Network, tokenizer: Any, max_rows: int) -> None:
         self._network, self._tokenizer, self._max_rows = network, tokenizer, max_rows
-        self._size = int(network.model.get_output_embeddings().weight.shape[0])
+        self._size = int(network.model.get_output_embeddings().out_features)
         self._formats = Formats(tokenizer, self._size, network.ends)
 
     def plan(self, prompt: Sequence[int], request: GenerationRequest, start: Sequence[int] | None) -> Plan:

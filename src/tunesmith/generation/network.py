@@ -17,6 +17,7 @@ from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from tunesmith.errors import UsageError
+from tunesmith.generation import lean
 from tunesmith.generation.cache import RowCache
 
 
@@ -65,6 +66,7 @@ class Network:
         self.alone = alone
         self.has_encoder = bool(model.config.is_encoder_decoder)
         self._accepts = set(inspect.signature(model.forward).parameters)
+        self._lean = None if self.has_encoder else lean.of(model)
         self._remembers = "cache" if "cache" in self._accepts else "past_key_values"  # the name depends on the family
         kinds = set(getattr(model.config, "layer_types", None) or ())
         if not self.has_encoder and "position_ids" not in self._accepts:
@@ -153,8 +155,10 @@ class Network:
 
     def _forward(self, state: State, tokens: Tensor, all_logits: bool) -> Tensor:
         tokens = tokens.to(self.device)
-        mask = state.own.mask(tokens.shape[1]).long().to(self.device)
         positions = state.own.positions(tokens.shape[1]).to(self.device)
+        if self._lean is not None:
+            return self._lean(tokens, positions, state.own, all_logits=all_logits)
+        mask = state.own.mask(tokens.shape[1]).long().to(self.device)
         if state.cross is None:
             few = {"logits_to_keep": 1} if "logits_to_keep" in self._accepts and not all_logits else {}
             given = {"input_ids": tokens, "attention_mask": mask, "position_ids": positions}
