@@ -1,8 +1,10 @@
 """Linear layers of eight bits on a CPU: a quarter of the memory that fp32 moves, and products in integers.
 
 A weight is kept as whole numbers from -127 to 127 with a scale for each output. Every row that comes in is scaled by its
-own largest number and rounded too ("dynamic quantisation"), so that no row changes another's numbers; integer sums do not
-depend on their order, so a row gives the same to the last bit whatever else is in the batch.
+own largest number and rounded ("dynamic quantisation"), and what the rounding left is a second row of whole numbers: some
+values of a row are so large that its others would lose too much in one. So the inputs have fifteen bits, and the cost of
+reading the weights, which is most of it, stays. No row changes another's numbers, and integer sums do not depend on their
+order, so a row gives the same to the last bit whatever else is in the batch.
 
 Shapes: N rows, I and O inputs and outputs of a layer.
 """
@@ -20,6 +22,8 @@ from tunesmith.errors import UsageError
 
 _MOST = 127
 """The largest whole number of a weight."""
+
+_TINY = torch.finfo(torch.float32).tiny
 
 
 def quantise(model: nn.Module) -> None:
@@ -57,7 +61,7 @@ class Int8Linear(nn.Module):
     def of(cls, weight: Tensor, bias: Tensor | None = None) -> Int8Linear:
         """The layer of a weight (O, I) in any number format."""
         weight = weight.detach().float()
-        scales = weight.abs().amax(1).clamp_min(torch.finfo(torch.float32).tiny) / _MOST
+        scales = weight.abs().amax(1).clamp_min(_TINY) / _MOST
         whole = (weight / scales[:, None]).round_().to(torch.int8)
         return cls(whole, scales, None if bias is None else bias.detach().float())
 
@@ -72,15 +76,20 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., O) for (..., I), in the number format of x."""
-        rows = x.float()
-        largest = rows.abs().amax(-1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
-        product: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-            rows / largest, 1.0 / self._levels, self._levels + 1, self._packed
-        )
-        output = product.mul_(largest)
+        levels = float(self._levels)
+        rows = x.reshape(-1, self.in_features).float()
+        unit = rows.abs().amax(-1, keepdim=True).clamp_min_(_TINY).div_(levels)
+        halves = rows.new_empty(2, *rows.shape)
+        torch.div(rows, unit, out=halves[0])
+        torch.round(halves[0], out=halves[1])
+        torch.sub(halves[0], halves[1], out=halves[1]).mul_(2 * levels)
+        coarse, fine = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
+            halves.view(-1, self.in_features), 1.0, self._levels + 1, self._packed
+        ).chunk(2)
+        output: Tensor = torch.add(coarse, fine, alpha=0.5 / levels).mul_(unit)
         if self.bias is not None:
             output += self.bias
-        return output.to(x.dtype)
+        return output.view(*x.shape[:-1], self.out_features).to(x.dtype)
 
     def extra_repr(self) -> str:
         """What printing shows of it."""
