@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import platform
 import resource
@@ -44,6 +45,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@functools.cache
 def native_precision(device: str) -> str:
     """``bf16`` where the processor multiplies it in hardware: elsewhere it is emulated and slower than ``fp32``."""
     if device == "cuda":

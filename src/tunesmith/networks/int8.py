@@ -1,38 +1,38 @@
-"""Linear layers of eight bits on a CPU: a quarter of the memory that fp32 moves, and products in integers.
+"""Linear layers with weights of eight bits on a CPU: generation mostly waits for weights, and these are a quarter of fp32's.
 
-A weight is kept as whole numbers from -127 to 127 with a scale for each output. Every row that comes in is scaled by its
-own largest number and rounded ("dynamic quantisation"), and what the rounding left is a second row of whole numbers: some
-values of a row are so large that its others would lose too much in one. So the inputs have fifteen bits, and the cost of
-reading the weights, which is most of it, stays. No row changes another's numbers, and integer sums do not depend on their
-order, so a row gives the same to the last bit whatever else is in the batch.
+A weight is kept as whole numbers from -127 to 127 with a scale for each output; inputs are bf16. (Inputs of eight bits
+too would be quicker still, but cost a language model about 3 % of perplexity where the weights alone cost 0.3 %.)
+A row's numbers are the same to the last bit whatever else is in a batch of few rows.
 
 Shapes: N rows, I and O inputs and outputs of a layer.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from tunesmith import machine
 from tunesmith.errors import UsageError
 
 _MOST = 127
 """The largest whole number of a weight."""
 
-_TINY = torch.finfo(torch.float32).tiny
+_FEW_ROWS = 48
+"""Up to here the rows are multiplied with the whole numbers; for more, making a weight of floating point first pays."""
 
 
 def quantise(model: nn.Module) -> None:
-    """Put eight-bit layers in place of a model's linear ones, in place.
+    """Put eight-bit layers in place of a model's linear ones.
 
     Raises:
-        UsageError: this computer has no such products.
+        UsageError: the model is not on the CPU.
     """
-    _check(model)
+    if any(parameter.device.type != "cpu" for parameter in model.parameters()):
+        raise UsageError("weights of eight bits are for a CPU", hint="a GPU has bf16")
     for parent in list(model.modules()):
         for name, layer in list(parent.named_children()):
             if type(layer) is nn.Linear:
@@ -46,77 +46,60 @@ class Int8Linear(nn.Module):
 
     Args:
         whole: (O, I) int8.
-        scales: (O,) what a whole number stands for.
+        scales: (O,) bf16, what a whole number stands for.
         bias: (O,), or None.
     """
+
+    whole: Tensor
+    scales: Tensor
+    bias: Tensor | None
 
     def __init__(self, whole: Tensor, scales: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         self.out_features, self.in_features = whole.shape
-        self.bias = bias
-        self._levels = _MOST if _multiplies_bytes() else _MOST // 2
-        self._packed = _packed(whole, scales)
+        self.register_buffer("whole", whole)
+        self.register_buffer("scales", scales)
+        self.register_buffer("bias", bias)
 
     @classmethod
     def of(cls, weight: Tensor, bias: Tensor | None = None) -> Int8Linear:
         """The layer of a weight (O, I) in any number format."""
         weight = weight.detach().float()
-        scales = weight.abs().amax(1).clamp_min(_TINY) / _MOST
-        whole = (weight / scales[:, None]).round_().to(torch.int8)
+        largest = weight.abs().amax(1).clamp_min(torch.finfo(torch.float32).tiny)
+        scales = (largest * (1 + 2**-8) / _MOST).bfloat16()  # rounded, it must not be too small for the largest
+        whole = (weight / scales.float()[:, None]).round_().clamp_(-_MOST, _MOST).to(torch.int8)
         return cls(whole, scales, None if bias is None else bias.detach().float())
 
     @classmethod
     def joined(cls, layers: Sequence[Int8Linear]) -> Int8Linear:
-        """One layer with the outputs of several, side by side."""
-        parts = [layer._packed.unpack()[0] for layer in layers]
-        whole = torch.cat([part.int_repr() for part in parts])
-        scales = torch.cat([part.q_per_channel_scales().float() for part in parts])
-        biases = [torch.zeros(layer.out_features) if layer.bias is None else layer.bias for layer in layers]
-        return cls(whole, scales, None if all(layer.bias is None for layer in layers) else torch.cat(biases))
+        """One layer with the outputs of several, side by side; they become views of its weight."""
+        biases = [layer.scales.new_zeros(layer.out_features).float() if layer.bias is None else layer.bias for layer in layers]
+        made = cls(
+            torch.cat([layer.whole for layer in layers]),
+            torch.cat([layer.scales for layer in layers]),
+            None if all(layer.bias is None for layer in layers) else torch.cat(biases),
+        )
+        for layer, part in zip(layers, made.whole.split([layer.out_features for layer in layers]), strict=True):
+            layer.whole = part
+        return made
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., O) for (..., I), in the number format of x."""
-        levels = float(self._levels)
-        rows = x.reshape(-1, self.in_features).float()
-        unit = rows.abs().amax(-1, keepdim=True).clamp_min_(_TINY).div_(levels)
-        halves = rows.new_empty(2, *rows.shape)
-        torch.div(rows, unit, out=halves[0])
-        torch.round(halves[0], out=halves[1])
-        torch.sub(halves[0], halves[1], out=halves[1]).mul_(2 * levels)
-        coarse, fine = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-            halves.view(-1, self.in_features), 1.0, self._levels + 1, self._packed
-        ).chunk(2)
-        output: Tensor = torch.add(coarse, fine, alpha=0.5 / levels).mul_(unit)
+        rows = x.reshape(-1, self.in_features)
+        product = self._few(rows) if len(rows) <= _FEW_ROWS else self._many(rows)
+        output = product.to(x.dtype)
         if self.bias is not None:
-            output += self.bias
-        return output.view(*x.shape[:-1], self.out_features).to(x.dtype)
+            output = output + self.bias.to(x.dtype)
+        return output.view(*x.shape[:-1], self.out_features)
+
+    def _few(self, rows: Tensor) -> Tensor:
+        product: Tensor = torch._weight_int8pack_mm(rows.bfloat16().contiguous(), self.whole, self.scales)
+        return product
+
+    def _many(self, rows: Tensor) -> Tensor:
+        dtype = torch.bfloat16 if machine.native_precision("cpu") == "bf16" else torch.float32
+        return functional.linear(rows.to(dtype), self.whole.to(dtype)).float() * self.scales
 
     def extra_repr(self) -> str:
         """What printing shows of it."""
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
-
-
-def _packed(whole: Tensor, scales: Tensor) -> Any:
-    """A weight as FBGEMM's products read it."""
-    zeros = torch.zeros(len(whole), dtype=torch.long)
-    before = torch.backends.quantized.engine
-    with warnings.catch_warnings():  # FBGEMM's products have no other way in yet
-        warnings.simplefilter("ignore", UserWarning)
-        torch.backends.quantized.engine = "fbgemm"
-        try:
-            made = torch._make_per_channel_quantized_tensor(whole, scales.double(), zeros, 0)
-            return torch.ops.quantized.linear_prepack(made, None)
-        finally:
-            torch.backends.quantized.engine = before
-
-
-def _multiplies_bytes() -> bool:
-    """Whether sums of two products of bytes cannot overflow (VNNI); elsewhere inputs have seven bits."""
-    return bool(torch.cpu._is_vnni_supported())
-
-
-def _check(model: nn.Module) -> None:
-    if any(parameter.device.type != "cpu" for parameter in model.parameters()):
-        raise UsageError("weights of eight bits are for a CPU")
-    if "fbgemm" not in torch.backends.quantized.supported_engines:
-        raise UsageError("weights of eight bits need an x86 processor with AVX2")
