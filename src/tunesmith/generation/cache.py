@@ -20,6 +20,8 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 # Columns to spare when the buffers are laid anew, beside half the width in use: so that it seldom happens.
 _SPARE_COLUMNS = 64
+# They are also laid anew when they have so many times the room that is needed: not often, as that takes time.
+_ROOMY = 8
 # Columns that buffers may keep while no row uses them.
 _IDLE_COLUMNS = 1024
 
@@ -161,10 +163,12 @@ class RowCache(Cache):  # type: ignore[misc]
     def _lay(self, rows: int, left: int, right: int) -> None:
         """Have room for so many rows, and for columns on both sides of the window: it may move to other columns."""
         start, end, width = self.start, self.end, self.width
-        if rows <= self._capacity and start >= left and end + right <= self._columns:
+        capacity = 1 << (max(rows, len(self.starts), 1) - 1).bit_length()
+        columns = left + width + right + width // 2 + _SPARE_COLUMNS
+        is_roomy = self._capacity * self._columns > _ROOMY * capacity * columns
+        if rows <= self._capacity and start >= left and end + right <= self._columns and not is_roomy:
             return
-        self._capacity = 1 << (max(rows, len(self.starts), 1) - 1).bit_length()
-        self._columns = left + width + right + width // 2 + _SPARE_COLUMNS
+        self._capacity, self._columns = capacity, columns
         for layer in self.layers:
             old, layer.buffers = layer.buffers, ()
             layer.make(old, self._capacity, self._columns)

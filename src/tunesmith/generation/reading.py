@@ -169,12 +169,10 @@ class Prompts:
         """What the encoder makes of each source text, or made of it before."""
         found = [self._store.source(job.plan.source, job.lora) for job in jobs]
         fresh = [job for job, known in zip(jobs, found, strict=True) if known is None]
-        if fresh:
-            made = iter(self._network.encode([job.plan.source for job in fresh], [job.lora for job in fresh]))
-            found = [next(made) if known is None else known for known in found]
-        for job, states in zip(jobs, found, strict=True):
-            if job in fresh:
-                self._store.keep_source(job.plan.source, states, job.lora)
-            else:
-                job.reused = len(job.plan.source)
-        return [states for states in found if states is not None]
+        made = self._network.encode([job.plan.source for job in fresh], [job.lora for job in fresh]) if fresh else []
+        for job, states in zip(fresh, made, strict=True):
+            self._store.keep_source(job.plan.source, states, job.lora)
+        rest = iter(made)
+        for job, known in zip(jobs, found, strict=True):
+            job.reused = 0 if known is None else len(job.plan.source)
+        return [next(rest) if known is None else known for known in found]

@@ -81,7 +81,7 @@ class PrefixStore:
             return []
         joined = torch.stack([self._kept[key].states for key in path])
         self._touch(path)
-        parts = joined.split([shape.numel() for shape in self._shapes], 1)
+        parts = torch.split(joined, [shape.numel() for shape in self._shapes], 1)
         return [
             part.view(-1, *shape).transpose(0, 1).flatten(1, 2) for part, shape in zip(parts, self._shapes, strict=True)
         ]
@@ -98,7 +98,7 @@ class PrefixStore:
         first, last = len(path) * BLOCK, len(tokens) // BLOCK * BLOCK
         if first == last or not self.is_on:
             return
-        parts = [state.unflatten(1, (-1, BLOCK)).transpose(0, 1) for state in read(first, last)]
+        parts = [state.reshape(len(state), -1, BLOCK, state.shape[2]).transpose(0, 1) for state in read(first, last)]
         self._shapes = [part.shape[1:] for part in parts]
         self._block_bytes = size = sum(part[0].nbytes for part in parts)
         fits = self._limit // size - len(path)

@@ -158,13 +158,11 @@ class _Rows:
         return self.masks[layout]
 
 
-def _sizes(module: nn.Module | None) -> tuple[int, int] | None:
+def _sizes(module: Any) -> tuple[int, int] | None:
     """Inputs and outputs of a linear layer; GPT-2's keep their weights the other way round."""
     if hasattr(module, "in_features") and hasattr(module, "out_features"):
         return int(module.in_features), int(module.out_features)
-    if type(module).__name__ == "Conv1D":
-        return tuple(module.weight.shape)  # type: ignore[union-attr,return-value]
-    return None
+    return tuple(module.weight.shape) if type(module).__name__ == "Conv1D" else None
 
 
 def _device(model: nn.Module) -> torch.device:
