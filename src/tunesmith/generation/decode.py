@@ -113,7 +113,7 @@ class Scheduler:
         removed = self._adapter(name)
         del self._loras[name]
         self._network.updates.forget(removed)
-        self._store.forget(removed)
+        self._prompts.forget(removed)
 
     def submit(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ class Lora:
     """
 
     name: str
-    layers: Mapping[str, tuple[Tensor, Tensor]]
+    layers: Mapping[str, tuple[Tensor, Tensor]] = field(repr=False)
 
     @property
     def ranks(self) -> int:

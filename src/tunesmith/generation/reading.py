@@ -10,10 +10,12 @@ from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from weakref import WeakSet
 
 from torch import Tensor
 
 from tunesmith.generation.job import Job
+from tunesmith.generation.lora import Lora
 from tunesmith.generation.network import Network, State, left_padded
 from tunesmith.generation.store import PrefixStore
 
@@ -65,6 +67,7 @@ class Prompts:
         self.waiting: deque[Job] = deque()
         self.readings: deque[Reading] = deque()
         self._fresh_last = False
+        self._forgotten: WeakSet[Lora] = WeakSet()
 
     @property
     def jobs(self) -> list[Job]:
@@ -95,8 +98,13 @@ class Prompts:
 
     def keep(self, job: Job, state: State, row: int, tokens: Sequence[int]) -> None:
         """Remember what a row has read."""
-        if not self._network.has_encoder and self._store.is_on:
+        if not self._network.has_encoder and self._remembers(job):
             self._store.keep(tokens, partial(state.own.states, row), job.lora)
+
+    def forget(self, lora: Lora) -> None:
+        """Remember nothing more of an update."""
+        self._store.forget(lora)
+        self._forgotten.add(lora)
 
     def _admitted(self, free: int) -> list[Job]:
         """Waiting jobs that are to be read together: first come, first served, but what another is just reading is waited for."""
@@ -128,7 +136,10 @@ class Prompts:
         return columns * (count + 1) <= self._most and padding <= self.pass_tokens
 
     def _reuses(self, job: Job) -> bool:
-        return self._store.is_on and not job.scores_prompt
+        return self._remembers(job) and not job.scores_prompt
+
+    def _remembers(self, job: Job) -> bool:
+        return self._store.is_on and (job.lora is None or job.lora not in self._forgotten)
 
     def _unread_key(self, job: Job) -> Hashable | None:
         """What others that begin alike would read too; None if there is nothing, or nothing that would be remembered."""
@@ -171,7 +182,8 @@ class Prompts:
         fresh = [job for job, known in zip(jobs, found, strict=True) if known is None]
         made = self._network.encode([job.plan.source for job in fresh], [job.lora for job in fresh]) if fresh else []
         for job, states in zip(fresh, made, strict=True):
-            self._store.keep_source(job.plan.source, states, job.lora)
+            if self._remembers(job):
+                self._store.keep_source(job.plan.source, states, job.lora)
         rest = iter(made)
         for job, known in zip(jobs, found, strict=True):
             job.reused = 0 if known is None else len(job.plan.source)
