@@ -20,22 +20,33 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 # Columns to spare when the buffers are laid anew, beside half the width in use: so that it seldom happens.
 _SPARE_COLUMNS = 64
+# They are also laid anew when they have so many times the room that is needed: not often, as that takes time.
+_ROOMY = 8
+# Columns that buffers may keep while no row uses them.
+_IDLE_COLUMNS = 1024
 
 
 class RowCache(Cache):  # type: ignore[misc]
     """A ``transformers`` cache whose rows have lengths of their own.
 
+    Rows and columns have as much room as they need: it grows, and shrinks, by laying the buffers anew.
+
     Args:
         lengths: of rows about to be written, which will all end in one column; none where rows are to join.
-        capacity: rows to make room for.
     """
 
-    def __init__(self, lengths: Sequence[int] = (), capacity: int = 0) -> None:
+    def __init__(self, lengths: Sequence[int] = ()) -> None:
         super().__init__(layers=[])
-        self.starts = [max(lengths, default=0) - length for length in lengths]
+        longest = max(lengths, default=0)
+        self.starts = [longest - length for length in lengths]
         self.end = 0
-        self._capacity, self._columns = max(capacity, len(lengths)), 0
+        self._capacity, self._columns = len(lengths), longest
         self._alone: int | None = None
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """Rows and columns that the buffers have."""
+        return self._capacity, self._columns
 
     @property
     def start(self) -> int:
@@ -84,6 +95,35 @@ class RowCache(Cache):  # type: ignore[misc]
         window: tuple[Tensor, Tensor] = layer.window(new)
         return window
 
+    def begin(self, unread: int, states: Sequence[Sequence[Tensor]]) -> None:
+        """Give rows about to be written what is known of their first tokens.
+
+        Args:
+            unread: the last columns, which are still to be written.
+            states: of each row the keys and values of each layer in turn, (heads, tokens, size): of at least all its
+                tokens before those columns; none where there are none.
+        """
+        self.end = max(self._columns - unread, 0)
+        like = next((one for one in states if one), ())
+        for number in range(0, len(like), 2):
+            layer = _Layer(self)
+            layer.make([one[None] for one in like[number : number + 2]], self._capacity, self._columns)
+            self.layers.append(layer)
+            for row, known in enumerate(states):
+                if (count := self.end - self.starts[row]) > 0:
+                    for buffer, part in zip(layer.buffers, known[number : number + 2], strict=True):
+                        buffer[row, :, self.starts[row] : self.end] = part[:, :count]
+
+    def states(self, row: int, first: int, last: int) -> list[Tensor]:
+        """Keys and values of each layer in turn, (heads, tokens, size), of a row's tokens from one number to before another."""
+        start = self.starts[row]
+        return [buffer[row, :, start + first : start + last] for layer in self.layers for buffer in layer.buffers]
+
+    def clean(self, rows: Sequence[int]) -> None:
+        """Forget what is written in rows: what is no number would harm whoever comes after, even where it is masked out."""
+        for buffer in (buffer for layer in self.layers for buffer in layer.buffers):
+            buffer[list(rows)] = 0
+
     def reserve(self, columns: int) -> None:
         """Make room for columns about to be written."""
         self._lay(len(self.starts), 0, columns)
@@ -100,6 +140,10 @@ class RowCache(Cache):  # type: ignore[misc]
             window = buffer[:, :, self.start : self.end]
             window[changed] = window[[sources[row] for row in changed]]
         self.starts = [self.starts[source] for source in sources]
+        if not self.starts and self._columns > _IDLE_COLUMNS:
+            self._columns = self.end = 0
+            for layer in self.layers:
+                layer.buffers = ()
 
     def join(self, other: RowCache, sources: Sequence[int]) -> None:
         """Append copies of the rows ``sources`` of another cache."""
@@ -119,15 +163,18 @@ class RowCache(Cache):  # type: ignore[misc]
     def _lay(self, rows: int, left: int, right: int) -> None:
         """Have room for so many rows, and for columns on both sides of the window: it may move to other columns."""
         start, end, width = self.start, self.end, self.width
-        if rows <= self._capacity and start >= left and end + right <= self._columns:
+        capacity = 1 << (max(rows, len(self.starts), 1) - 1).bit_length()
+        columns = left + width + right + width // 2 + _SPARE_COLUMNS
+        is_roomy = self._capacity * self._columns > _ROOMY * capacity * columns
+        if rows <= self._capacity and start >= left and end + right <= self._columns and not is_roomy:
             return
-        self._capacity = max(rows, self._capacity)
-        self._columns = left + width + right + width // 2 + _SPARE_COLUMNS
+        self._capacity, self._columns = capacity, columns
         for layer in self.layers:
             old, layer.buffers = layer.buffers, ()
             layer.make(old, self._capacity, self._columns)
             for buffer, before in zip(layer.buffers, old, strict=True):
-                buffer[: len(before), :, left : left + width] = before[:, :, start:end]
+                used = before[: len(self.starts), :, start:end]
+                buffer[: len(used), :, left : left + width] = used
         self.starts = [mine - start + left for mine in self.starts]
         self.end = left + width
 

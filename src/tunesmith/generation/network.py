@@ -8,17 +8,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from tunesmith.errors import UsageError
 from tunesmith.generation import lean
 from tunesmith.generation.cache import RowCache
+from tunesmith.generation.lora import Lora
+from tunesmith.generation.updates import Updates
 
 
 @dataclass
@@ -26,12 +29,13 @@ class State:
     """What the network remembers of its rows.
 
     own: of the tokens generated from. cross: of the encoder's output, where there is an encoder. source: that output
-    (rows, columns, width), until the decoder has read it.
+    (rows, columns, width), until the decoder has read it. loras: the update of each row.
     """
 
     own: RowCache
     cross: RowCache | None = None
     source: Tensor | None = None
+    loras: list[Lora | None] = field(default_factory=list)
 
     @property
     def caches(self) -> list[RowCache]:
@@ -42,11 +46,20 @@ class State:
         """Row i becomes a copy of what row ``sources[i]`` was; rows not named are gone."""
         for cache in self.caches:
             cache.move(sources)
+        self.loras = [self.loras[source] for source in sources]
+        if self.source is not None:
+            self.source = self.source[list(sources)]
+
+    def clean(self, rows: Sequence[int]) -> None:
+        """Forget what the network wrote for rows, which may be no numbers."""
+        for cache in self.caches:
+            cache.clean(rows)
 
     def join(self, other: State, sources: Sequence[int]) -> None:
         """Append copies of rows of another state."""
         for cache, given in zip(self.caches, other.caches, strict=True):
             cache.join(given, sources)
+        self.loras += [other.loras[source] for source in sources]
 
 
 class Network:
@@ -63,6 +76,7 @@ class Network:
 
     def __init__(self, model: Any, *, alone: bool = False) -> None:
         self.model = model.eval()
+        self.updates = Updates(model)
         self.alone = alone
         self.has_encoder = bool(model.config.is_encoder_decoder)
         self._accepts = set(inspect.signature(model.forward).parameters)
@@ -109,23 +123,50 @@ class Network:
         config = self.model.config.get_text_config(decoder=True)
         return getattr(config, "max_position_embeddings", None)
 
-    def empty(self, rows: int) -> State:
-        """A state without rows, with room for so many."""
-        return State(RowCache(capacity=rows), RowCache(capacity=rows) if self.has_encoder else None)
+    def empty(self) -> State:
+        """A state without rows."""
+        return State(RowCache(), RowCache() if self.has_encoder else None)
 
     @torch.no_grad()
-    def start(self, prompts: Sequence[Sequence[int]], sources: Sequence[Sequence[int]] = ()) -> State:
-        """Rows whose prompts are about to be fed; an encoder-decoder reads its source texts here."""
+    def start(
+        self,
+        prompts: Sequence[Sequence[int]],
+        sources: Sequence[Tensor] = (),
+        *,
+        loras: Sequence[Lora | None] = (),
+        unread: int | None = None,
+        known: Sequence[Sequence[Tensor]] = (),
+    ) -> State:
+        """Rows whose prompts are about to be fed.
+
+        Args:
+            prompts: of each row.
+            sources: of each row what the encoder made of its source text, where there is one.
+            loras: of each row its update; none: no row has one.
+            unread: the last columns that will be fed; None: all.
+            known: of each row the states of its tokens before those, see ``RowCache.begin``.
+        """
         own = RowCache([len(prompt) for prompt in prompts])
+        if unread is not None:
+            own.begin(unread, known)
+        rows = list(loras) or [None] * len(prompts)
         if not self.has_encoder:
-            return State(own)
+            return State(own, loras=rows)
+        lengths = [len(source) for source in sources]
+        # Encoders count positions from the left; in the cache rows end in one column.
+        width = max(lengths)
+        aligned = [functional.pad(one, (0, 0, width - len(one), 0)) for one in sources]
+        return State(own, RowCache(lengths), torch.stack(aligned), rows)
+
+    @torch.no_grad()
+    def encode(self, sources: Sequence[Sequence[int]], loras: Sequence[Lora | None]) -> list[Tensor]:
+        """What the encoder makes of each source text, (tokens, width)."""
         lengths = torch.tensor([len(source) for source in sources])
         tokens = torch.tensor(_padded(sources, int(lengths.max())), device=self.device)
         mask = (torch.arange(tokens.shape[1])[None, :] < lengths[:, None]).to(self.device)
-        hidden = self.model.get_encoder()(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
-        # Encoders count positions from the left; in the cache rows end in one column.
-        aligned = [torch.roll(row, tokens.shape[1] - int(n), 0) for row, n in zip(hidden, lengths, strict=True)]
-        return State(own, RowCache(lengths.tolist()), torch.stack(aligned))
+        with self.updates.of(loras):
+            hidden = self.model.get_encoder()(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
+        return [row[:length] for row, length in zip(hidden, lengths.tolist(), strict=True)]
 
     @torch.no_grad()
     def feed(self, state: State, tokens: Tensor, *, all_logits: bool = False) -> Tensor:
@@ -142,7 +183,7 @@ class Network:
         if self.alone and len(tokens) > 1:
             logits = torch.cat([self._forward_alone(state, tokens, row, all_logits) for row in range(len(tokens))])
         else:
-            logits = self._forward(state, tokens, all_logits)
+            logits = self._forward_rows(state, tokens, all_logits)
         state.own.advance(tokens.shape[1])
         if state.cross is not None and state.source is not None:
             state.cross.advance(state.source.shape[1])
@@ -151,7 +192,11 @@ class Network:
 
     def _forward_alone(self, state: State, tokens: Tensor, row: int, all_logits: bool) -> Tensor:
         with state.own.alone(row), state.cross.alone(row) if state.cross is not None else nullcontext():
-            return self._forward(state, tokens[row : row + 1], all_logits)
+            return self._forward_rows(state, tokens[row : row + 1], all_logits)
+
+    def _forward_rows(self, state: State, tokens: Tensor, all_logits: bool) -> Tensor:
+        with self.updates.of(state.loras[state.own.rows]):
+            return self._forward(state, tokens, all_logits)
 
     def _forward(self, state: State, tokens: Tensor, all_logits: bool) -> Tensor:
         tokens = tokens.to(self.device)
