@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import torch
@@ -50,6 +50,13 @@ def _made(model: Any) -> Lean | None:
         return lean if _agrees(lean, model) else None
     except (AttributeError, TypeError, RuntimeError, ValueError):  # of another build
         return None
+
+
+class _Remembers(Protocol):
+    """What keeps keys and values: writes new ones (B, K, T, D) of a layer, and gives all of it, (B, K, S, D)."""
+
+    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int) -> tuple[Tensor, Tensor]:
+        """Write and give."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +100,21 @@ class Lean:
         Returns:
             Logits (B, 1, V) of what follows the last column; ``all_logits``: (B, T, V).
         """
+        bias = _bias(cache, tokens.shape[1], self.dtype).to(tokens.device)
+        return self.run(tokens, positions, bias, cache, all_logits=all_logits)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of its vectors."""
+        weight: Tensor = self._embed.weight
+        return weight.dtype
+
+    def run(
+        self, tokens: Tensor, positions: Tensor, bias: Tensor, cache: _Remembers, *, all_logits: bool = False
+    ) -> Tensor:
+        """The same with ``bias`` (B, 1, T, S), which is added to products, and whatever keeps the keys and values."""
         x = self._embed(tokens)
-        turn, bias = self._turn(x, positions), _bias(cache, tokens.shape[1], x)
+        turn = self._turn(x, positions)
         for number, block in enumerate(self._blocks):
             x = x + block.attend_out(self._attend(block, _normed(x, block.norm), turn, bias, cache, number))
             x = x + block.feed_out(self._between(block.feed_in, _normed(x, block.feed_norm)))
@@ -108,7 +128,7 @@ class Lean:
         return cosine[:, None], torch.cat((-sine[..., :half], sine[..., half:]), -1)[:, None]
 
     def _attend(
-        self, block: _Block, x: Tensor, turn: tuple[Tensor, Tensor], bias: Tensor, cache: RowCache, number: int
+        self, block: _Block, x: Tensor, turn: tuple[Tensor, Tensor], bias: Tensor, cache: _Remembers, number: int
     ) -> Tensor:
         """What each column takes from those before it, (B, T, H * D)."""
         rows, columns, _ = x.shape
@@ -183,14 +203,12 @@ def _turned(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
     return torch.addcmul(x * cosine, flipped, sine)
 
 
-def _bias(cache: RowCache, columns: int, like: Tensor) -> Tensor:
+def _bias(cache: RowCache, columns: int, dtype: torch.dtype) -> Tensor:
     """What is added to products (B, 1, T, S): 0 where a column sees another of its row, the least number elsewhere."""
     seen = cache.mask(columns)[:, None, None, :]
     if columns > 1:
-        before = torch.ones(columns, seen.shape[-1], dtype=torch.bool).tril(seen.shape[-1] - columns)
-        seen = seen & before
-    bias = torch.zeros(seen.shape, dtype=like.dtype).masked_fill_(~seen, torch.finfo(like.dtype).min)
-    return bias.to(like.device)
+        seen = seen & torch.ones(columns, seen.shape[-1], dtype=torch.bool).tril(seen.shape[-1] - columns)
+    return torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, torch.finfo(dtype).min)
 
 
 @torch.no_grad()
