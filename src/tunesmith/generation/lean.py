@@ -64,12 +64,28 @@ class _Block:
     """A block's parts; ``attend_in`` gives queries, keys and values, ``feed_in`` gate and value of the feed-forward part."""
 
     norm: tuple[Tensor, float]
-    attend_in: tuple[Layer, ...]
+    attend_in: _Together
     attend_norms: tuple[tuple[Tensor, float], ...]
     attend_out: Layer
     feed_norm: tuple[Tensor, float]
-    feed_in: tuple[Layer, ...]
+    feed_in: _Together
     feed_out: Layer
+
+
+class _Together:
+    """Linear layers that read the same: those of eight bits are one, unless something hangs on them."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        self._layers = layers
+        eight_bit = [layer for layer in layers if isinstance(layer, Int8Linear)]
+        self._joined = Int8Linear.joined(eight_bit) if len(eight_bit) == len(layers) else None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Their outputs side by side."""
+        if self._joined is not None and not any(layer._forward_hooks for layer in self._layers):
+            found: Tensor = self._joined(x)
+            return found
+        return torch.cat([layer(x) for layer in self._layers], -1)
 
 
 class Lean:
@@ -117,7 +133,8 @@ class Lean:
         turn = self._turn(x, positions)
         for number, block in enumerate(self._blocks):
             x = x + block.attend_out(self._attend(block, _normed(x, block.norm), turn, bias, cache, number))
-            x = x + block.feed_out(self._between(block.feed_in, _normed(x, block.feed_norm)))
+            gate, value = block.feed_in(_normed(x, block.feed_norm)).chunk(2, -1)
+            x = x + block.feed_out(self._act(gate) * value)
         logits: Tensor = self._head(_normed(x if all_logits else x[:, -1:], self._norm))
         return logits
 
@@ -141,9 +158,7 @@ class Lean:
         """Queries (B, H, T, D), keys and values (B, K, T, D)."""
         rows, columns, _ = x.shape
         sizes = [self._heads, self._shared, self._shared]
-        joined = torch.cat([layer(x) for layer in block.attend_in], -1) if len(block.attend_in) > 1 else None
-        whole = block.attend_in[0](x) if joined is None else joined
-        parts = list(whole.view(rows, columns, sum(sizes), self._width).transpose(1, 2).split(sizes, 1))
+        parts = list(block.attend_in(x).view(rows, columns, sum(sizes), self._width).transpose(1, 2).split(sizes, 1))
         for place, norm in enumerate(block.attend_norms):
             parts[place] = _normed(parts[place], norm)
         return parts
@@ -159,32 +174,19 @@ class Lean:
         weights = (query @ keys.transpose(2, 3)).add_(bias).softmax(-1)
         return (weights @ values).view(rows, heads, 1, width)
 
-    def _between(self, layers: Sequence[Layer], x: Tensor) -> Tensor:
-        if len(layers) == 1:
-            gate, value = layers[0](x).chunk(2, -1)
-            return self._act(gate) * value  # type: ignore[no-any-return]
-        return self._act(layers[0](x)) * layers[1](x)  # type: ignore[no-any-return]
-
 
 def _block(layer: Any) -> _Block:
     attention, feed = layer.self_attn, layer.mlp
     inside = [_norm(getattr(attention, name)) for name in ("q_norm", "k_norm") if hasattr(attention, name)]
     return _Block(
         _norm(layer.input_layernorm),
-        _joined([attention.q_proj, attention.k_proj, attention.v_proj]),
+        _Together(attention.q_proj, attention.k_proj, attention.v_proj),
         tuple(inside),
         attention.o_proj,
         _norm(layer.post_attention_layernorm),
-        _joined([feed.gate_proj, feed.up_proj]),
+        _Together(feed.gate_proj, feed.up_proj),
         feed.down_proj,
     )
-
-
-def _joined(layers: Sequence[nn.Module]) -> tuple[Layer, ...]:
-    """Layers that read the same, as one where that is cheap to make."""
-    if all(isinstance(layer, Int8Linear) for layer in layers):
-        return (Int8Linear.joined([layer for layer in layers if isinstance(layer, Int8Linear)]),)
-    return tuple(layers)
 
 
 def _norm(module: Any) -> tuple[Tensor, float]:

@@ -20,6 +20,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from tunesmith.errors import UsageError
 from tunesmith.generation import lean
 from tunesmith.generation.cache import RowCache
+from tunesmith.generation.graphs import Graphs
 from tunesmith.generation.lora import Lora
 from tunesmith.generation.updates import Updates
 
@@ -81,6 +82,7 @@ class Network:
         self.has_encoder = bool(model.config.is_encoder_decoder)
         self._accepts = set(inspect.signature(model.forward).parameters)
         self._lean = None if self.has_encoder else lean.of(model)
+        self._graphs = Graphs(self._lean) if self._lean is not None and self.device.type == "cuda" else None
         self._remembers = "cache" if "cache" in self._accepts else "past_key_values"  # the name depends on the family
         kinds = set(getattr(model.config, "layer_types", None) or ())
         if not self.has_encoder and "position_ids" not in self._accepts:
@@ -199,6 +201,8 @@ class Network:
             return self._forward(state, tokens, all_logits)
 
     def _forward(self, state: State, tokens: Tensor, all_logits: bool) -> Tensor:
+        if self._graphs is not None and self._is_plain_step(state, tokens):
+            return self._graphs(tokens, state.own)
         tokens = tokens.to(self.device)
         positions = state.own.positions(tokens.shape[1]).to(self.device)
         if self._lean is not None:
@@ -222,6 +226,10 @@ class Network:
                 use_cache=True,
             ).logits
         return logits
+
+    def _is_plain_step(self, state: State, tokens: Tensor) -> bool:
+        """Whether it is one token of every row, of none with an update, in buffers that there are already."""
+        return tokens.shape[1] == 1 and not self.alone and not any(state.loras) and bool(state.own.layers)
 
     def _source(self, state: State) -> Tensor:
         """The encoder's output; later only its shape is looked at, as its keys and values are in the cache."""

@@ -73,7 +73,9 @@ class Int8Linear(nn.Module):
     @classmethod
     def joined(cls, layers: Sequence[Int8Linear]) -> Int8Linear:
         """One layer with the outputs of several, side by side; they become views of its weight."""
-        biases = [layer.scales.new_zeros(layer.out_features).float() if layer.bias is None else layer.bias for layer in layers]
+        biases = [
+            layer.scales.new_zeros(layer.out_features).float() if layer.bias is None else layer.bias for layer in layers
+        ]
         made = cls(
             torch.cat([layer.whole for layer in layers]),
             torch.cat([layer.scales for layer in layers]),
