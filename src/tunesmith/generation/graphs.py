@@ -35,7 +35,9 @@ class Graphs:
         """Read the next token (B, 1) of every row; see ``Lean``: logits (B, 1, V)."""
         if self._step is None or not self._step.fits(cache):
             self._capture(FixedStep(self._lean, cache))
-        assert self._step is not None and self._graph is not None and self._logits is not None
+        assert self._step is not None
+        assert self._graph is not None
+        assert self._logits is not None
         self._step.take(tokens, cache)
         self._graph.replay()
         return self._logits[: len(tokens)].clone()

@@ -10,7 +10,7 @@ Shapes: B rows, T columns to be read, S columns of the cache with them, H query 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary

@@ -50,14 +50,14 @@ class Int8Linear(nn.Module):
         bias: (O,), or None.
     """
 
-    whole: Tensor
+    weight: Tensor
     scales: Tensor
     bias: Tensor | None
 
     def __init__(self, whole: Tensor, scales: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         self.out_features, self.in_features = whole.shape
-        self.register_buffer("whole", whole)
+        self.register_buffer("weight", whole)
         self.register_buffer("scales", scales)
         self.register_buffer("bias", bias)
 
@@ -77,12 +77,12 @@ class Int8Linear(nn.Module):
             layer.scales.new_zeros(layer.out_features).float() if layer.bias is None else layer.bias for layer in layers
         ]
         made = cls(
-            torch.cat([layer.whole for layer in layers]),
+            torch.cat([layer.weight for layer in layers]),
             torch.cat([layer.scales for layer in layers]),
             None if all(layer.bias is None for layer in layers) else torch.cat(biases),
         )
-        for layer, part in zip(layers, made.whole.split([layer.out_features for layer in layers]), strict=True):
-            layer.whole = part
+        for layer, part in zip(layers, made.weight.split([layer.out_features for layer in layers]), strict=True):
+            layer.weight = part
         return made
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,12 +95,12 @@ class Int8Linear(nn.Module):
         return output.view(*x.shape[:-1], self.out_features)
 
     def _few(self, rows: Tensor) -> Tensor:
-        product: Tensor = torch._weight_int8pack_mm(rows.bfloat16().contiguous(), self.whole, self.scales)
+        product: Tensor = torch._weight_int8pack_mm(rows.bfloat16().contiguous(), self.weight, self.scales)
         return product
 
     def _many(self, rows: Tensor) -> Tensor:
         dtype = torch.bfloat16 if machine.native_precision("cpu") == "bf16" else torch.float32
-        return functional.linear(rows.to(dtype), self.whole.to(dtype)).float() * self.scales
+        return functional.linear(rows.to(dtype), self.weight.to(dtype)).float() * self.scales
 
     def extra_repr(self) -> str:
         """What printing shows of it."""
