@@ -48,11 +48,21 @@ def native_precision(device: str) -> str:
     """``bf16`` where the processor multiplies it in hardware: elsewhere it is emulated and slower than ``fp32``."""
     if device == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return "fp32"
+    flags = _cpu_lines()
     return "bf16" if "avx512_bf16" in flags or "amx_bf16" in flags else "fp32"
+
+
+def processor() -> str:
+    """What the processor calls itself; empty where the system does not say."""
+    names = (line.partition(":")[2].strip() for line in _cpu_lines().splitlines() if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def _cpu_lines() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
 
 
 def peak_memory_bytes() -> int:

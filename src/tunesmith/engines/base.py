@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,8 +17,16 @@ if TYPE_CHECKING:
 class Engine(ABC):
     """Computes outputs; knows nothing of tasks, labels or requests."""
 
+    place: ClassVar[str] = ""
+    """Folder in a bundle that holds the model in the form that it opens; empty: it opens the bundle's own weights."""
+
     batch_tokens: int = 16384
     """Padded tokens that one call should hold."""
+
+    @classmethod
+    @abstractmethod
+    def finds(cls, folder: Path) -> bool:
+        """Whether a bundle's folder holds a model in the form that it opens."""
 
     @classmethod
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.engines import base
@@ -21,6 +22,10 @@ class Engine(base.Engine):
     def __init__(self, network: Network, machine: Machine) -> None:
         self.network = network.to(machine.device)
         self.machine = machine
+
+    @classmethod
+    def finds(cls, folder: Path) -> bool:
+        return (folder / "head" / "model.safetensors").is_file()
 
     @classmethod
     def open(cls, bundle: Bundle) -> Engine:
