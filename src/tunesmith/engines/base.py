@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from tunesmith import plugins
+from tunesmith.generation.honours import Case, Honours, check
 
 if TYPE_CHECKING:
     import numpy as np
 
     from tunesmith.bundle import Bundle
     from tunesmith.data.examples import Examples
+    from tunesmith.generation.answers import Generated
+    from tunesmith.generation.facts import Facts
+    from tunesmith.generation.request import GenerationRequest
+    from tunesmith.networks.network import Network
 
 
 class Engine(ABC):
-    """Computes outputs; knows nothing of tasks, labels or requests."""
+    """Computes outputs, and writes texts where it can; knows nothing of tasks and labels."""
 
     place: ClassVar[str] = ""
     """Folder in a bundle that holds the model in the form that it opens; empty: it opens the bundle's own weights."""
+
+    honours: ClassVar[Honours] = {}
+    """The parameters of generation that it honours, each with the condition; none: it writes no texts."""
+
+    network: Network | None = None
+    """The network, where it is run here."""
 
     batch_tokens: int = 16384
     """Padded tokens that one call should hold."""
@@ -61,3 +74,55 @@ class Engine(ABC):
             for place, output in zip(places.tolist(), outputs, strict=True):
                 found[place] = output if output.ndim == 1 else output[: lengths[place]].copy()
         return found
+
+    @property
+    def facts(self) -> Facts:
+        """What must be known of a model that writes."""
+        raise NotImplementedError(f"{type(self).__module__} writes no texts")
+
+    def generate(
+        self, prompts: Sequence[Sequence[int]], requests: Sequence[GenerationRequest], tokenizer: Any
+    ) -> list[list[Generated]]:
+        """Answer prompts.
+
+        Args:
+            prompts: token ids of each, with whatever special tokens the model expects.
+            requests: parameters of each.
+            tokenizer: the model's.
+
+        Returns:
+            For each prompt its ``n`` answers, best first where they are ranked.
+
+        Raises:
+            UsageError: a request cannot be answered, or sets a parameter that the engine does not honour; nothing is
+                generated then.
+        """
+        facts = self.facts
+        cases = [Case(request, facts, prompt) for prompt, request in zip(prompts, requests, strict=True)]
+        check(engine_name(type(self)), self.honours, cases, _Others())
+        return self.write(prompts, requests, tokenizer)
+
+    def write(
+        self, prompts: Sequence[Sequence[int]], requests: Sequence[GenerationRequest], tokenizer: Any
+    ) -> list[list[Generated]]:
+        """What ``generate`` gives, for requests whose parameters are honoured."""
+        raise NotImplementedError(f"{type(self).__module__} writes no texts")
+
+
+def engine_name(engine: type[Engine]) -> str:
+    """What users call an engine."""
+    return engine.__module__.rpartition(".")[2].replace("_", "-")
+
+
+class _Others(Mapping[str, Honours]):
+    """What each engine that can be named honours; they are imported only when an error tells of them."""
+
+    def __getitem__(self, name: str) -> Honours:
+        honours: Honours = plugins.load("engines", name).honours
+        return honours
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(plugins.names("engines"))
+
+    def __len__(self) -> int:
+        return len(plugins.names("engines"))
