@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tunesmith.bundle import Bundle
+    from tunesmith.data.examples import Examples
     from tunesmith.machine import Machine
     from tunesmith.networks.network import Network
 
@@ -32,6 +33,9 @@ class Engine(base.Engine):
         from tunesmith import machine
 
         return cls(bundle.network(), machine.prepare(bundle.precision))
+
+    def inputs(self, examples: Examples, indices: np.ndarray) -> Mapping[str, Any]:
+        return examples.collate(indices)  # tensors, or states that training keeps
 
     def outputs(self, inputs: Mapping[str, Any]) -> np.ndarray:
         import torch

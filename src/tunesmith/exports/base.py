@@ -14,6 +14,7 @@ from tunesmith.errors import UsageError
 
 if TYPE_CHECKING:
     from tunesmith.bundle import Bundle
+    from tunesmith.networks.traced import Traceable
 
 
 class Export(ABC):
@@ -80,6 +81,24 @@ class Export(ABC):
             None where nothing on this machine can tell.
         """
         return None
+
+
+def traceable(bundle: Bundle) -> Traceable:
+    """A bundle's network ready to be traced, its adapter in its weights.
+
+    Raises:
+        UsageError: it does not read texts into outputs, but writes; or its adapter cannot be merged.
+    """
+    from tunesmith.networks import traced
+    from tunesmith.networks.network import Network
+
+    network = bundle.network(merged=True)
+    if not isinstance(network, Network):
+        hint = "tasks that write have other forms: ctranslate2, gguf"
+        raise UsageError("the model writes texts, and this form holds models that read them", hint=hint)
+    segments = "token_type_ids" in bundle.tokenizer().model_input_names
+    longest = bundle.config.model.max_length or 512
+    return traced.traceable(network, ("token_type_ids",) if segments else (), longest)
 
 
 def missing_package(package: str, extra: str) -> UsageError:
