@@ -37,6 +37,11 @@ class Engine(ABC):
     def outputs(self, inputs: Mapping[str, Any]) -> np.ndarray:
         """What ``inputs`` makes, to raw outputs in float32: (B, O), or (B, T, ...) of every token."""
 
+    @classmethod
+    def tokenizer(cls, bundle: Bundle) -> Any:
+        """What stands in front of it."""
+        return bundle.tokenizer()
+
     def inputs(self, examples: Examples, indices: np.ndarray) -> Mapping[str, Any]:
         """Some sequences as ``outputs`` takes them: arrays, unless an engine wants something else."""
         return examples.arrays(indices)

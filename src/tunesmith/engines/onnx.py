@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tunesmith.engines import base
 from tunesmith.errors import UsageError
+from tunesmith.text import plain_tokenizer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +35,10 @@ class Engine(base.Engine):
             raise UsageError("the package onnxruntime is not installed", where="engine onnx", hint=hint) from None
         file = bundle.folder / cls.place / "model.onnx"
         return cls(onnxruntime.InferenceSession(str(file), _options(), providers=["CPUExecutionProvider"]))
+
+    @classmethod
+    def tokenizer(cls, bundle: Bundle) -> Any:
+        return plain_tokenizer.load(bundle.folder / cls.place)
 
     def outputs(self, inputs: Mapping[str, Any]) -> np.ndarray:
         found = self._session.run(None, {name: base.fed(name, inputs) for name in self._reads})[0]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from tunesmith import params
 from tunesmith.exports import base
 from tunesmith.params import param
+from tunesmith.text import plain_tokenizer
 
 if TYPE_CHECKING:
     from tunesmith.bundle import Bundle
@@ -61,6 +62,7 @@ class Export(base.Export):
                 verbose=False,
             )
         assert program is not None
+        plain_tokenizer.save(bundle.tokenizer(), folder)
         size = sum(weight.numel() * weight.element_size() for weight in graph.module.parameters())
         program.save(str(folder / _FILE), external_data=size > _MOST_BYTES)
 
@@ -71,6 +73,7 @@ class Export(base.Export):
         """
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
+        plain_tokenizer.save(bundle.tokenizer(), folder)
         with _quietly():
             quantize_dynamic(
                 str(written / _FILE),
