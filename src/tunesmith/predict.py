@@ -55,7 +55,7 @@ def load(folder: str | Path, engine: str | None = None, *, untuned: bool = False
     chosen = engine_choice.engine_of(opened.folder, "pytorch" if untuned and engine is None else engine)
     if chosen.place:
         exported.read(opened.folder / chosen.place)
-    return Model(opened, chosen.open(opened), opened.tokenizer())
+    return Model(opened, chosen.open(opened), chosen.tokenizer(opened))
 
 
 def load_many(folders: Iterable[str | Path], engine: str | None = None) -> list[Model]:

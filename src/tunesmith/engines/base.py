@@ -37,9 +37,9 @@ class Engine(ABC):
     """Padded tokens that one call should hold."""
 
     @classmethod
-    @abstractmethod
     def finds(cls, folder: Path) -> bool:
         """Whether a bundle's folder holds a model in the form that it opens."""
+        return bool(cls.place) and (folder / cls.place).is_dir()
 
     @classmethod
     @abstractmethod
@@ -48,7 +48,16 @@ class Engine(ABC):
 
     @abstractmethod
     def outputs(self, inputs: Mapping[str, Any]) -> np.ndarray:
-        """Inputs as the batcher makes them, to raw outputs in float32: (B, O), or (B, T, ...) of every token."""
+        """What ``inputs`` makes, to raw outputs in float32: (B, O), or (B, T, ...) of every token."""
+
+    @classmethod
+    def tokenizer(cls, bundle: Bundle) -> Any:
+        """What stands in front of it."""
+        return bundle.tokenizer()
+
+    def inputs(self, examples: Examples, indices: np.ndarray) -> Mapping[str, Any]:
+        """Some sequences as ``outputs`` takes them: arrays, unless an engine wants something else."""
+        return examples.arrays(indices)
 
     def sequences(self, examples: Examples, among: np.ndarray | None = None) -> list[np.ndarray]:
         """Raw outputs of each sequence, (O,) or (its tokens, ...), computed in batches of near-equal length.
@@ -68,7 +77,7 @@ class Engine(ABC):
         lengths = examples.lengths[wanted]
         found: list[Any] = [None] * len(wanted)
         for places in batch.SortedBatches.of(lengths, micro_tokens=self.batch_tokens).batches:
-            outputs = self.outputs(examples.collate(wanted[places]))
+            outputs = self.outputs(self.inputs(examples, wanted[places]))
             if not np.isfinite(outputs).all():
                 raise FloatingPointError("outputs of the network were not finite")
             for place, output in zip(places.tolist(), outputs, strict=True):
@@ -126,3 +135,23 @@ class _Others(Mapping[str, Honours]):
 
     def __len__(self) -> int:
         return len(plugins.names("engines"))
+
+
+
+def fed(name: str, inputs: Mapping[str, Any]) -> np.ndarray:
+    """An input of a traced graph; a batch without padding has no mask, and one without segments none of these."""
+    import numpy as np
+
+    if name in inputs:
+        return np.asarray(inputs[name], np.int64)
+    return np.full(inputs["input_ids"].shape, int(name == "attention_mask"), np.int64)
+
+
+def side_by_side(vectors: np.ndarray, inputs: Mapping[str, Any]) -> np.ndarray:
+    """Vectors of the texts of rows (P * B, D), first texts first, as outputs (B, P * D), where rows have several ``parts``."""
+    parts = len(inputs.get("parts", ())) or 1
+    return (
+        vectors
+        if parts == 1
+        else vectors.reshape(parts, -1, vectors.shape[1]).swapaxes(0, 1).reshape(-1, parts * vectors.shape[1])
+    )

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from tunesmith.generation.answers import Generated
     from tunesmith.generation.request import GenerationRequest
 
-FACTS = "facts.json"
+FACTS, TOKENIZER = "facts.json", "tokenizer"
+"""In its folder: what must be known of the model, and a folder with the tokenizer."""
+
 _MOST_ROWS = 64
 _BATCH = 16
 _PENALTIES = ("repetition_penalty", "no_repeat_ngram_size", "min_tokens")
@@ -119,6 +121,11 @@ class Engine(base.Engine):
     @classmethod
     def finds(cls, folder: Path) -> bool:
         return (folder / cls.place / "model.bin").is_file()
+
+    @classmethod
+    def tokenizer(cls, bundle: Bundle) -> Any:
+        folder = bundle.folder / cls.place / TOKENIZER
+        return bundle.task.load_tokenizer(folder, folder)
 
     @classmethod
     def open(cls, bundle: Bundle) -> Engine:
@@ -215,7 +222,7 @@ class Engine(base.Engine):
         """Answers to requests of one kind."""
         first, options = plans[0], self._options(plans[0])
         slowly = self._reads_slowly(first)
-        if first.terms.request.stop:
+        if first.terms.request.stop and first.terms.request.n == 1:
             options["callback"] = _Stops(first.terms.request.stop, tokenizer, slowly and len(first.prompt) or 0)
             options["max_batch_size"] = 1
         else:

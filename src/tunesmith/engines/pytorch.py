@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tunesmith.bundle import Bundle
+    from tunesmith.data.examples import Examples
     from tunesmith.generation.answers import Generated
     from tunesmith.generation.facts import Facts
     from tunesmith.generation.request import GenerationRequest
@@ -39,6 +40,9 @@ class Engine(base.Engine):
         from tunesmith import machine
 
         return cls(bundle.network(), machine.prepare(bundle.precision))
+
+    def inputs(self, examples: Examples, indices: np.ndarray) -> Mapping[str, Any]:
+        return examples.collate(indices)  # tensors, or states that training keeps
 
     def outputs(self, inputs: Mapping[str, Any]) -> np.ndarray:
         import torch

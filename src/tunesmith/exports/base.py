@@ -7,6 +7,7 @@ golden answers with those of the network, and only then puts it in its place.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +15,26 @@ from tunesmith.errors import UsageError
 
 if TYPE_CHECKING:
     from tunesmith.bundle import Bundle
+    from tunesmith.generation.facts import Facts
+    from tunesmith.networks.traced import Traceable
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A model of transformers that writes, with its tokenizer and what else must be known of it."""
+
+    model: Any
+    tokenizer: Any
+    facts: Facts
+
+    def save_tokenizer(self, folder: Path) -> None:
+        """The tokenizer, with the configs that it needs beside it."""
+        from tunesmith import quiet
+
+        with quiet.transformers():
+            self.tokenizer.save_pretrained(str(folder))
+            self.model.config.save_pretrained(str(folder))
+            self.model.generation_config.save_pretrained(str(folder))
 
 
 class Export(ABC):
@@ -25,8 +46,8 @@ class Export(ABC):
     place: ClassVar[str] = ""
     """Name of its folder in a bundle; empty: it is a bundle of its own, whole weights for PyTorch."""
 
-    tolerance: ClassVar[float] = 1e-4
-    """How far golden answers may be from the network's, both in 32 bits: of a probability, or as ``Task.drift`` says."""
+    tolerance: float = 1e-4
+    """How far golden answers may be from the network's in 32 bits: of a probability, or as ``Task.drift`` says."""
 
     def __init__(self, options: Any) -> None:
         self.options = options
@@ -80,6 +101,47 @@ class Export(ABC):
             None where nothing on this machine can tell.
         """
         return None
+
+
+def traceable(bundle: Bundle) -> Traceable:
+    """A bundle's network ready to be traced, its adapter in its weights.
+
+    Raises:
+        UsageError: it does not read texts into outputs, but writes; or its adapter cannot be merged.
+    """
+    from tunesmith.networks import traced
+    from tunesmith.networks.network import Network
+
+    network = bundle.network(merged=True)
+    if not isinstance(network, Network):
+        hint = "tasks that write have other forms: ctranslate2, gguf"
+        raise UsageError("the model writes texts, and this form holds models that read them", hint=hint)
+    segments = "token_type_ids" in bundle.tokenizer().model_input_names
+    longest = bundle.config.model.max_length or 512
+    return traced.traceable(network, ("token_type_ids",) if segments else (), longest)
+
+
+def writer(bundle: Bundle, form: str) -> Writer:
+    """A bundle's model that writes, its adapter in its weights.
+
+    Args:
+        bundle: the model.
+        form: what it is wanted for, for the error.
+
+    Raises:
+        UsageError: its task does not write, or its adapter cannot be merged.
+    """
+    from tunesmith.generation.network import Network
+    from tunesmith.networks.language_model import LanguageModel
+
+    network: Any = bundle.network(merged=True)
+    if not isinstance(network, LanguageModel):
+        hint = "tasks that read texts have other forms: onnx, torch-export"
+        raise UsageError(f"{form} holds models that write, and {bundle.config.task_name} does not", hint=hint)
+    tokenizer = bundle.tokenizer()
+    task: Any = bundle.task
+    task.point(network.backbone, tokenizer)
+    return Writer(network.backbone.model, tokenizer, Network(network.backbone.model).facts)
 
 
 def missing_package(package: str, extra: str) -> UsageError:
