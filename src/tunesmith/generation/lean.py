@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tunesmith.generation.cache import RowCache
-from tunesmith.networks.int8 import Int8Linear
+from tunesmith.networks.int8 import Int8Head, Int8Linear
 
 _TRIED_TOKENS = 7
 _AGREES, _AGREES_ROUGHLY = 1e-3, 0.1
@@ -223,6 +223,8 @@ def _agrees(lean: Lean, model: Any) -> bool:
         cache.reserve(piece.shape[1])
         found.append(lean(piece, cache.positions(piece.shape[1]).to(model.device), cache, all_logits=True).float())
         cache.advance(piece.shape[1])
-    exact = model.dtype == torch.float32 and not any(isinstance(module, Int8Linear) for module in model.modules())
+    exact = model.dtype == torch.float32 and not any(
+        isinstance(module, (Int8Linear, Int8Head)) for module in model.modules()
+    )
     off = (torch.cat(found, 1) - expected).square().mean().sqrt() / expected.std().clamp_min(1e-6)
     return bool(off < (_AGREES if exact else _AGREES_ROUGHLY))

@@ -20,6 +20,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from tunesmith.errors import UsageError
 from tunesmith.generation import lean
 from tunesmith.generation.cache import RowCache
+from tunesmith.generation.facts import Facts
 from tunesmith.generation.graphs import Graphs
 from tunesmith.generation.lora import Lora
 from tunesmith.generation.updates import Updates
@@ -97,33 +98,10 @@ class Network:
         return device
 
     @property
-    def decoder_start(self) -> list[int]:
-        """The tokens with which an encoder-decoder's answers begin: its start, and a first one that it is held to."""
-        settings, config = self.model.generation_config, self.model.config
-        named = (getattr(settings, "decoder_start_token_id", None), config.decoder_start_token_id, config.bos_token_id)
-        start = next(token for token in named if token is not None)
-        forced = getattr(settings, "forced_bos_token_id", None)
-        return [start] if forced is None else [start, forced]
-
-    @property
-    def ends(self) -> frozenset[int]:
-        """The model's end tokens."""
-        ends = self.model.generation_config.eos_token_id
-        ends = self.model.config.eos_token_id if ends is None else ends
-        return frozenset([] if ends is None else [ends] if isinstance(ends, int) else ends)
-
-    @property
-    def suppressed(self) -> tuple[int, ...]:
-        """Tokens that the model's makers say it must never give."""
-        config = self.model.generation_config
-        banned = [words[0] for words in config.bad_words_ids or () if len(words) == 1]
-        return tuple(dict.fromkeys([*banned, *(config.suppress_tokens or ())]))
-
-    @property
-    def context(self) -> int | None:
-        """Most tokens that a row may have; of an encoder-decoder, each side's; None if there is no limit."""
-        config = self.model.config.get_text_config(decoder=True)
-        return getattr(config, "max_position_embeddings", None)
+    def facts(self) -> Facts:
+        """What must be known of the model to check a request."""
+        size = int(self.model.get_output_embeddings().out_features)
+        return Facts.of(self.model.config, self.model.generation_config, size)
 
     def empty(self) -> State:
         """A state without rows."""

@@ -250,14 +250,14 @@ class GeneratingTask(base.Task):
         return [[math.exp(logprob) for _, logprob in choices[0].logprobs[0].top] for choices in found]
 
     def _generate(self, reader: Reader, prompts: list[list[int]], request: Any) -> list[list[Any]]:
-        from tunesmith.generation.decode import generate
-
         engine: Any = reader.engine
-        backbone = engine.network.eval().backbone
-        self.point(backbone, reader.tokenizer)
-        used = [len(prompt) if backbone.is_decoder else _START_TOKENS for prompt in prompts]
-        each = [_within(request, tokens, backbone.context) for tokens in used]
-        return generate(backbone.model, reader.tokenizer, prompts, each)
+        if engine.network is not None:
+            self.point(engine.network.backbone, reader.tokenizer)
+        facts = engine.facts
+        used = [_START_TOKENS if facts.has_encoder else len(prompt) for prompt in prompts]
+        each = [_within(request, tokens, facts.context) for tokens in used]
+        found: list[list[Any]] = engine.generate(prompts, each, reader.tokenizer)
+        return found
 
     def predictions(self, scored: Scored, target: Target) -> Counted:
         """``scored.scores`` are ``Written``."""
@@ -286,8 +286,9 @@ class GeneratingTask(base.Task):
         answer: dict[str, Any] = {
             self.answer: written.text,
             "finish_reason": last.finish_reason,
-            "tokens": sum(len(choices[0].tokens) for choices in written.parts),
+            "tokens": sum(choices[0].token_count for choices in written.parts),
             "seed": first.terms.seed,
+            "engine": first.terms.engine,
         }
         if len(written.parts[0]) > 1:
             answer["alternatives"] = [written.choice(number) for number in range(1, len(written.parts[0]))]

@@ -11,7 +11,7 @@ from torch import nn
 
 import generators
 from tunesmith.networks import int8
-from tunesmith.networks.int8 import Int8Linear
+from tunesmith.networks.int8 import Int8Head, Int8Linear
 
 
 @pytest.fixture
@@ -50,6 +50,28 @@ def test_a_row_is_the_same_to_the_bit_whatever_else_is_in_the_batch(layer: nn.Li
     assert broken[3].isnan().all()
 
 
+@pytest.mark.parametrize("has_vnni", [True, False])
+def test_the_head_loses_little_but_the_rounding_of_its_weight(
+    layer: nn.Linear, has_vnni: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(int8, "_multiplies_bytes", lambda: has_vnni and torch.cpu._is_vnni_supported())
+    x = torch.randn(30, 96) * torch.randn(96).exp()
+    x[:, 7] *= 100  # a value that leaves the others few levels
+    expected = x @ layer.weight.T + layer.bias
+    found = Int8Head(layer.weight, layer.bias)(x)
+    assert found.dtype == torch.float32
+    assert (found - expected).norm() / expected.norm() < 0.012
+    units = layer.weight.abs().amax(1, keepdim=True) / 127
+    exact = x @ (layer.weight / units).round().mul(units).T + layer.bias
+    assert (found - exact).norm() / exact.norm() < 2e-4
+
+
+def test_rows_of_the_head_are_apart(layer: nn.Linear) -> None:
+    head, x = Int8Head(layer.weight, layer.bias), torch.randn(16, 96)
+    together = head(x)
+    assert all(torch.equal(together[row], head(x[row : row + 1])[0]) for row in range(16))
+
+
 def test_joined_layers_give_their_outputs_side_by_side_and_share_memory() -> None:
     torch.manual_seed(1)
     parts = [Int8Linear.of(torch.randn(size, 64), torch.randn(size) if size == 8 else None) for size in (8, 24, 16)]
@@ -71,4 +93,4 @@ def test_every_linear_layer_of_every_family_is_replaced_and_the_logits_stay_near
     given = {"input_ids": tokens} | ({"decoder_input_ids": tokens} if model.config.is_encoder_decoder else {})
     with torch.no_grad():
         expected, found = model(**given).logits, small(**given).logits
-    assert (found - expected).square().mean().sqrt() / expected.std() < 0.15
+    assert (found - expected).square().mean().sqrt() / expected.std() < 0.25
