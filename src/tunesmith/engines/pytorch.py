@@ -37,9 +37,15 @@ class Engine(base.Engine):
 
     @classmethod
     def open(cls, bundle: Bundle) -> Engine:
-        from tunesmith import machine
+        import torch
 
-        return cls(bundle.network(), machine.prepare(bundle.precision))
+        from tunesmith import machine
+        from tunesmith.networks.generators import Generator
+
+        network, own = bundle.network(), machine.prepare(bundle.precision)
+        if own.device == "cuda" and own.precision == "bf16" and isinstance(network.backbone, Generator):
+            network.to(torch.bfloat16)  # a step waits for weights, and autocast would bring them into bf16 in each
+        return cls(network, own)
 
     def inputs(self, examples: Examples, indices: np.ndarray) -> Mapping[str, Any]:
         return examples.collate(indices)  # tensors, or states that training keeps

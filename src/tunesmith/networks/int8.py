@@ -30,14 +30,19 @@ _FEW_ROWS = 48
 """Up to here the rows are multiplied with the whole numbers; for more, making a weight of floating point first pays."""
 
 
+def runs_here() -> bool:
+    """Whether this computer is one that eight-bit layers are for."""
+    return not torch.cuda.is_available()
+
+
 def quantise(model: nn.Module) -> None:
     """Put eight-bit layers in place of a model's linear ones.
 
     Raises:
-        UsageError: the model is not on the CPU.
+        UsageError: there is a GPU.
     """
-    if any(parameter.device.type != "cpu" for parameter in model.parameters()):
-        raise UsageError("weights of eight bits are for a CPU", hint="a GPU has bf16")
+    if not runs_here():
+        raise UsageError("weights of eight bits are for a CPU, and there is a GPU", hint="take the engine pytorch")
     last = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     for parent in list(model.modules()):
         for name, layer in list(parent.named_children()):

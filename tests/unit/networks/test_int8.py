@@ -63,7 +63,7 @@ def test_the_head_loses_little_but_the_rounding_of_its_weight(
     assert (found - expected).norm() / expected.norm() < 0.012
     units = layer.weight.abs().amax(1, keepdim=True) / 127
     exact = x @ (layer.weight / units).round().mul(units).T + layer.bias
-    assert (found - exact).norm() / exact.norm() < 2e-4
+    assert (found - exact).norm() / exact.norm() < 5e-4
 
 
 def test_rows_of_the_head_are_apart(layer: nn.Linear) -> None:
