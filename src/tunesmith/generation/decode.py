@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from tunesmith.errors import UsageError, did_you_mean
@@ -142,6 +143,7 @@ class Scheduler:
         self._count()
         return job
 
+    @torch.inference_mode()
     def step(self) -> list[Job]:
         """Go on by one token everywhere; return the jobs of which there is news in ``pieces``."""
         told = self._batch.go_on()
@@ -154,6 +156,7 @@ class Scheduler:
         self._count()
         return [job for job in told if job.pieces]
 
+    @torch.inference_mode()
     def cancel(self, job: Job) -> None:
         """End a job as it stands and free its rows at once."""
         if job.done:
