@@ -95,11 +95,7 @@ class Network:
     @property
     def decoder_start(self) -> list[int]:
         """The tokens with which an encoder-decoder's answers begin: its start, and a first one that it is held to."""
-        settings, config = self.model.generation_config, self.model.config
-        named = (getattr(settings, "decoder_start_token_id", None), config.decoder_start_token_id, config.bos_token_id)
-        start = next(token for token in named if token is not None)
-        forced = getattr(settings, "forced_bos_token_id", None)
-        return [start] if forced is None else [start, forced]
+        return decoder_start(self.model)
 
     @property
     def ends(self) -> frozenset[int]:
@@ -243,6 +239,15 @@ class Network:
             yield
         finally:
             hook.remove()
+
+
+def decoder_start(model: Any) -> list[int]:
+    """See ``Network``."""
+    settings, config = model.generation_config, model.config
+    named = (getattr(settings, "decoder_start_token_id", None), config.decoder_start_token_id, config.bos_token_id)
+    start = next(token for token in named if token is not None)
+    forced = getattr(settings, "forced_bos_token_id", None)
+    return [start] if forced is None else [start, forced]
 
 
 def left_padded(rows: Sequence[Sequence[int]]) -> Tensor:

@@ -179,7 +179,10 @@ class GeneratingTask(base.Task):
     def read(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Scored:
         """The rows with what the model writes for them, ``Written``."""
         examples: Any = self.encode(rows, reader.tokenizer, reader.reading, folder)
-        found = self._generate(reader, examples.prompts(), request)
+        return self.told(rows, examples, self._generate(reader, examples.prompts(), request))
+
+    def told(self, rows: pa.Table, examples: Any, found: Sequence[Sequence[Any]]) -> Scored:
+        """The rows with what was written for each of their prompts."""
         parts: list[list[tuple[Any, ...]]] = [[] for _ in range(len(rows))]
         for row, choices in zip(examples.rows.tolist(), found, strict=True):
             parts[row].append(tuple(choices))
@@ -249,15 +252,23 @@ class GeneratingTask(base.Task):
         found = self._generate(reader, [first[row] for row in range(len(rows))], asked)
         return [[math.exp(logprob) for _, logprob in choices[0].logprobs[0].top] for choices in found]
 
-    def _generate(self, reader: Reader, prompts: list[list[int]], request: Any) -> list[list[Any]]:
+    def _generate(
+        self, reader: Reader, prompts: list[list[int]], request: Any, rows: Sequence[int] = ()
+    ) -> list[list[Any]]:
         from tunesmith.generation.decode import generate
 
+        model, each = self._asked_of(reader, prompts, request, rows)
+        return generate(model, reader.tokenizer, prompts, each)
+
+    def _asked_of(
+        self, reader: Reader, prompts: list[list[int]], request: Any, rows: Sequence[int] = ()
+    ) -> tuple[Any, list[Any]]:
+        """The model that writes, and what is asked of it for each prompt; the rows of prompts are named in errors."""
         engine: Any = reader.engine
         backbone = engine.network.eval().backbone
         self.point(backbone, reader.tokenizer)
         used = [len(prompt) if backbone.is_decoder else _START_TOKENS for prompt in prompts]
-        each = [_within(request, tokens, backbone.context) for tokens in used]
-        return generate(backbone.model, reader.tokenizer, prompts, each)
+        return backbone.model, [_within(request, tokens, backbone.context) for tokens in used]
 
     def predictions(self, scored: Scored, target: Target) -> Counted:
         """``scored.scores`` are ``Written``."""
