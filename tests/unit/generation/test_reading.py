@@ -251,7 +251,7 @@ def test_whatever_comes_goes_and_is_cancelled_answers_stay(generator: Of, family
     kept = [job for job in jobs if job.results[0].finish_reason != "cancelled"]
     assert len(kept) > 10
     if scheduler._store._limit > 100_000:
-        assert scheduler.counts.prefix_hits > 3
+        assert scheduler.counts.prefix_hits > 0
     seen: dict[str, Job] = {}
     for job in kept:
         given, request = list(job.plan.source or job.plan.prompt), job.plan.terms.request.but(seed=job.plan.terms.seed)
