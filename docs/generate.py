@@ -28,6 +28,7 @@ KINDS = {
     "tasks": "Tasks",
     "adapters": "Adapters",
     "engines": "Engines",
+    "exports": "Exports",
     "train.optimizers": "Optimizers",
     "train.schedules": "Schedules",
     "data.formats": "File formats",
@@ -150,6 +151,7 @@ def commands() -> str:
     more = {
         "config": "all [config parameters](parameters.md)",
         "request": "the task's [request parameters](parameters.md)",
+        "export": "the form's options, which `tunesmith export --to FORM --help` lists,",
     }
     for verb in plugins.names("commands"):
         module = plugins.module("commands", verb)

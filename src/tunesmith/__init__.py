@@ -31,6 +31,7 @@ from tunesmith.errors import (
 if TYPE_CHECKING:
     from tunesmith.diagnosis.model import Diagnosis
     from tunesmith.evaluation import Evaluation
+    from tunesmith.exported import Record
     from tunesmith.planning.model import Plan
     from tunesmith.predict import Model
     from tunesmith.search.run import Search
@@ -48,6 +49,7 @@ __all__ = [
     "UsageError",
     "doctor",
     "evaluate",
+    "export",
     "load",
     "load_many",
     "load_side_by_side",
@@ -122,14 +124,14 @@ def search(source: str | Path | None = None, **parameters: Any) -> Search:
     return run.search(source, settings, keywords=parameters, quiet=quiet)
 
 
-def load(folder: str | Path, engine: str = "pytorch") -> Model:
-    """Open a bundle to answer with."""
+def load(folder: str | Path, engine: str | None = None) -> Model:
+    """Open a bundle to answer with; the engine is the fastest that can, where none is named."""
     from tunesmith import predict
 
     return predict.load(folder, engine)
 
 
-def load_many(folders: Iterable[str | Path], engine: str = "pytorch") -> list[Model]:
+def load_many(folders: Iterable[str | Path], engine: str | None = None) -> list[Model]:
     """Open several bundles to answer with; adapters of one base model have its weights in memory once."""
     from tunesmith import predict
 
@@ -143,7 +145,7 @@ def load_side_by_side(folders: Mapping[str, str | Path] | Iterable[str | Path]) 
     return side_by_side.load(folders)
 
 
-def evaluate(bundle: str | Path, data: str | Path, engine: str = "pytorch", *, untuned: bool = False) -> Evaluation:
+def evaluate(bundle: str | Path, data: str | Path, engine: str | None = None, *, untuned: bool = False) -> Evaluation:
     """Score a bundle on labelled data: ``.metrics`` by name, ``.intervals`` of the chief ones; printed, the whole table.
 
     ``untuned=True`` scores the base model as it was before training, where it could answer already.
@@ -151,6 +153,23 @@ def evaluate(bundle: str | Path, data: str | Path, engine: str = "pytorch", *, u
     from tunesmith import evaluation
 
     return evaluation.evaluate_data(bundle, str(data), engine, untuned=untuned)
+
+
+def export(
+    bundle: str | Path, to: str, out: str | Path | None = None, *, data: str | None = None, **options: Any
+) -> Record:
+    """Write a bundle's model in another form, checked against its network: ``.drift``, ``.size_bytes``, ``.precision``.
+
+    Args:
+        bundle: its folder.
+        to: the form, such as ``"onnx"``.
+        out: folder of a new bundle that holds this form alone; None: into the bundle, beside its weights.
+        data: labelled rows that decide whether a smaller form is as good; None: the run's own validation rows.
+        options: of the form: ``precision="int8"``.
+    """
+    from tunesmith import exporting
+
+    return exporting.export(bundle, to, out, data=data, options=options)
 
 
 def doctor(

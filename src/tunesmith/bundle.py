@@ -6,6 +6,8 @@ config.json, *.safetensors, tokenizer...   the base model as transformers saves 
 adapter.safetensors    instead of the latter, where PEFT lacks the adapter
 head/                                      the head
 modules.json, 1_Pooling/, 2_Dense/ ...     the same in sentence-transformers' layout, where that can express it
+onnx/ ...              the model in another form, with its own record and golden answers (see ``exported``)
+engine.json            the engine that was fastest, by the machine that it was measured on
 golden.jsonl           a few inputs with their outputs, replayed wherever the bundle is loaded anew
 report.json, report.html, README.md, predictions.jsonl   how good it is
 """
@@ -145,7 +147,7 @@ def open_bundle(folder: str | Path) -> Bundle:
     if described["format"] > FORMAT:
         made_by = described["versions"].get("tunesmith")
         raise BundleError(f"made by a newer version ({made_by})", where=str(folder), hint="upgrade tunesmith")
-    damaged = [name for name, digest in described["files"].items() if not _is_intact(folder / name, digest)]
+    damaged = [name for name, expected in described["files"].items() if not is_intact(folder / name, expected)]
     if damaged:
         raise BundleError(
             f"damaged: {', '.join(damaged)} changed or missing since the bundle was made", where=str(folder)
@@ -179,7 +181,7 @@ def write(folder: Path, network: Network, tokenizer: Any, config: Config, target
             tokenizer.save_pretrained(str(folder))
         _write_head(folder, network)
         write_text(folder / "config.yaml", configs.to_yaml(config))
-        described = _description(folder, config, target, fingerprint)
+        described = description(folder, config, target, fingerprint)
         write_text(folder / "bundle.json", json.dumps(described, indent=1, ensure_ascii=False))
     except (OSError, SafetensorError) as error:
         why = getattr(error, "strerror", None) or quiet.first_line(error)
@@ -187,11 +189,15 @@ def write(folder: Path, network: Network, tokenizer: Any, config: Config, target
     return Bundle(folder, config, target, fingerprint)
 
 
-def _description(folder: Path, config: Config, target: Target, fingerprint: str | None) -> dict[str, Any]:
+def description(folder: Path, config: Config, target: Target, fingerprint: str | None) -> dict[str, Any]:
     """What ``bundle.json`` says; it covers by their hashes all files that answers depend on, but ``config.yaml``."""
     places = (folder, folder / "head", *sorted(folder.glob("[1-9]_*")))
     needed = (path for place in places for path in sorted(place.glob("*")))
-    hashed = [path for path in needed if path.suffix in _HASHED and path.name not in ("bundle.json", "report.json")]
+    hashed = [
+        path
+        for path in needed
+        if path.suffix in _HASHED and path.name not in ("bundle.json", "report.json", "engine.json")
+    ]
     for path in hashed:
         path.chmod(_READABLE)
     return {
@@ -204,7 +210,7 @@ def _description(folder: Path, config: Config, target: Target, fingerprint: str 
             "python": platform.python_version(),
             **{name: version(name) for name in _LIBRARIES},
         },
-        "files": {path.relative_to(folder).as_posix(): _digest(path) for path in hashed},
+        "files": {path.relative_to(folder).as_posix(): digest(path) for path in hashed},
     }
 
 
@@ -262,10 +268,12 @@ def _describe(folder: Path) -> dict[str, Any]:
     return described
 
 
-def _digest(file: Path) -> str:
+def digest(file: Path) -> str:
+    """Hash of a file's content."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _is_intact(file: Path, digest: str) -> bool:
-    return file.exists() and _digest(file) == digest
+def is_intact(file: Path, expected: str) -> bool:
+    """Whether a file is there and has this digest."""
+    return file.exists() and digest(file) == expected

@@ -3,7 +3,7 @@
 ``--name value`` and ``--name=value`` set a parameter; one that is true or false may stand alone. A verb with ``MORE = "config"``
 accepts every config parameter by its dotted name (``--train.learning_rate 3e-5``), which ones there are follows from
 the task and the adapter named in the same call; one with ``MORE = "request"`` accepts the request parameters of its
-bundle's task.
+bundle's task; one with ``MORE = "export"`` the options of the form named in the same call.
 """
 
 from __future__ import annotations
@@ -208,6 +208,11 @@ def _more(command: ModuleType, positional: Sequence[str], flags: dict[str, str])
         from tunesmith import config
 
         return {"config parameters": list(params.leaves(config.chosen_class(flags)))}
+    if kind == "export":
+        to = flags.get("to")
+        known = [to] if to in plugins.names("exports") else [] if to else plugins.names("exports")
+        groups = {name: list(params.leaves(plugins.module("exports", name).Params)) for name in known}
+        return {f"options of {name}": leaves for name, leaves in groups.items() if leaves}
     if kind == "request":
         return _requests(_task_of(positional[0]) if positional else None)
     return {}

@@ -51,7 +51,7 @@ class Ensemble(Model):
         return self.task.predictions(self._read(rows, request, folder), self.task.asked(self.target, request))
 
 
-def load(folder: Path, engine: str = "pytorch") -> Ensemble:
+def load(folder: Path, engine: str | None = None) -> Ensemble:
     """Open an ensemble that ``write`` wrote.
 
     Raises:

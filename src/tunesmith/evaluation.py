@@ -36,7 +36,7 @@ class Evaluation:
         return "\n".join(lines)
 
 
-def evaluate_data(bundle: str | Path, data: str, engine: str = "pytorch", *, untuned: bool = False) -> Evaluation:
+def evaluate_data(bundle: str | Path, data: str, engine: str | None = None, *, untuned: bool = False) -> Evaluation:
     """Score a saved model on a labelled file, or on the test split of a folder; its golden answers are replayed first.
 
     Args:

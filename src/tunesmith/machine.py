@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import platform
 import resource
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,15 @@ class Machine:
     @property
     def dtype(self) -> torch.dtype:
         """Number format of the forward pass."""
+        import torch
+
         return torch.bfloat16 if self.precision == "bf16" else torch.float32
 
 
 def prepare(precision: str = "auto", threads: int | None = None) -> Machine:
     """Choose the device and the number format, and set up threads."""
+    import torch
+
     device = "cuda" if torch.cuda.is_available() else "cpu"
     chosen = threads or cores()
     if torch.get_num_threads() != chosen:
@@ -44,19 +51,46 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def physical_cores() -> int:
+    """As ``cores``, but no more than there are, where some are halves of one: two threads on one core gain nothing."""
+    pairs, place = set(), ""
+    for line in _cpu_lines().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "physical id":
+            place = value.strip()
+        elif name.strip() == "core id":
+            pairs.add((place, value.strip()))
+    return min(cores(), len(pairs) or cores())
+
+
+@functools.cache
 def native_precision(device: str) -> str:
     """``bf16`` where the processor multiplies it in hardware: elsewhere it is emulated and slower than ``fp32``."""
     if device == "cuda":
+        import torch
+
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return "fp32"
+    flags = _cpu_lines()
     return "bf16" if "avx512_bf16" in flags or "amx_bf16" in flags else "fp32"
+
+
+def processor() -> str:
+    """What the processor calls itself; empty where the system does not say."""
+    names = (line.partition(":")[2].strip() for line in _cpu_lines().splitlines() if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def _cpu_lines() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
 
 
 def peak_memory_bytes() -> int:
     """Most memory that this process has held so far; on a GPU, of the GPU."""
+    import torch
+
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())
     unit = 1 if platform.system() == "Darwin" else 1024
@@ -73,6 +107,8 @@ def waited_s() -> float:
 
 def forget_peak_memory() -> None:
     """Let ``peak_memory_bytes`` count from what is held now, where the system can do that (CUDA, Linux)."""
+    import torch
+
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     with contextlib.suppress(OSError):
@@ -87,6 +123,8 @@ def free_disk_bytes(folder: Path) -> int:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory ran out, on a GPU or on the CPU."""
+    import torch
+
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from tunesmith import bundle as bundles
-from tunesmith import params, plugins
+from tunesmith import engine_choice, exported, params, plugins
 from tunesmith.bundle import Bundle
 from tunesmith.engines.base import Engine
 from tunesmith.errors import BundleError, Problem, UsageError
@@ -35,12 +35,13 @@ _GOLDEN_TOLERANCE = 0.02
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def load(folder: str | Path, engine: str = "pytorch", *, untuned: bool = False, bases: Bases | None = None) -> Model:
+def load(folder: str | Path, engine: str | None = None, *, untuned: bool = False, bases: Bases | None = None) -> Model:
     """Open a saved model or ensemble.
 
     Args:
         folder: the bundle.
-        engine: what computes its answers.
+        engine: what computes its answers; None: the fastest here, where ``tunesmith bench`` found it out, else PyTorch,
+            else whichever finds a model of its form in the folder.
         untuned: the base model as it was before training, for comparison.
         bases: base models that are in memory for other bundles too; None: it loads its own.
 
@@ -51,10 +52,13 @@ def load(folder: str | Path, engine: str = "pytorch", *, untuned: bool = False, 
 
         return ensemble.load(Path(folder), engine)
     opened = replace(bundles.open_bundle(folder), untuned=untuned, bases=bases)
-    return Model(opened, plugins.load("engines", engine).open(opened), opened.tokenizer())
+    chosen = engine_choice.engine_of(opened.folder, "pytorch" if untuned and engine is None else engine)
+    if chosen.place:
+        exported.read(opened.folder / chosen.place)
+    return Model(opened, chosen.open(opened), chosen.tokenizer(opened))
 
 
-def load_many(folders: Iterable[str | Path], engine: str = "pytorch") -> list[Model]:
+def load_many(folders: Iterable[str | Path], engine: str | None = None) -> list[Model]:
     """Open several saved models; adapters of one base model have its weights in memory once."""
     from tunesmith.networks.shared import Bases
 
@@ -143,9 +147,7 @@ class Model:
                 or the golden answers are missing.
         """
         inputs, then = self._golden()
-        with self._reading() as folder:
-            now = self.task.golden(self._reader, self._table(inputs), self.request(), folder)
-        difference = self.task.drift(then, now, self.target)
+        difference = self.task.drift(then, self.golden(inputs), self.target)
         if difference > _GOLDEN_TOLERANCE:
             hint = "the weights, a library or the number format changed; retrain, or use the versions in bundle.json"
             raise BundleError(
@@ -153,9 +155,18 @@ class Model:
             )
         return difference
 
+    def golden(self, inputs: Sequence[Input]) -> list[Any]:
+        """What is kept of some inputs' scores, to tell later whether a model still gives the same."""
+        with self._reading() as folder:
+            return self.task.golden(self._reader, self._table(inputs), self.request(), folder)
+
+    def golden_inputs(self) -> list[Input]:
+        """The inputs of the golden answers."""
+        return self._golden()[0]
+
     def _golden(self) -> tuple[list[Input], list[Any]]:
-        """The golden inputs and their scores at training."""
-        file = self.bundle.folder / "golden.jsonl"
+        """The golden inputs and their scores at training, or at the export."""
+        file = self.bundle.folder / self.engine.place / "golden.jsonl"
         try:
             golden = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
             return [row["input"] for row in golden], [row["scores"] for row in golden]

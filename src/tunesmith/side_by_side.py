@@ -16,7 +16,6 @@ from tunesmith.bundle import Bundle
 from tunesmith.errors import UsageError, did_you_mean
 from tunesmith.generation import lora
 from tunesmith.generation.decode import Job, Scheduler
-from tunesmith.generation.network import decoder_start
 from tunesmith.networks.shared import Bases
 from tunesmith.predict import Input, Model
 from tunesmith.writing.generating import GeneratingTask
@@ -87,9 +86,10 @@ class SideBySide:
     def __init__(self, models: Mapping[str, Model], options: Mapping[str, Any]) -> None:
         self.models = dict(models)
         first = next(iter(self.models.values()))
-        backbone = first._reader.engine.network.backbone  # type: ignore[attr-defined]
+        network = first.engine.network
+        assert network is not None
         folders = {name: model.bundle.folder for name, model in self.models.items()}
-        self.scheduler = Scheduler(backbone.model, first.tokenizer, adapters=folders, **options)
+        self.scheduler = Scheduler(network.backbone.model, first.tokenizer, adapters=folders, **options)
 
     def answers(self, asked: Sequence[tuple[str, Input]], **request: Any) -> list[dict[str, Any]]:
         """Answer each input by the bundle that is named with it.
@@ -128,8 +128,9 @@ class SideBySide:
         request, rows = model.request(**given), model._table(inputs)
         examples: Any = task.encode(rows, model.tokenizer, model.bundle.config.model, folder)
         prompts = examples.prompts()
-        network, each = task._asked_of(model._reader, prompts, request, examples.rows.tolist())
-        start = decoder_start(network) if network.config.is_encoder_decoder else None
+        each = task.asked_of(model._reader, prompts, request)
+        facts = model.engine.facts  # also where its answers begin, as the task pointed it
+        start = facts.start if facts.has_encoder else None
         jobs: list[Job] = []
         try:
             for prompt, one in zip(prompts, each, strict=True):

@@ -18,7 +18,7 @@ import tunesmith
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(tunesmith.__file__).parent
-PLUGIN_FOLDERS = ("tasks", "adapters", "engines", "commands")
+PLUGIN_FOLDERS = ("tasks", "adapters", "engines", "exports", "commands")
 HEAVY = ("torch", "transformers", "numpy", "pyarrow", "sklearn", "scipy", "matplotlib", "peft", "accelerate")
 MOST_LINES, MOST_FUNCTION_LINES = 400, 70
 
@@ -147,7 +147,7 @@ def run_python(code: str, path: Path = PACKAGE.parent) -> str:
         "from tunesmith.cli import main; main(['train', '--adapter', 'lora', '--help'])",
         "from tunesmith.cli import main; main(['train', 'a.csv', '--train.epochs', '-1'])",
         "from tunesmith import plugins; [plugins.module(k, n) for k in ('tasks', 'adapters') for n in plugins.names(k)]",
-        "from tunesmith import plugins; [plugins.module(k, n) for k in ('engines', 'commands') for n in plugins.names(k)]",
+        "from tunesmith import plugins; [plugins.module(k, n) for k in ('engines', 'exports', 'commands') for n in plugins.names(k)]",
     ],
 )
 def test_nothing_heavy_is_loaded_before_it_is_needed(action: str) -> None:

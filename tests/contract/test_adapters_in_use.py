@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 import small
 from adapted import CLOSE, FAMILIES, OPTIONS, SMALL, SOME, Build, Trained, outputs, steps
 from tunesmith import bundle as bundles
-from tunesmith import merging, predict
+from tunesmith import exporting, predict
 from tunesmith.errors import UsageError
 from tunesmith.networks import backbones
 from tunesmith.networks.shared import Bases
@@ -156,9 +156,9 @@ def test_a_run_with_it_is_merged_by_a_command(
     for one, other in zip(*(predict.load(place).answers(inputs) for place in (out, made.folder)), strict=True):
         assert rounded(one) == rounded(other)
     with pytest.raises(UsageError, match="whole model already"):
-        merging.merge(out, tmp_path / "again")
+        exporting.export(out, "merged", tmp_path / "again")
     with pytest.raises(UsageError, match="folder is taken"):
-        merging.merge(made.folder, out)
+        exporting.export(made.folder, "merged", out)
 
 
 def test_many_are_loaded_over_one_base(run: Callable[..., Run]) -> None:

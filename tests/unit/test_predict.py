@@ -172,7 +172,7 @@ class Fixed(base.Engine):
         raise NotImplementedError
 
     def outputs(self, inputs: Mapping[str, Any]) -> np.ndarray:
-        found: np.ndarray = self.table[inputs["input_ids"][:, 0].numpy()]
+        found: np.ndarray = self.table[inputs["input_ids"][:, 0]]
         return found
 
 

@@ -145,7 +145,7 @@ def _preview(
 
 def _learned(ids: list[int], labels: list[int], tokenizer: Any) -> dict[str, Any]:
     """Of a text to be written: its tokens, or for a decoder the places of those of the tokens that carry loss."""
-    from tunesmith.heads import IGNORED
+    from tunesmith.outputs import IGNORED
 
     if tokenizer.is_decoder:
         return {"learned": [place for place, label in enumerate(labels) if label != IGNORED]}

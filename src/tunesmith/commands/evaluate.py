@@ -10,7 +10,7 @@ class Arguments(Params):
 
     bundle: str = param(..., "Folder of the saved model.", positional=True)
     data: str = param(..., "Labelled data; its columns are found as in training.", positional=True)
-    engine: str = param("pytorch", "What computes the answers.", plugin="engines")
+    engine: str | None = param(None, "What computes the answers; none: the fastest that can.", plugin="engines")
     untuned: bool = param(False, "Score the base model as it was before training, where it can answer by itself.")
     as_json: bool = param(False, "Print one JSON object: task, rows, metrics, intervals.", name="json")
 

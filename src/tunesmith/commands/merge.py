@@ -14,7 +14,7 @@ class Arguments(Params):
 
 def main(arguments: Arguments) -> None:
     """Merge and say how far the golden answers moved."""
-    from tunesmith import merging
+    from tunesmith import exporting
 
-    difference = merging.merge(arguments.bundle, arguments.out)
-    print(f"merged into {arguments.out}; its golden answers differ by at most {difference:.1e}")
+    record = exporting.export(arguments.bundle, "merged", arguments.out)
+    print(f"merged into {arguments.out}; its golden answers differ by at most {record.drift:.1e}")

@@ -27,7 +27,7 @@ class Arguments(Params):
         None, "JSONL file for the answers; each line keeps the columns of its row. An unfinished one is continued."
     )
     chunk: int = param(512, "Rows answered and written at a time.", ge=1)
-    engine: str = param("pytorch", "What computes the answers.", plugin="engines")
+    engine: str | None = param(None, "What computes the answers; none: the fastest that can.", plugin="engines")
 
 
 def main(arguments: Arguments, flags: Mapping[str, str]) -> None:

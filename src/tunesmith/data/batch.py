@@ -130,7 +130,22 @@ def pad(
     types: Sequence[np.ndarray] | None = None,
     left: bool = False,
 ) -> dict[str, Any]:
-    """Stack token ids into tensors.
+    """What ``stacked`` makes, as tensors, and None for an attention mask where nothing is padded."""
+    import torch
+
+    found = stacked(rows, pad_id, multiple=multiple, types=types, left=left)
+    return {"attention_mask": None} | {name: torch.from_numpy(grid) for name, grid in found.items()}
+
+
+def stacked(
+    rows: Sequence[np.ndarray],
+    pad_id: int,
+    *,
+    multiple: int = 1,
+    types: Sequence[np.ndarray] | None = None,
+    left: bool = False,
+) -> dict[str, np.ndarray]:
+    """Stack token ids.
 
     Args:
         rows: ids of each row; int, shape (tokens,).
@@ -140,19 +155,17 @@ def pad(
         left: fill up before the row, as decoders that write on want it.
 
     Returns:
-        ``input_ids``, int64, shape (rows, length); ``attention_mask``, int64 of the same shape, or None when nothing is
-        padded, which lets attention skip it; ``token_type_ids`` when ``types`` is given.
+        ``input_ids``, int64, shape (rows, length); ``attention_mask``, int64 of the same shape, unless nothing is padded,
+        which lets attention skip it; ``token_type_ids`` when ``types`` is given.
     """
-    import torch
-
     longest = max(len(row) for row in rows)
     length = -(-longest // multiple) * multiple
-    tensors = {"input_ids": torch.from_numpy(_stack(rows, length, pad_id, left)), "attention_mask": None}
+    grids = {"input_ids": _stack(rows, length, pad_id, left)}
     if any(len(row) < length for row in rows):
-        tensors["attention_mask"] = torch.from_numpy(_stack([np.ones(len(row)) for row in rows], length, 0, left))
+        grids["attention_mask"] = _stack([np.ones(len(row)) for row in rows], length, 0, left)
     if types is not None:
-        tensors["token_type_ids"] = torch.from_numpy(_stack(types, length, 0, left))
-    return tensors
+        grids["token_type_ids"] = _stack(types, length, 0, left)
+    return grids
 
 
 def _stack(rows: Sequence[np.ndarray], length: int, fill: int, left: bool) -> np.ndarray:

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import torch
-from torch import Tensor
 
 from tunesmith.data import batch
-from tunesmith.heads import IGNORED
+from tunesmith.outputs import IGNORED
 from tunesmith.text import encode as text
 from tunesmith.text.encode import Encoded
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tunesmith.config import Model
+    from tunesmith.data.hidden_states import HiddenStates
 
 
 def encode_texts(
@@ -76,11 +77,18 @@ class Examples:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def arrays(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """The inputs of a forward pass over some sequences (see ``network.Inputs``) as arrays, for any engine."""
+        types = [row for column in self._types for row in column.take(indices)] or None
+        return batch.stacked([row for column in self._ids for row in column.take(indices)], self._pad_id, types=types)
+
     def collate(self, indices: np.ndarray) -> dict[str, Tensor]:
-        """The inputs of a forward pass over some sequences (see ``network.Inputs``), kept states where there are any."""
+        """The same as tensors, with kept states in place of token ids where there are any."""
+        import torch
+
         if self._features is not None:
             return {"features": self._features[torch.from_numpy(indices)]}
-        inputs = self.tokens(indices)
+        inputs = self._inputs(indices)
         if self._hidden is not None:
             length = inputs.pop("input_ids").shape[1]
             inputs["hidden"] = self._hidden.padded(self.slots(indices), length)
@@ -88,12 +96,12 @@ class Examples:
 
     def tokens(self, indices: np.ndarray) -> dict[str, Tensor]:
         """Token ids of some sequences, padded, with what the base model reads beside them."""
-        types = [row for column in self._types for row in column.take(indices)] or None
-        inputs = batch.pad([row for column in self._ids for row in column.take(indices)], self._pad_id, types=types)
-        return {name: tensor for name, tensor in inputs.items() if tensor is not None}
+        return self._tensors(Examples.arrays(self, indices))
 
     def targets_of(self, indices: np.ndarray) -> Tensor:
         """Targets of some sequences: those of their rows."""
+        import torch
+
         assert self.targets is not None
         return torch.from_numpy(self.targets[self.rows[indices]])
 
@@ -111,8 +119,19 @@ class Examples:
 
     def keep_hidden(self, file: Path, width: int, precision: str) -> HiddenStates:
         """From now on hand out the hidden states that the caller writes to the returned store."""
+        from tunesmith.data.hidden_states import HiddenStates
+
         self._hidden = HiddenStates(file, self._counts.T.ravel(), width, precision)
         return self._hidden
+
+    def _inputs(self, indices: np.ndarray) -> dict[str, Tensor]:
+        return self._tensors(self.arrays(indices))
+
+    @staticmethod
+    def _tensors(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
+        import torch
+
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 class TokenExamples(Examples):
@@ -121,7 +140,7 @@ class TokenExamples(Examples):
     Args:
         encoded: as for ``Examples``; one part.
         pad_id: as for ``Examples``.
-        targets: of each *sequence*, int, (tokens,) or (tokens, K); ``heads.IGNORED`` where there is nothing to learn.
+        targets: of each *sequence*, int, (tokens,) or (tokens, K); ``outputs.IGNORED`` where there is nothing to learn.
     """
 
     def __init__(self, encoded: Sequence[Encoded], pad_id: int, targets: Sequence[np.ndarray] | None = None) -> None:
@@ -131,6 +150,8 @@ class TokenExamples(Examples):
 
     def targets_of(self, indices: np.ndarray) -> Tensor:
         """Targets of some sequences, (B, T) or (B, T, K), int64, padded as ``collate`` pads."""
+        import torch
+
         assert self.targets is not None
         shape = (len(indices), int(self.lengths[indices].max()), *self.targets.shape[1:])
         padded = torch.full(shape, IGNORED, dtype=torch.long)
@@ -138,31 +159,3 @@ class TokenExamples(Examples):
             own = self.targets[self._ends[index] : self._ends[index + 1]]
             row[: len(own)] = torch.from_numpy(own)
         return padded
-
-
-class HiddenStates:
-    """Hidden states of every token of every sequence, in one memory-mapped file.
-
-    bfloat16 is stored as its 16 bits, since numpy does not know it.
-    """
-
-    def __init__(self, file: Path, counts: np.ndarray, width: int, precision: str) -> None:
-        self.starts = np.concatenate([[0], np.cumsum(counts)])
-        self.half = precision == "bf16"
-        shape = (int(self.starts[-1]), width)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self.states = np.memmap(file, dtype=np.int16 if self.half else np.float32, mode="w+", shape=shape)
-
-    def put(self, slot: int, hidden: Tensor) -> None:
-        """Store the states (T, W) of one sequence."""
-        rows = hidden[: self.starts[slot + 1] - self.starts[slot]].cpu()
-        values = rows.bfloat16().view(torch.int16) if self.half else rows.float()
-        self.states[self.starts[slot] : self.starts[slot + 1]] = values.numpy()
-
-    def padded(self, slots: Sequence[int], length: int) -> Tensor:
-        """States of some sequences, stacked (B, length, W) and filled with zeros."""
-        parts = [torch.from_numpy(np.array(self.states[self.starts[slot] : self.starts[slot + 1]])) for slot in slots]
-        stacked = torch.zeros(len(parts), length, self.states.shape[1], dtype=parts[0].dtype)
-        for row, part in zip(stacked, parts, strict=True):
-            row[: len(part)] = part
-        return stacked.view(torch.bfloat16).float() if self.half else stacked

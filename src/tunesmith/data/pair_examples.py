@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
-from torch import Tensor
 
 from tunesmith.data.examples import Examples, encode_texts
 
@@ -21,10 +19,9 @@ if TYPE_CHECKING:
 class PairExamples(Examples):
     """Encoded rows whose texts are read apart; the network is told how many they are, for it may be any number."""
 
-    def collate(self, indices: np.ndarray) -> dict[str, Tensor]:
+    def arrays(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """As ``Examples``, with ``parts`` (P,), the numbers of the texts of a row."""
-        inputs = super().collate(indices)
-        return inputs if "features" in inputs else {**inputs, "parts": torch.arange(len(self.encoded))}
+        return {**super().arrays(indices), "parts": np.arange(len(self.encoded))}
 
 
 def encode(

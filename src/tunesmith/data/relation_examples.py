@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
-from torch import Tensor
 
 from tunesmith.data import batch, relation_rows
 from tunesmith.data.examples import Examples, TokenExamples, encode_texts
 from tunesmith.data.relation_rows import Truth
-from tunesmith.heads import IGNORED
-from tunesmith.heads.relations import PAIR_COLUMNS
+from tunesmith.outputs import IGNORED, PAIR_COLUMNS
 from tunesmith.text import token_words
 from tunesmith.text.answer_spans import Window
 from tunesmith.text.encode import Encoded
@@ -26,6 +23,8 @@ from tunesmith.text.token_words import Floats, Numbers, Units, words_of
 from tunesmith.text.triples import SCHEME, Names, probabilities
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tunesmith.config import Model
 
 
@@ -50,12 +49,9 @@ class MarkedExamples(Examples):
         self._places = places
         self.telling = self._telling()
 
-    def collate(self, indices: Numbers) -> dict[str, Tensor]:
+    def arrays(self, indices: Numbers) -> dict[str, np.ndarray]:
         """As of ``Examples``, with ``marks`` (B, T): 1 at tokens of the first mention, 2 of the second, 3 of both."""
-        inputs = super().collate(indices)
-        if "features" not in inputs:
-            inputs["marks"] = batch.pad(self.marks(indices), 0)["input_ids"]
-        return inputs
+        return {**super().arrays(indices), "marks": batch.stacked(self.marks(indices), 0)["input_ids"]}
 
     def marks(self, indices: Numbers) -> list[Numbers]:
         """The marks of some sequences, each (its tokens,)."""
@@ -68,6 +64,8 @@ class MarkedExamples(Examples):
 
     def targets_of(self, indices: Numbers) -> Tensor:
         """Label numbers of some sequences, ``IGNORED`` where they tell nothing."""
+        import torch
+
         return super().targets_of(indices).masked_fill(torch.from_numpy(~self.telling[indices]), IGNORED)
 
     def by_row(self, outputs: Sequence[Floats]) -> Floats:
@@ -154,6 +152,8 @@ class TripleExamples(TokenExamples):
 
     def targets_of(self, indices: Numbers) -> Tensor:
         """Targets of some sequences (B, T + P(4 + R)), int64; see ``heads.relations.triple_loss``."""
+        import torch
+
         pairs = [self._pairs[index] for index in indices.tolist()]
         most = max(len(rows) for rows in pairs)
         padded = np.full((len(pairs), most, pairs[0].shape[1]), IGNORED, np.int64)
@@ -210,7 +210,7 @@ def _places(text: Units, window: Window, entities: Sequence[Span]) -> dict[int, 
 
 
 def _pairs_of_windows(text: Units, truth: Truth, names: Names) -> Iterator[Numbers]:
-    """Of each window, every two entities that are wholly there, as ``heads.relations.PAIR_COLUMNS`` says, (P, 4 + R)."""
+    """Of each window, every two entities that are wholly there, as ``outputs.PAIR_COLUMNS`` says, (P, 4 + R)."""
     for window in text.windows:
         places = _places(text, window, truth.entities)
         known = [number for number in places if truth.entities[number].type in names.types]

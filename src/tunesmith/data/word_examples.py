@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from tunesmith.data.examples import TokenExamples
-from tunesmith.heads import crf
-from tunesmith.heads.crf import Chain
+from tunesmith.outputs import chain_marginals
 from tunesmith.text import token_words
 from tunesmith.text.encode import Encoded
 from tunesmith.text.spans import Place, Span
@@ -59,12 +57,12 @@ class WordExamples(TokenExamples):
         """The probability of each label for each unit of each text, (N, O).
 
         Args:
-            outputs: of each sequence: (tokens, SO), or a packed chain of S places a token (see ``crf.Chain``).
+            outputs: of each sequence: (tokens, SO), or a packed chain of S places a token (see ``heads.crf.Chain``).
             labels: O.
             chain: whether outputs are chains; their probabilities are marginals, all sequences weighed.
         """
         sequences = iter(outputs)
-        read = _marginals if chain else _softmax
+        read = chain_marginals if chain else _softmax
         return [
             token_words.joined(
                 text, [read(next(sequences), text.cells(window, self._slots), labels) for window in text.windows]
@@ -78,12 +76,3 @@ def _softmax(output: np.ndarray, cells: Numbers, labels: int) -> Floats:
     weights = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf))
     shares: Floats = weights / weights.sum(axis=1, keepdims=True)
     return shares
-
-
-def _marginals(output: np.ndarray, cells: Numbers, labels: int) -> Floats:
-    if not len(cells):
-        return np.zeros((0, labels))
-    whole = Chain.unpacked(torch.from_numpy(output).double()[None], labels)
-    own = Chain(whole.emissions[:, torch.from_numpy(cells)], whole.transitions, whole.first, whole.last)
-    found: Floats = crf.marginals(own, torch.ones(1, len(cells), dtype=torch.bool))[0].numpy()
-    return found

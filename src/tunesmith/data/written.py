@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tunesmith.data import batch, store
 from tunesmith.data.examples import Examples
-from tunesmith.heads import IGNORED
+from tunesmith.outputs import IGNORED
 from tunesmith.text.encode import Encoded, Lists
 
 _SCHEMA = {
@@ -32,7 +32,7 @@ class Reading:
 
     Args:
         sequences: what is read and what is to be written, of each of the row's sequences. For a decoder both are
-            aligned: the label of a token is that token, or ``heads.IGNORED``. For an encoder-decoder the second is the text
+            aligned: the label of a token is that token, or ``outputs.IGNORED``. For an encoder-decoder the second is the text
             written. Without truth it is empty.
         length: tokens of the row before any cut.
         left_out: how many of them are in no sequence.
@@ -101,6 +101,9 @@ class WrittenExamples(Examples):
         inputs["decoder_input_ids"] = batch.pad(before, self._pad_id)["input_ids"]
         inputs["labels"] = _labels(labels)
         return {name: tensor for name, tensor in inputs.items() if tensor is not None}
+
+    def _inputs(self, indices: np.ndarray) -> dict[str, Tensor]:
+        return self.tokens(indices)
 
     def targets_of(self, indices: np.ndarray) -> Tensor:
         """Tokens to be learned in some sequences (B,); the labels themselves are among the inputs."""

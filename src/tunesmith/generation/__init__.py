@@ -1,6 +1,8 @@
 """Text generation with every parameter set per request: decoders and encoder-decoders, greedy, sampled and beams.
 
 request.py      what a caller may ask for, with legal ranges; what does not go together
+facts.py        what must be known of a model that writes, whatever runs it
+honours.py      what an engine honours of a request, and the refusal of what it does not
 decode.py       the life of a request: submit, step, cancel; generate() on top
 reading.py      prompts on their way into the batch: read together, in pieces, from where they are known
 batch.py        the rows that go on together

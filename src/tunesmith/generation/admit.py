@@ -11,8 +11,8 @@ from typing import Any
 from tunesmith.errors import ContextError, Problem, UsageError
 from tunesmith.generation import request as requests
 from tunesmith.generation.answers import Terms
+from tunesmith.generation.facts import Facts
 from tunesmith.generation.grammar import Format, Formats
-from tunesmith.generation.network import Network
 from tunesmith.generation.request import GenerationRequest
 from tunesmith.generation.sampler import Vocabulary, order
 
@@ -37,12 +37,11 @@ class Plan:
 
 
 class Admission:
-    """Checks requests against a model and its tokenizer."""
+    """Checks requests against a model and its tokenizer; ``engine`` is what will answer them."""
 
-    def __init__(self, network: Network, tokenizer: Any, max_rows: int) -> None:
-        self._network, self._tokenizer, self._max_rows = network, tokenizer, max_rows
-        self._size = int(network.model.get_output_embeddings().weight.shape[0])
-        self._formats = Formats(tokenizer, self._size, network.ends)
+    def __init__(self, facts: Facts, tokenizer: Any, max_rows: int, engine: str = "pytorch") -> None:
+        self._facts, self._tokenizer, self._max_rows, self._engine = facts, tokenizer, max_rows, engine
+        self._formats = Formats(tokenizer, facts.size, facts.ends)
 
     def plan(self, prompt: Sequence[int], request: GenerationRequest, start: Sequence[int] | None) -> Plan:
         """Check a request.
@@ -58,32 +57,32 @@ class Admission:
         """
         warnings = requests.check(request)
         self._fits_model(request, prompt)
-        begin = tuple(start if start is not None else self._network.decoder_start) if self._network.has_encoder else ()
+        begin = tuple(start if start is not None else self._facts.start) if self._facts.has_encoder else ()
         read, limit, cut = self._fit(prompt, request, len(begin))
         seed = request.seed if request.seed is not None else secrets.randbits(63)
-        terms = Terms(request, seed, limit, len(read), (*warnings, *cut), order(request))
+        terms = Terms(request, seed, limit, len(read), (*warnings, *cut), order(request), self._engine)
         form = request.response_format
         return Plan(
             terms,
             begin or read,
-            read if self._network.has_encoder else (),
+            read if self._facts.has_encoder else (),
             self._vocabulary(request),
             self._formats.start(form) if form else None,
         )
 
     def _fits_model(self, request: GenerationRequest, prompt: Sequence[int]) -> None:
         problems = [
-            Problem(f"no token {token}", name, f"legal: 0 to {self._size - 1}")
+            Problem(f"no token {token}", name, f"legal: 0 to {self._facts.size - 1}")
             for name in ("logit_bias", "allowed_token_ids", "stop_token_ids")
             for token in getattr(request, name) or ()
-            if token >= self._size
+            if token >= self._facts.size
         ]
         if request.rows > self._max_rows:
             which = "num_beams" if request.num_beams > 1 else "best_of" if request.best_of else "n"
             problems.append(
                 Problem(f"{request.rows} is more rows than the batch has", which, f"legal: <= {self._max_rows}")
             )
-        if request.echo and self._network.has_encoder:
+        if request.echo and self._facts.has_encoder:
             problems.append(Problem("an encoder-decoder's answer does not go on from its prompt", "echo"))
         if not len(prompt):
             problems.append(Problem("is empty", "prompt"))
@@ -94,7 +93,7 @@ class Admission:
         self, prompt: Sequence[int], request: GenerationRequest, begin: int
     ) -> tuple[tuple[int, ...], int, list[str]]:
         """The prompt, cut where the request says so; the most tokens that the answer can have; what was cut."""
-        context, wanted, sides = self._network.context, request.max_tokens, 2 if self._network.has_encoder else 1
+        context, wanted, sides = self._facts.context, request.max_tokens, 2 if self._facts.has_encoder else 1
         if context is None:
             longest = getattr(self._tokenizer, "model_max_length", _NO_LENGTH)
             return tuple(prompt), wanted if wanted is not None else longest if longest < _NO_LENGTH else _UNLIMITED, []
@@ -110,12 +109,12 @@ class Admission:
         return read, limit, cut
 
     def _vocabulary(self, request: GenerationRequest) -> Vocabulary:
-        ends = set(request.stop_token_ids) | (set() if request.ignore_eos else self._network.ends)
+        ends = set(request.stop_token_ids) | (set() if request.ignore_eos else self._facts.ends)
         encode = self._tokenizer.encode
         words = [encode(lead + word, add_special_tokens=False) for word in request.bad_words for lead in ("", " ")]
         return Vocabulary(
             frozenset(ends),
-            tuple(token for token in self._network.suppressed if token not in ends),
+            tuple(token for token in self._facts.suppressed if token not in ends),
             tuple(dict.fromkeys(tuple(word) for word in words if word)),
             self._breakers(request.dry_sequence_breakers) if request.dry_multiplier else frozenset(),
         )

@@ -24,7 +24,7 @@ class Terms:
     """On what terms a request was answered.
 
     request: as checked. seed: as used. limit: most tokens that the answer could have. prompt_tokens: that were read.
-    warnings: parameters without effect, and what was cut. sampler_order: as run.
+    warnings: parameters without effect, and what was cut. sampler_order: as run. engine: what answered.
     """
 
     request: GenerationRequest
@@ -33,6 +33,7 @@ class Terms:
     prompt_tokens: int
     warnings: tuple[str, ...]
     sampler_order: tuple[SamplerName, ...]
+    engine: str = "pytorch"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Generated:
     tokens: all that were generated, an end token too. text: of the answer, without end and stop strings; with echo
     the prompt comes first. stopped_by: the stop string or the end token. score: of a beam, (sum of log p) / length^
     length_penalty; of ``best_of``, the mean log p. error: why there is no more, where the finish reason is "error".
+    counted: how many tokens were generated, where a server tells no more of them than that; None: as many as ``tokens``.
     """
 
     text: str
@@ -52,6 +54,12 @@ class Generated:
     logprobs: tuple[TokenLogprob, ...] = ()
     score: float | None = None
     error: str | None = None
+    counted: int | None = None
+
+    @property
+    def token_count(self) -> int:
+        """How many tokens were generated."""
+        return len(self.tokens) if self.counted is None else self.counted
 
 
 @dataclass(frozen=True)

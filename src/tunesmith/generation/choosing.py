@@ -218,11 +218,12 @@ class Beams:
         return [
             Piece(rank, answer.text, answer=answer)
             for rank, answer in enumerate(
-                self._answer(score, output, reason) for score, output in best[: self._request.n]
+                self.answer(score, output, reason) for score, output in best[: self._request.n]
             )
         ]
 
-    def _answer(self, score: float, output: list[int], reason: FinishReason | None) -> Generated:
+    def answer(self, score: float, output: list[int], reason: FinishReason | None = None) -> Generated:
+        """A finished answer."""
         text, ends = self._spelt(output), self._plan.vocabulary.ends
         by = text.stop if text.stop is not None else output[-1] if output and output[-1] in ends else None
         return Generated(
@@ -242,6 +243,36 @@ class Beams:
                 text.push(token)
         text.finish()
         return text
+
+
+def chosen_elsewhere(
+    plan: Plan,
+    tokenizer: Any,
+    number: int,
+    tokens: Sequence[int],
+    log_p: Sequence[Tensor] = (),
+    score: float | None = None,
+) -> Generated:
+    """An answer whose tokens another program chose, as if they had been chosen here; it ends where it would have here.
+
+    Args:
+        plan: what was asked.
+        tokenizer: of transformers.
+        number: of the answer, among those of the request.
+        tokens: in their order.
+        log_p: natural log-probabilities (V,) at each place, where they are asked for.
+        score: of a beam.
+    """
+    if plan.terms.request.num_beams > 1:
+        return Beams(plan, tokenizer).answer(score or 0.0, list(tokens))
+    choice = _Choice(plan, tokenizer, number)
+    for place, token in enumerate(tokens):
+        piece = choice.take(token, log_p[place] if log_p else None)
+        if piece.answer is not None:
+            return piece.answer
+    last = choice.end("length").answer
+    assert last is not None
+    return last
 
 
 def token_logprob(token: int, log_p: Tensor, top: int) -> TokenLogprob:

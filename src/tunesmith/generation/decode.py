@@ -63,7 +63,7 @@ class Scheduler:
     ) -> None:
         self._network = Network(model, alone=alone)
         self._tokenizer = tokenizer
-        self._admission = Admission(self._network, tokenizer, max_rows)
+        self._admission = Admission(self._network.facts, tokenizer, max_rows)
         self._max_rows, self._prefill_tokens = max_rows, prefill_tokens
         self._store = PrefixStore(0 if alone else prefix_bytes)
         self._prompts = Prompts(self._network, self._store, prefill_tokens)

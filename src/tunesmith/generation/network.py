@@ -18,7 +18,10 @@ from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from tunesmith.errors import UsageError
+from tunesmith.generation import lean
 from tunesmith.generation.cache import RowCache
+from tunesmith.generation.facts import Facts
+from tunesmith.generation.graphs import Graphs
 from tunesmith.generation.lora import Lora
 from tunesmith.generation.updates import Updates
 
@@ -79,6 +82,8 @@ class Network:
         self.alone = alone
         self.has_encoder = bool(model.config.is_encoder_decoder)
         self._accepts = set(inspect.signature(model.forward).parameters)
+        self._lean = None if self.has_encoder else lean.of(model)
+        self._graphs = Graphs(self._lean) if self._lean is not None and self.device.type == "cuda" else None
         self._remembers = "cache" if "cache" in self._accepts else "past_key_values"  # the name depends on the family
         kinds = set(getattr(model.config, "layer_types", None) or ())
         if not self.has_encoder and "position_ids" not in self._accepts:
@@ -93,29 +98,10 @@ class Network:
         return device
 
     @property
-    def decoder_start(self) -> list[int]:
-        """The tokens with which an encoder-decoder's answers begin: its start, and a first one that it is held to."""
-        return decoder_start(self.model)
-
-    @property
-    def ends(self) -> frozenset[int]:
-        """The model's end tokens."""
-        ends = self.model.generation_config.eos_token_id
-        ends = self.model.config.eos_token_id if ends is None else ends
-        return frozenset([] if ends is None else [ends] if isinstance(ends, int) else ends)
-
-    @property
-    def suppressed(self) -> tuple[int, ...]:
-        """Tokens that the model's makers say it must never give."""
-        config = self.model.generation_config
-        banned = [words[0] for words in config.bad_words_ids or () if len(words) == 1]
-        return tuple(dict.fromkeys([*banned, *(config.suppress_tokens or ())]))
-
-    @property
-    def context(self) -> int | None:
-        """Most tokens that a row may have; of an encoder-decoder, each side's; None if there is no limit."""
-        config = self.model.config.get_text_config(decoder=True)
-        return getattr(config, "max_position_embeddings", None)
+    def facts(self) -> Facts:
+        """What must be known of the model to check a request."""
+        size = int(self.model.get_output_embeddings().out_features)
+        return Facts.of(self.model.config, self.model.generation_config, size)
 
     def empty(self) -> State:
         """A state without rows."""
@@ -193,9 +179,13 @@ class Network:
             return self._forward(state, tokens, all_logits)
 
     def _forward(self, state: State, tokens: Tensor, all_logits: bool) -> Tensor:
+        if self._graphs is not None and self._is_plain_step(state, tokens):
+            return self._graphs(tokens, state.own)
         tokens = tokens.to(self.device)
-        mask = state.own.mask(tokens.shape[1]).long().to(self.device)
         positions = state.own.positions(tokens.shape[1]).to(self.device)
+        if self._lean is not None:
+            return self._lean(tokens, positions, state.own, all_logits=all_logits)
+        mask = state.own.mask(tokens.shape[1]).long().to(self.device)
         if state.cross is None:
             few = {"logits_to_keep": 1} if "logits_to_keep" in self._accepts and not all_logits else {}
             given = {"input_ids": tokens, "attention_mask": mask, "position_ids": positions}
@@ -214,6 +204,10 @@ class Network:
                 use_cache=True,
             ).logits
         return logits
+
+    def _is_plain_step(self, state: State, tokens: Tensor) -> bool:
+        """Whether it is one token of every row, of none with an update, in buffers that there are already."""
+        return tokens.shape[1] == 1 and not self.alone and not any(state.loras) and bool(state.own.layers)
 
     def _source(self, state: State) -> Tensor:
         """The encoder's output; later only its shape is looked at, as its keys and values are in the cache."""
@@ -239,15 +233,6 @@ class Network:
             yield
         finally:
             hook.remove()
-
-
-def decoder_start(model: Any) -> list[int]:
-    """See ``Network``."""
-    settings, config = model.generation_config, model.config
-    named = (getattr(settings, "decoder_start_token_id", None), config.decoder_start_token_id, config.bos_token_id)
-    start = next(token for token in named if token is not None)
-    forced = getattr(settings, "forced_bos_token_id", None)
-    return [start] if forced is None else [start, forced]
 
 
 def left_padded(rows: Sequence[Sequence[int]]) -> Tensor:

@@ -15,14 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tunesmith.outputs import IGNORED as IGNORED
+
 # The slope of doubt ** gamma is infinite at 0 where gamma < 1, and a row without doubt has no loss anyway.
 _LEAST_DOUBT = 1e-12
 
 RowLoss = Callable[[Tensor, Tensor], Tensor]
 """(outputs (B, O), targets (B,) or (B, O)) -> losses (B,); of tokens (B, T, O) and (B, T)."""
-
-IGNORED = -100
-"""Target of what carries no loss, such as special tokens and padding."""
 
 
 class StepLoss:
@@ -155,7 +154,7 @@ class TextHead(Head):
         vectors: Tensor = self.pooling(hidden, mask)
         if not self.pair:
             return vectors
-        first, second = vectors.chunk(2)
+        first, second = vectors.reshape(2, -1, vectors.shape[1]).unbind()
         cosine = F.cosine_similarity(first, second, dim=1).unsqueeze(1)
         first, second = F.normalize(first, dim=1), F.normalize(second, dim=1)
         return torch.cat([(first - second).abs(), first * second, cosine], dim=1)

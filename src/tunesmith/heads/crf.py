@@ -74,13 +74,6 @@ def log_partition(chain: Chain, mask: Tensor) -> Tensor:
     return torch.logsumexp(forward + chain.last, 1).masked_fill(~mask.any(1), 0)
 
 
-def marginals(chain: Chain, mask: Tensor) -> Tensor:
-    """The probability of each label at each place, (B, T, O), all sequences weighed; 0 outside the mask."""
-    forward = torch.stack(_forward(chain, mask), 1)
-    backward = torch.stack(_backward(chain, mask), 1)
-    return (forward + backward).softmax(2).masked_fill(~mask.unsqueeze(2), 0)
-
-
 def _forward(chain: Chain, mask: Tensor) -> list[Tensor]:
     """Log weight (B, O) of all beginnings that are at a label, after each place."""
     states, started = [], torch.zeros_like(mask[:, 0])
@@ -92,18 +85,6 @@ def _forward(chain: Chain, mask: Tensor) -> list[Tensor]:
         started = started | mask[:, place]
         states.append(state)
     return states
-
-
-def _backward(chain: Chain, mask: Tensor) -> list[Tensor]:
-    """Log weight (B, O) of all endings that go on from a label, at each place."""
-    state = chain.last.expand_as(chain.emissions[:, 0])
-    states = []
-    for place in reversed(range(mask.shape[1])):
-        states.append(state)
-        ahead = (state + chain.emissions[:, place]).unsqueeze(1)
-        moved = torch.logsumexp(chain.transitions + ahead, 2)
-        state = torch.where(mask[:, place].unsqueeze(1), moved, state)
-    return states[::-1]
 
 
 def _label_before(labels: Tensor, mask: Tensor) -> Tensor:

@@ -11,18 +11,13 @@ Shapes: B sequences, T tokens, W width of the base model, O tags, R relations, K
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tunesmith.heads import IGNORED, Head, Pooling, RowLoss
 from tunesmith.heads.tokens import token_cross_entropy
-
-PAIR_COLUMNS = 4
-"""A pair to learn from is the tokens of its head and of its tail, each start and end, then 0 or 1 for each relation."""
+from tunesmith.outputs import PAIR_COLUMNS, pair_scores, parts
 
 
 class MarkedHead(Head):
@@ -84,27 +79,10 @@ class TripleHead(Head):
         return torch.cat([tags, self.pairs(self.dropout(mixed))], dim=-1)
 
 
-def parts(outputs: Any, tags: int, relations: int) -> tuple[Any, Any, Any]:
-    """Outputs (..., O + 2RK), tensor or array, as tags (..., O), vectors of heads and of tails (..., R, K)."""
-    vectors = outputs[..., tags:].reshape(*outputs.shape[:-1], 2, relations, -1)
-    return outputs[..., :tags], vectors[..., 0, :, :], vectors[..., 1, :, :]
-
-
-def pair_scores(heads: Any, tails: Any) -> Any:
-    """Scores (..., R) of pairs from their vectors (..., R, K), tensors or arrays.
-
-    The product of the first K - 1 numbers, scaled as in attention, and the sum of the last, which say how ready either
-    is for the relation.
-    """
-    size = heads.shape[-1] - 1
-    products = (heads[..., :size] * tails[..., :size]).sum(-1) / math.sqrt(max(1, size))
-    return products + heads[..., size] + tails[..., size]
-
-
 def triple_loss(tags: int, relations: int, *, relation_weight: float = 1.0, label_smoothing: float = 0.0) -> RowLoss:
     """Mean loss of a sequence's tags, and that of its pairs' relations, each of which holds or not.
 
-    Its targets are (B, T + P(4 + R)): tags, then pairs as ``PAIR_COLUMNS`` says, ``IGNORED`` where there is none. Outputs
+    Its targets are (B, T + P(4 + R)): tags, then pairs as ``outputs.PAIR_COLUMNS`` says, ``IGNORED`` where there is none. Outputs
     that are tags alone (B, T, O) have the loss of the tags, so that a warm start can fit these.
     """
     named_loss = token_cross_entropy(label_smoothing=label_smoothing)

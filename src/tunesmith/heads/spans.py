@@ -9,9 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.heads import IGNORED, Head, RowLoss
-
-START, END = 1, 2
-"""Bits of a token's target: an answer starts here, an answer ends here."""
+from tunesmith.outputs import END, START
 
 
 class SpanHead(Head):

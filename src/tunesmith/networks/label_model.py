@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from tunesmith.errors import UsageError
-from tunesmith.heads import IGNORED
 from tunesmith.networks.generators import Generator
 from tunesmith.networks.language_model import LanguageModel
+from tunesmith.outputs import IGNORED
 from tunesmith.text import encode as text
 
 _MOST_ROWS = 512

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from tunesmith.heads import IGNORED
 from tunesmith.networks.generators import Generator
+from tunesmith.outputs import IGNORED
 
 CHUNK_LOGITS = 1 << 23
 """Logits that are in memory at once: 32 MiB in float32."""

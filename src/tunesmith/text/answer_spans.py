@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.heads import IGNORED
-from tunesmith.heads.spans import END, START
+from tunesmith.outputs import END, IGNORED, START
 from tunesmith.text.encode import Encoded
 
 NULL = 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tunesmith.errors import DataError, UsageError
-from tunesmith.heads import IGNORED
+from tunesmith.outputs import IGNORED
 from tunesmith.text.sequence import LongText
 
 LossOn = Literal["assistant", "last", "all"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.heads import IGNORED
+from tunesmith.outputs import IGNORED
 from tunesmith.text import answer_spans, spans, tags
 from tunesmith.text.answer_spans import Passage, Window
 from tunesmith.text.decoding import Rules

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from tunesmith.heads.relations import pair_scores, parts
+from tunesmith.outputs import pair_scores, parts
 from tunesmith.text import decoding, spans, tags, token_words
 from tunesmith.text.spans import Place, Span
 from tunesmith.text.tags import Scheme

@@ -252,23 +252,19 @@ class GeneratingTask(base.Task):
         found = self._generate(reader, [first[row] for row in range(len(rows))], asked)
         return [[math.exp(logprob) for _, logprob in choices[0].logprobs[0].top] for choices in found]
 
-    def _generate(
-        self, reader: Reader, prompts: list[list[int]], request: Any, rows: Sequence[int] = ()
-    ) -> list[list[Any]]:
-        from tunesmith.generation.decode import generate
-
-        model, each = self._asked_of(reader, prompts, request, rows)
-        return generate(model, reader.tokenizer, prompts, each)
-
-    def _asked_of(
-        self, reader: Reader, prompts: list[list[int]], request: Any, rows: Sequence[int] = ()
-    ) -> tuple[Any, list[Any]]:
-        """The model that writes, and what is asked of it for each prompt; the rows of prompts are named in errors."""
+    def _generate(self, reader: Reader, prompts: list[list[int]], request: Any) -> list[list[Any]]:
         engine: Any = reader.engine
-        backbone = engine.network.eval().backbone
-        self.point(backbone, reader.tokenizer)
-        used = [len(prompt) if backbone.is_decoder else _START_TOKENS for prompt in prompts]
-        return backbone.model, [_within(request, tokens, backbone.context) for tokens in used]
+        found: list[list[Any]] = engine.generate(prompts, self.asked_of(reader, prompts, request), reader.tokenizer)
+        return found
+
+    def asked_of(self, reader: Reader, prompts: list[list[int]], request: Any) -> list[Any]:
+        """What is asked for each prompt, of a model that is told what it must know."""
+        engine: Any = reader.engine
+        if engine.network is not None:
+            self.point(engine.network.backbone, reader.tokenizer)
+        facts = engine.facts
+        used = [_START_TOKENS if facts.has_encoder else len(prompt) for prompt in prompts]
+        return [_within(request, tokens, facts.context) for tokens in used]
 
     def predictions(self, scored: Scored, target: Target) -> Counted:
         """``scored.scores`` are ``Written``."""
@@ -297,8 +293,9 @@ class GeneratingTask(base.Task):
         answer: dict[str, Any] = {
             self.answer: written.text,
             "finish_reason": last.finish_reason,
-            "tokens": sum(len(choices[0].tokens) for choices in written.parts),
+            "tokens": sum(choices[0].token_count for choices in written.parts),
             "seed": first.terms.seed,
+            "engine": first.terms.engine,
         }
         if len(written.parts[0]) > 1:
             answer["alternatives"] = [written.choice(number) for number in range(1, len(written.parts[0]))]

@@ -163,6 +163,7 @@ def test_answers_and_scores(encoded: Callable[..., Any], name: str) -> None:
         "finish_reason": "stop",
         "tokens": 3,
         "seed": 5,
+        "engine": "pytorch",
         "alternatives": ["a dull film"],
         "warnings": ["beware"],
     }

@@ -1,0 +1,59 @@
+"""Runs an exported graph with ONNX Runtime, on the processor; needs no PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tunesmith.engines import base
+from tunesmith.errors import UsageError
+from tunesmith.text import plain_tokenizer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tunesmith.bundle import Bundle
+
+
+class Engine(base.Engine):
+    """An ONNX Runtime session over ``onnx/model.onnx``."""
+
+    place: ClassVar[str] = "onnx"
+
+    batch_tokens = 4096
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._reads = [one.name for one in session.get_inputs()]
+
+    @classmethod
+    def open(cls, bundle: Bundle) -> Engine:
+        try:
+            import onnxruntime
+        except ImportError:
+            hint = "pip install 'tunesmith[onnx]'"
+            raise UsageError("the package onnxruntime is not installed", where="engine onnx", hint=hint) from None
+        file = bundle.folder / cls.place / "model.onnx"
+        return cls(onnxruntime.InferenceSession(str(file), _options(), providers=["CPUExecutionProvider"]))
+
+    @classmethod
+    def tokenizer(cls, bundle: Bundle) -> Any:
+        return plain_tokenizer.load(bundle.folder / cls.place)
+
+    def outputs(self, inputs: Mapping[str, Any]) -> np.ndarray:
+        found = self._session.run(None, {name: base.fed(name, inputs) for name in self._reads})[0]
+        return base.side_by_side(found, inputs)
+
+
+def _options() -> Any:
+    """A thread for each core, and memory as it is asked for: lengths differ from batch to batch, so no plan of it fits twice."""
+    import onnxruntime
+
+    from tunesmith import machine
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = machine.physical_cores()
+    options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False
+    options.log_severity_level = 3
+    return options
