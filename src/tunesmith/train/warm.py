@@ -50,6 +50,7 @@ def keep_states(
         examples.keep_features(kept)
         return
     _check_space(network, examples, where, runs_on)
+    network.to(runs_on.device).eval()
     store = examples.keep_hidden(where, network.backbone.width, runs_on.precision)
     for places in batch.SortedBatches.of(examples.lengths[chosen], micro_tokens=Engine.batch_tokens).batches:
         indices = chosen[places]
