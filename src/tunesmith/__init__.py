@@ -11,7 +11,7 @@ Nothing heavy is imported until it is used.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tunesmith.planning.model import Plan
     from tunesmith.predict import Model
     from tunesmith.search.run import Search
+    from tunesmith.side_by_side import SideBySide
     from tunesmith.train.run import Run
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "export",
     "load",
     "load_many",
+    "load_side_by_side",
     "plan",
     "resume",
     "search",
@@ -134,6 +136,13 @@ def load_many(folders: Iterable[str | Path], engine: str | None = None) -> list[
     from tunesmith import predict
 
     return predict.load_many(folders, engine)
+
+
+def load_side_by_side(folders: Mapping[str, str | Path] | Iterable[str | Path]) -> SideBySide:
+    """Open LoRA bundles of one base model that answer in one batch: ``.answers([("support", "hi"), ("sales", "hi")])``."""
+    from tunesmith import side_by_side
+
+    return side_by_side.load(folders)
 
 
 def evaluate(bundle: str | Path, data: str | Path, engine: str | None = None, *, untuned: bool = False) -> Evaluation:

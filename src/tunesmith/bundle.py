@@ -105,7 +105,7 @@ class Bundle:
         """The base model as it was, where that can answer by itself."""
         if scratch.is_scratch(self.config.model.base):
             raise UsageError("the model was made from nothing: there is none before training", where=str(self.folder))
-        base = self.task.load_base(sources.resolve(self.config.model.base or "").path)
+        base = self.task.load_base(sources.resolve(self.config.model.base or "").path, bases=self.bases)
         network = self.task.network(base, self.target, self.config.model)
         if any(True for _ in network.head.parameters()):
             hint = "only models that write have answers before training"

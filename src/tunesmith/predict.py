@@ -94,7 +94,11 @@ class Model:
             return []
         with self._reading() as folder:
             scored = self._read(self._table(inputs), asked, folder)
-            answers = self.task.answers(scored, self.target, asked)
+        return self._told(scored, asked)
+
+    def _told(self, scored: Scored, asked: Any) -> list[dict[str, Any]]:
+        """What a caller sees of each row."""
+        answers = self.task.answers(scored, self.target, asked)
         return [
             {**answer, "cut_tokens": int(cut)} if cut else answer
             for answer, cut in zip(answers, scored.examples.left_out, strict=True)

@@ -179,7 +179,10 @@ class GeneratingTask(base.Task):
     def read(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Scored:
         """The rows with what the model writes for them, ``Written``."""
         examples: Any = self.encode(rows, reader.tokenizer, reader.reading, folder)
-        found = self._generate(reader, examples.prompts(), request)
+        return self.told(rows, examples, self._generate(reader, examples.prompts(), request))
+
+    def told(self, rows: pa.Table, examples: Any, found: Sequence[Sequence[Any]]) -> Scored:
+        """The rows with what was written for each of their prompts."""
         parts: list[list[tuple[Any, ...]]] = [[] for _ in range(len(rows))]
         for row, choices in zip(examples.rows.tolist(), found, strict=True):
             parts[row].append(tuple(choices))
@@ -251,13 +254,17 @@ class GeneratingTask(base.Task):
 
     def _generate(self, reader: Reader, prompts: list[list[int]], request: Any) -> list[list[Any]]:
         engine: Any = reader.engine
+        found: list[list[Any]] = engine.generate(prompts, self.asked_of(reader, prompts, request), reader.tokenizer)
+        return found
+
+    def asked_of(self, reader: Reader, prompts: list[list[int]], request: Any) -> list[Any]:
+        """What is asked for each prompt, of a model that is told what it must know."""
+        engine: Any = reader.engine
         if engine.network is not None:
             self.point(engine.network.backbone, reader.tokenizer)
         facts = engine.facts
         used = [_START_TOKENS if facts.has_encoder else len(prompt) for prompt in prompts]
-        each = [_within(request, tokens, facts.context) for tokens in used]
-        found: list[list[Any]] = engine.generate(prompts, each, reader.tokenizer)
-        return found
+        return [_within(request, tokens, facts.context) for tokens in used]
 
     def predictions(self, scored: Scored, target: Target) -> Counted:
         """``scored.scores`` are ``Written``."""
