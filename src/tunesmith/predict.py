@@ -108,6 +108,13 @@ class Model:
             for answer, cut in zip(answers, scored.examples.left_out, strict=True)
         ]
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns of a file of inputs: what the task calls each, and what it was called in the training data."""
+        trained_on = dict(self.bundle.config.columns)
+        any_will_do = self.task.any_input_will_do
+        return {role: trained_on.get(role) or role for role in self.task.inputs if any_will_do or trained_on.get(role)}
+
     def request(self, **given: Any) -> Any:
         """Request parameters: the bundle's defaults with what is given."""
         defaults = dict(self.bundle.config.request)
