@@ -99,13 +99,14 @@ def race(folder: str | Path, data: str | None = None, *, engine: str | None = No
         BundleError: the bundle is damaged, or no engine can open it.
     """
     opened = bundles.open_bundle(folder)
-    names = [engine] if engine else engine_choice.openable(opened.folder) or [None]
+    engine_choice.engine_of(opened.folder, engine)
+    names = [engine] if engine else engine_choice.openable(opened.folder)
     measured, inputs = [], list[Input]()
     for name in names:
         began = time.perf_counter()
         model = predict.load(folder, name)
         model.answers((inputs := inputs or _inputs(model, data))[:1])
-        measured.append(_speed(model, str(name), inputs, seconds, time.perf_counter() - began))
+        measured.append(_speed(model, name, inputs, seconds, time.perf_counter() - began))
     fastest = max(measured, key=lambda one: one.overall).engine
     if engine is None:
         engine_choice.record(opened.folder, fastest)
