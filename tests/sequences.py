@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from tunesmith.data.examples import Examples
 from tunesmith.tasks.base import Scored
@@ -22,8 +21,8 @@ class Sequences(Examples):
         self.text_lengths = np.bincount(self.rows)
         self.targets = targets
 
-    def collate(self, indices: np.ndarray) -> dict[str, torch.Tensor]:
-        return {"input_ids": torch.from_numpy(indices)[:, None]}
+    def arrays(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        return {"input_ids": indices[:, None]}
 
 
 def scored(scores: np.ndarray, labels: Sequence[Any] | None = None) -> Scored:
