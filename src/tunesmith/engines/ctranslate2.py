@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tunesmith.bundle import Bundle
+    from tunesmith.data.examples import Examples
     from tunesmith.generation.admit import Plan
     from tunesmith.generation.answers import Generated
     from tunesmith.generation.request import GenerationRequest
@@ -134,6 +135,9 @@ class Engine(base.Engine):
     @property
     def facts(self) -> Facts:
         return self._facts
+
+    def inputs(self, examples: Examples, indices: np.ndarray) -> Mapping[str, Any]:
+        return examples.collate(indices)
 
     def outputs(self, inputs: Mapping[str, Any]) -> np.ndarray:
         """What each sequence costs (B, 2), as the network says it."""
