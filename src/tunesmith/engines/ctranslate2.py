@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.engines import base
 from tunesmith.errors import UsageError
-from tunesmith.generation import request as requests
 from tunesmith.generation.facts import Facts
 from tunesmith.generation.honours import ALWAYS, Case, When
 
@@ -153,7 +152,7 @@ class Engine(base.Engine):
             sources = [row[kept != 0] for row, kept in zip(ids, mask, strict=True)]
             targets = [self._without_end(row[places]) for row, places in zip(labels, learned, strict=True)]
             scored = self._model.score_batch(self._spelt(sources), self._spelt(targets), max_batch_size=_BATCH)
-            places_of = [range(len(places)) for places in learned]
+            places_of = [list(range(len(places))) for places in learned]
         else:
             rows = [np.append(row[: places[-1] + 1], own[places[-1]]) if len(places) else row[:2]
                     for row, own, places in zip(ids, labels, learned, strict=True)]  # fmt: skip
@@ -216,7 +215,10 @@ class Engine(base.Engine):
         shortest, limit = asked.min_tokens if ends else 0, plan.terms.limit
         if self._facts.has_encoder:
             forced = len(plan.prompt) - 1
-            longest = {"max_decoding_length": limit + forced, "min_decoding_length": shortest + (forced if shortest else 0)}
+            longest = {
+                "max_decoding_length": limit + forced,
+                "min_decoding_length": shortest + (forced if shortest else 0),
+            }
             return {**options, **longest, "max_input_length": 0}
         before = len(plan.prompt) - 1 if self._reads_slowly(plan) else 0
         lengths = {"max_length": limit + before, "min_length": shortest + (before if shortest else 0)}
@@ -227,7 +229,7 @@ class Engine(base.Engine):
         first, options = plans[0], self._options(plans[0])
         slowly = self._reads_slowly(first)
         if first.terms.request.stop and first.terms.request.n == 1:
-            options["callback"] = _Stops(first.terms.request.stop, tokenizer, slowly and len(first.prompt) or 0)
+            options["callback"] = _Stops(first.terms.request.stop, tokenizer, (slowly and len(first.prompt)) or 0)
             options["max_batch_size"] = 1
         else:
             options["max_batch_size"] = _BATCH
@@ -239,9 +241,7 @@ class Engine(base.Engine):
         else:
             results = self._model.generate_batch(self._spelt([plan.prompt for plan in plans]), **options)
             before = [len(plan.prompt) if slowly else 0 for plan in plans]
-        return [
-            self._told(plan, one, skip, tokenizer) for plan, one, skip in zip(plans, results, before, strict=True)
-        ]
+        return [self._told(plan, one, skip, tokenizer) for plan, one, skip in zip(plans, results, before, strict=True)]
 
     def _told(self, plan: Plan, result: Any, skip: int, tokenizer: Any) -> list[Generated]:
         from tunesmith.generation.choosing import chosen_elsewhere

@@ -60,7 +60,10 @@ class Export(base.Export):
             writer.write_tensors_to_file()
         finally:
             writer.close()
-        (folder / "Modelfile").write_text(modelfile.text(FILE, bundle.task, own.tokenizer, own.facts.ends, dict(bundle.config.request)), encoding="utf-8")
+        (folder / "Modelfile").write_text(
+            modelfile.text(FILE, bundle.task, own.tokenizer, own.facts.ends, dict(bundle.config.request)),
+            encoding="utf-8",
+        )
 
     def drift(self, bundle: Bundle, inputs: list[Any], then: list[Any], folder: Path) -> float | None:
         if not running.is_here():
@@ -68,7 +71,7 @@ class Export(base.Export):
         from tunesmith.predict import Model
 
         own = base.writer(bundle, "gguf")
-        engine = running.Engine(folder / FILE, own.facts)
+        engine = running.Engine(folder / FILE, own.facts, own.tokenizer)
         for text in _texts(inputs)[:_COMPARED_TEXTS]:
             if not engine.reads_as(text, own.tokenizer(text)["input_ids"]):
                 hint = "nothing was kept; export --to merged keeps the tokenizer as it is"

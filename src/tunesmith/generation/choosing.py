@@ -246,7 +246,12 @@ class Beams:
 
 
 def chosen_elsewhere(
-    plan: Plan, tokenizer: Any, number: int, tokens: Sequence[int], log_p: Sequence[Tensor] = (), score: float | None = None
+    plan: Plan,
+    tokenizer: Any,
+    number: int,
+    tokens: Sequence[int],
+    log_p: Sequence[Tensor] = (),
+    score: float | None = None,
 ) -> Generated:
     """An answer whose tokens another program chose, as if they had been chosen here; it ends where it would have here.
 

@@ -68,6 +68,6 @@ def _template(task: Any, tokenizer: Any) -> str | None:
         return None
     return (
         f"{{{{ if .System }}}}{opening}{{{{ .System }}}}{to_user}{{{{ else }}}}{alone}{{{{ end }}}}"
-        f"{{{{ range .Messages }}}}{{{{ if eq .Role \"user\" }}}}{{{{ .Content }}}}{to_answer}"
-        f"{{{{ else if eq .Role \"assistant\" }}}}{{{{ .Content }}}}{to_next}{{{{ end }}}}{{{{ end }}}}"
+        f'{{{{ range .Messages }}}}{{{{ if eq .Role "user" }}}}{{{{ .Content }}}}{to_answer}'
+        f'{{{{ else if eq .Role "assistant" }}}}{{{{ .Content }}}}{to_next}{{{{ end }}}}{{{{ end }}}}'
     )

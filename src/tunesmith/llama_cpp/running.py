@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tunesmith.engines import base
 from tunesmith.errors import BundleError
 from tunesmith.generation.facts import Facts
-from tunesmith.generation.honours import ALWAYS, When
+from tunesmith.generation.honours import ALWAYS, Honours, When
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,18 +28,21 @@ def is_here() -> bool:
 class Engine(base.Engine):
     """A GGUF file in llama.cpp, which takes the likeliest tokens."""
 
-    honours = {
+    honours: ClassVar[Honours] = {
         "max_tokens": ALWAYS,
-        "ignore_eos": ALWAYS,
+        "ignore_eos": When("for one token", lambda case: case.request.max_tokens == 1),
         "logprobs": ALWAYS,
         "top_logprobs": ALWAYS,
         "seed": When("where nothing is drawn", lambda case: case.request.greedy),
     }
 
-    def __init__(self, file: Path, facts: Facts) -> None:
+    def __init__(self, file: Path, facts: Facts, tokenizer: Any) -> None:
         import xllamacpp
 
         self._facts = facts
+        # It tells of no place whose token is half a letter. Where one place alone is wanted, a whole letter is chosen
+        # there: what is told of the likeliest tokens is from before the choice.
+        self._letter = next(number for name, number in tokenizer.get_vocab().items() if name in "abcdefgh")
         settings = xllamacpp.CommonParams()
         settings.model.path = str(file)
         settings.n_ctx = facts.context or 0
@@ -74,19 +77,20 @@ class Engine(base.Engine):
 
     def reads_as(self, text: str, tokens: Sequence[int]) -> bool:
         """Whether it makes these tokens of a text, by how many they are and what follows them."""
-        told = [self._ask(prompt, 1, 5, ignore_eos=True) for prompt in (text, list(tokens))]
+        told = [self._ask(prompt, 1, 5) for prompt in (text, list(tokens))]
         return bool(
-            told[0]["tokens_evaluated"] == told[1]["tokens_evaluated"]
+            told[0]["usage"]["prompt_tokens"] == told[1]["usage"]["prompt_tokens"]
             and _likeliest(told[0]) == _likeliest(told[1])
         )
 
-    def _ask(self, prompt: Any, tokens: int, listed: int, *, ignore_eos: bool) -> dict[str, Any]:
+    def _ask(self, prompt: Any, tokens: int, listed: int, *, ignore_eos: bool = True) -> dict[str, Any]:
         told: dict[str, Any] = self._server.handle_completions(
             {
                 "prompt": prompt,
                 "n_predict": tokens,
                 "temperature": 0.0,
                 "ignore_eos": ignore_eos,
+                "logit_bias": [[self._letter, 1000.0]] if tokens == 1 else [],
                 "n_probs": listed,
                 "cache_prompt": False,
                 "samplers": ["temperature"],
@@ -101,10 +105,8 @@ class Engine(base.Engine):
         from tunesmith.generation.answers import Generated, TokenLogprob
 
         asked = plan.terms.request
-        told = self._ask(
-            list(plan.prompt), plan.terms.limit, max(1, asked.top_logprobs), ignore_eos=asked.ignore_eos
-        )
-        places = told["completion_probabilities"]
+        told = self._ask(list(plan.prompt), plan.terms.limit, max(1, asked.top_logprobs), ignore_eos=asked.ignore_eos)
+        places = _places(told)
         logprobs = tuple(
             TokenLogprob(
                 place["id"],
@@ -114,8 +116,14 @@ class Engine(base.Engine):
             for place in places
         )
         tokens = tuple(place["id"] for place in places)
-        return Generated(told["content"], tokens, "stop", plan.terms, logprobs=logprobs)
+        return Generated(told["choices"][0]["text"], tokens, "stop", plan.terms, logprobs=logprobs)
+
+
+def _places(told: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each token of an answer with the likeliest ones at its place."""
+    found: list[dict[str, Any]] = (told["choices"][0]["logprobs"] or {"content": []})["content"]
+    return found
 
 
 def _likeliest(told: dict[str, Any]) -> list[tuple[int, float]]:
-    return [(one["id"], one["logprob"]) for one in told["completion_probabilities"][0]["top_logprobs"]]
+    return [(one["id"], one["logprob"]) for one in _places(told)[0]["top_logprobs"]]

@@ -7,7 +7,9 @@ from typing import Any
 
 from tunesmith.errors import UsageError
 
-_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 _SPLITS = {_WORDS % "": "qwen2", _WORDS % "{1,3}": "llama-bpe"}
 """llama.cpp's names of ways to split a text before pairs are joined, by the expression that says it."""
 
