@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tunesmith.planning.model import Plan
     from tunesmith.predict import Model
     from tunesmith.search.run import Search
+    from tunesmith.speed import Race
     from tunesmith.train.run import Run
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "TrainingError",
     "TunesmithError",
     "UsageError",
+    "bench",
     "doctor",
     "evaluate",
     "export",
@@ -144,6 +146,22 @@ def evaluate(bundle: str | Path, data: str | Path, engine: str | None = None, *,
     from tunesmith import evaluation
 
     return evaluation.evaluate_data(bundle, str(data), engine, untuned=untuned)
+
+
+def bench(
+    bundle: str | Path, data: str | Path | None = None, *, engine: str | None = None, seconds: float = 2.0
+) -> Race:
+    """Measure how fast each engine answers with a bundle; ``load`` takes the fastest from then on. Printed, a table.
+
+    Args:
+        bundle: its folder.
+        data: a file of inputs; None: a few validation rows that the bundle keeps.
+        engine: measure only this one, and keep nothing.
+        seconds: time for each size of call.
+    """
+    from tunesmith import speed
+
+    return speed.race(bundle, None if data is None else str(data), engine=engine, seconds=seconds)
 
 
 def export(

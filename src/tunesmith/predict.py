@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +21,7 @@ from tunesmith import engine_choice, exported, params, plugins
 from tunesmith.bundle import Bundle
 from tunesmith.engines.base import Engine
 from tunesmith.errors import BundleError, Problem, UsageError
+from tunesmith.params import Params
 from tunesmith.tasks.base import Reader, RowError
 
 if TYPE_CHECKING:
@@ -77,6 +81,10 @@ class Model:
         self.bundle, self.task, self.target = bundle, bundle.task, bundle.target
         self.engine, self.tokenizer = engine, tokenizer
         self._reader = Reader(engine, tokenizer, bundle.config.model, bundle.target)
+        self._asked: type[Params] = plugins.module("tasks", bundle.config.task_name).Request
+        self._folder = Path(tempfile.mkdtemp(prefix="tunesmith-"))
+        self._readings = itertools.count()
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     def answers(self, inputs: Sequence[Input], **request: Any) -> list[dict[str, Any]]:
         """Answer each input.
@@ -104,13 +112,18 @@ class Model:
             for answer, cut in zip(answers, scored.examples.left_out, strict=True)
         ]
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns of a file of inputs: what the task calls each, and what it was called in the training data."""
+        trained_on = dict(self.bundle.config.columns)
+        any_will_do = self.task.any_input_will_do
+        return {role: trained_on.get(role) or role for role in self.task.inputs if any_will_do or trained_on.get(role)}
+
     def request(self, **given: Any) -> Any:
         """Request parameters: the bundle's defaults with what is given."""
         defaults = dict(self.bundle.config.request)
         origins = {name: f"request parameter {name}" for name in given}
-        return params.check(
-            plugins.module("tasks", self.bundle.config.task_name).Request, {**defaults, **given}, origins
-        )
+        return params.check(self._asked, {**defaults, **given}, origins)
 
     def scores(self, rows: pa.Table, request: Any = None) -> Scores:
         """Scores of canonical rows, one entry a row."""
@@ -132,12 +145,15 @@ class Model:
 
     @contextmanager
     def _reading(self) -> Iterator[Path]:
-        """A folder for tokens while it lasts."""
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                yield Path(folder)
-            except FloatingPointError as error:
-                raise BundleError(str(error), where=str(self.bundle.folder), hint="its weights are broken") from None
+        """A place for tokens while it lasts; few tokens need none, and nothing is made there then."""
+        folder = self._folder / str(next(self._readings))
+        try:
+            yield folder
+        except FloatingPointError as error:
+            raise BundleError(str(error), where=str(self.bundle.folder), hint="its weights are broken") from None
+        finally:
+            if folder.exists():
+                shutil.rmtree(folder)
 
     def replay(self) -> float:
         """Largest difference between the golden answers and what this model gives now.

@@ -72,9 +72,7 @@ def _answer_file(model: Model, arguments: Arguments, request: dict[str, Any]) ->
 
     from tunesmith.data.labelled import read_inputs
 
-    columns = dict(model.bundle.config.columns)
-    any_will_do = model.task.any_input_will_do
-    names = {role: columns.get(role) or role for role in model.task.inputs if any_will_do or columns.get(role)}
+    names, any_will_do = model.columns, model.task.any_input_will_do
     rows = read_inputs(arguments.input or "", names.values(), added=(_ANSWER, _REASON), any_will_do=any_will_do)
     done, output = _continued(arguments.output)
     total = done

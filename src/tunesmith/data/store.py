@@ -61,6 +61,16 @@ def writing(path: Path, schema: pa.Schema) -> Iterator[pa.ipc.RecordBatchFileWri
             Path(beside).unlink(missing_ok=True)
 
 
+def keep(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path | None) -> pa.Table:
+    """A table of record batches as they come, in an Arrow file; in memory where there is no path."""
+    if path is None:
+        return pa.Table.from_batches(batches, schema)
+    with writing(path, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    return open_table(path)
+
+
 def rewrite(table: pa.Table, change: Callable[[pa.RecordBatch], pa.RecordBatch], path: Path) -> pa.Table:
     """A table with every batch changed, written to an Arrow file; the schema stays."""
     with writing(path, table.schema) as writer:

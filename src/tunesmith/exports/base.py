@@ -112,7 +112,7 @@ def traceable(bundle: Bundle) -> Traceable:
     from tunesmith.networks import traced
     from tunesmith.networks.network import Network
 
-    network = bundle.network(merged=True)
+    network: Any = bundle.network(merged=True)
     if not isinstance(network, Network):
         hint = "tasks that write have other forms: ctranslate2, gguf"
         raise UsageError("the model writes texts, and this form holds models that read them", hint=hint)

@@ -45,6 +45,8 @@ def traceable(network: Network, read: Sequence[str], max_length: int) -> Traceab
         read: names of what the base model reads beside token ids and mask.
         max_length: most tokens of a text.
     """
+    # Fused attention has no counterpart in other runtimes' graphs: it would be taken apart, which fails for some models.
+    network.backbone.model.set_attn_implementation("eager")
     beside = [name for name in network.head.reads if name != "parts"]
     names = ("input_ids", "attention_mask", *read, *beside)
     texts = 2 if getattr(network.head, "pair", False) else 1

@@ -131,7 +131,7 @@ def encode(
     pair: str | None = None,
     offsets: bool = False,
 ) -> Encoded:
-    """Tokenise a column of texts (or two, joined in one sequence) into an Arrow file.
+    """Tokenise a column of texts (or two, joined in one sequence) into an Arrow file, or in memory where they are few.
 
     Args:
         table: canonical rows.
@@ -149,12 +149,16 @@ def encode(
     Raises:
         UsageError: ``max_length`` leaves no room for the text, or for windows that move on.
     """
-    form = template(tokenizer, pair=pair is not None)
+    kept = getattr(tokenizer, "templates", {})  # of a tokenizer that does not change
+    form = kept.get(pair is not None) or template(tokenizer, pair=pair is not None)
+    kept[pair is not None] = form
     cutter = Cutter(max_length - form.size, long_text, window_overlap, texts=2 if pair else 1)
     unknown = tokenizer.unk_token_id
     text_lengths, left_out = np.zeros((2, len(table)), dtype=np.int32)
     unknown_tokens = 0
-    with store.writing(path, _schema(form, offsets)) as writer:
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        nonlocal unknown_tokens
         for rows, batch in _pieces(table):
             tokens = [_tokens(tokenizer, batch[name].to_pylist(), offsets) for name in (column, pair) if name]
             encoded = _Rows(form, offsets)
@@ -164,8 +168,12 @@ def encode(
                 spans, left_out[row] = cutter.spans([len(text.ids) for text in texts])
                 encoded.add(row, texts, spans)
             unknown_tokens += encoded.count(unknown)
-            writer.write_batch(encoded.batch())
-    return Encoded(store.open_table(path), text_lengths, left_out, unknown_tokens, max_length)
+            yield encoded.batch()
+
+    kept_at = path if len(table) > _PIECE_ROWS else None
+    return Encoded(
+        store.keep(batches(), _schema(form, offsets), kept_at), text_lengths, left_out, unknown_tokens, max_length
+    )
 
 
 def choose_max_length(model_limit: int | None, asked: int | None = None) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import BundleError
+from tunesmith.text.sequence import Template
 
 _TOKENIZER, _READING = "tokenizer.json", "reading.json"
 
@@ -66,6 +67,7 @@ class PlainTokenizer:
         self.model_input_names = list(model_input_names)
         self.pad_token_id, self.unk_token_id = pad_token_id, unk_token_id
         self.model_max_length = model_max_length
+        self.templates: dict[bool, Template] = {}
 
     def __call__(
         self, texts: str | list[str], pair: str | None = None, *, add_special_tokens: bool = True, **asked: Any
