@@ -65,7 +65,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         owner = "vllm" if self.server.vllm else "someone"
         if self.path == "/v1/models":
-            self._send(200, {"object": "list", "data": [{"id": name, "owned_by": owner} for name in self.server.models]})
+            self._send(
+                200, {"object": "list", "data": [{"id": name, "owned_by": owner} for name in self.server.models]}
+            )
         elif self.path == "/version" and self.server.vllm:
             self._send(200, {"version": "0.11.0"})
         else:
@@ -90,7 +92,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, self._answer(body))
 
     def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
-        own = {key: value for key, value in body.items() if key not in ("model", "prompt", "logprobs", "return_tokens_as_token_ids")}
+        own = {
+            key: value
+            for key, value in body.items()
+            if key not in ("model", "prompt", "logprobs", "return_tokens_as_token_ids")
+        }
         top = body.get("logprobs")
         more = {} if top is None else {"logprobs": True, "top_logprobs": top}
         request = GenerationRequest(**{**own, **more})
@@ -102,7 +108,9 @@ class _Handler(BaseHTTPRequestHandler):
                 told = {
                     "tokens": [f"token_id:{one.token}" for one in answer.logprobs],
                     "token_logprobs": [one.logprob for one in answer.logprobs],
-                    "top_logprobs": [{f"token_id:{token}": score for token, score in one.top} for one in answer.logprobs],
+                    "top_logprobs": [
+                        {f"token_id:{token}": score for token, score in one.top} for one in answer.logprobs
+                    ],
                 }
             reason = {"finish_reason": answer.finish_reason, "stop_reason": answer.stopped_by}
             choices.append({"index": number, "text": answer.text, "logprobs": told, **reason})

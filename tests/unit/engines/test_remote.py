@@ -76,7 +76,9 @@ def test_answers_are_those_of_the_servers_engine(
     found = opened(made, server).generate(prompts[:6], [request] * 6, made.tokenizer)
     here = told(generate(*made, prompts[:6], request))
     if not server.vllm and request.n > 1:  # such a server counts the tokens of all answers together
-        assert [[one[:2] for one in choices] for choices in told(found)] == [[one[:2] for one in choices] for choices in here]
+        assert [[one[:2] for one in choices] for choices in told(found)] == [
+            [one[:2] for one in choices] for choices in here
+        ]
     else:
         assert told(found) == here
     assert all(one.terms.engine == f"remote ({server.address})" for choices in found for one in choices)
