@@ -98,8 +98,12 @@ class Bundle:
 
     def tokenizer(self) -> Any:
         """The tokenizer."""
-        base = sources.resolve(self.config.model.base or "").path if self.base_fingerprint else self.folder
-        return self.task.load_tokenizer(self.folder, base)
+        return self.task.load_tokenizer(self.folder, self.described)
+
+    @property
+    def described(self) -> Path:
+        """The folder with the config of its model: its own, or the base model's where it holds an adapter alone."""
+        return sources.resolve(self.config.model.base or "").path if self.base_fingerprint else self.folder
 
     def _untuned_network(self) -> Network:
         """The base model as it was, where that can answer by itself."""

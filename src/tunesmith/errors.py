@@ -6,6 +6,7 @@
     ├── DataError       a data file cannot be read or does not fit the task
     ├── SourceError     a base model or data set cannot be fetched, or is not what was pinned
     ├── BundleError     a saved model is missing, damaged or from a newer version
+    ├── EngineError     a server that answers for an engine is full, refuses or fails
     ├── TrainingError   training cannot go on (NaN loss, no memory, full disk)
     └── Interrupted     the user stopped it; the run can be resumed
 
@@ -91,6 +92,14 @@ class BundleError(TunesmithError):
     """A saved model is missing, damaged or from a newer version."""
 
     code = "invalid_bundle"
+
+
+class EngineError(TunesmithError):
+    """A server that answers for an engine is full, refuses or fails."""
+
+    code = "engine_failed"
+    exit_code = 1
+    http_status = 502
 
 
 class TrainingError(TunesmithError):

@@ -44,7 +44,7 @@ def load(folder: str | Path, engine: str | None = None, *, untuned: bool = False
 
     Args:
         folder: the bundle.
-        engine: what computes its answers; None: the fastest here, where ``tunesmith bench`` found it out, else PyTorch,
+        engine: what computes its answers, or the address of a server that does (``http://host:8000/v1``); None: the fastest here, where ``tunesmith bench`` found it out, else PyTorch,
             else whichever finds a model of its form in the folder.
         untuned: the base model as it was before training, for comparison.
         bases: base models that are in memory for other bundles too; None: it loads its own.
@@ -56,6 +56,10 @@ def load(folder: str | Path, engine: str | None = None, *, untuned: bool = False
 
         return ensemble.load(Path(folder), engine)
     opened = replace(bundles.open_bundle(folder), untuned=untuned, bases=bases)
+    if engine is not None and engine.startswith(("http://", "https://")):
+        from tunesmith.engines import remote
+
+        return Model(opened, remote.Engine.at(engine, opened), opened.tokenizer())
     chosen = engine_choice.engine_of(opened.folder, "pytorch" if untuned and engine is None else engine)
     if chosen.place:
         exported.read(opened.folder / chosen.place)

@@ -29,6 +29,10 @@ class Arguments(Params):
     chunk: int = param(512, "Rows answered and written at a time.", ge=1)
     engine: str | None = param(None, "What computes the answers; none: the fastest that can.", plugin="engines")
 
+    engine_url: str | None = param(
+        None, "Address of a server that answers instead, by OpenAI's protocol (vLLM): http://HOST:8000/v1."
+    )
+
 
 def main(arguments: Arguments, flags: Mapping[str, str]) -> None:
     """Answer and print, or write."""
@@ -39,7 +43,9 @@ def main(arguments: Arguments, flags: Mapping[str, str]) -> None:
 
     if bool(arguments.texts) == bool(arguments.input) or (arguments.output and not arguments.input):
         raise UsageError("give texts, or --input FILE with --output FILE", hint='tunesmith predict runs/x "fine film"')
-    model = predict.load(arguments.bundle, arguments.engine)
+    if arguments.engine_url and arguments.engine:
+        raise UsageError("give an engine or the address of one", where="--engine-url", hint="leave --engine out")
+    model = predict.load(arguments.bundle, arguments.engine_url or arguments.engine)
     request = params.read_texts(type(model.request()), flags)
     if arguments.texts:
         for answer in model.answers([_input(text, model.task.inputs) for text in arguments.texts], **request):

@@ -84,6 +84,11 @@ class Engine(ABC):
                 found[place] = output if output.ndim == 1 else output[: lengths[place]].copy()
         return found
 
+    @classmethod
+    def declared(cls) -> dict[str, Honours]:
+        """What it honours, for documentation: by its name, or by those of its several kinds."""
+        return {engine_name(cls): cls.honours}
+
     @property
     def facts(self) -> Facts:
         """What must be known of a model that writes."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tunesmith.bundle import Bundle
+    from tunesmith.data.examples import Examples
     from tunesmith.generation.admit import Plan
     from tunesmith.generation.answers import Generated
     from tunesmith.generation.request import GenerationRequest
@@ -134,6 +135,9 @@ class Engine(base.Engine):
     def facts(self) -> Facts:
         return self._facts
 
+    def inputs(self, examples: Examples, indices: np.ndarray) -> Mapping[str, Any]:
+        return examples.collate(indices)
+
     def outputs(self, inputs: Mapping[str, Any]) -> np.ndarray:
         """What each sequence costs (B, 2), as the network says it."""
         import numpy as np
@@ -148,7 +152,7 @@ class Engine(base.Engine):
             sources = [row[kept != 0] for row, kept in zip(ids, mask, strict=True)]
             targets = [self._without_end(row[places]) for row, places in zip(labels, learned, strict=True)]
             scored = self._model.score_batch(self._spelt(sources), self._spelt(targets), max_batch_size=_BATCH)
-            places_of = [range(len(places)) for places in learned]
+            places_of = [list(range(len(places))) for places in learned]
         else:
             rows = [np.append(row[: places[-1] + 1], own[places[-1]]) if len(places) else row[:2]
                     for row, own, places in zip(ids, labels, learned, strict=True)]  # fmt: skip

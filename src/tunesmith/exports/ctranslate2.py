@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
-from collections.abc import Iterator
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +16,7 @@ from tunesmith.params import param
 
 if TYPE_CHECKING:
     from tunesmith.bundle import Bundle
+    from tunesmith.generation.facts import Facts
 
 _NAMES = {"fp32": "float32", "int8": "int8", "int16": "int16", "fp16": "float16", "bf16": "bfloat16"}
 _BOUNDS = {"fp32": 1e-4, "int16": 0.02, "fp16": 0.02, "bf16": 0.05, "int8": 0.1}
@@ -48,46 +48,67 @@ class Export(base.Export):
         return self.options.precision
 
     def write(self, bundle: Bundle, folder: Path) -> None:
-        try:
-            from ctranslate2.converters import TransformersConverter
-        except ImportError:
-            raise base.missing_package("ctranslate2", "ctranslate2") from None
         own = base.writer(bundle, "ctranslate2")
         own.save_tokenizer(folder / TOKENIZER)
-        kind = str(own.model.config.model_type)
-        first, embedded = _BUILT.get(kind, (None, None))
-        for name, value in (("normalize_before", first), ("normalize_embedding", embedded)):
-            if value is not None and not hasattr(own.model.config, name):
-                setattr(own.model.config, name, value)
-        names = _names(own.tokenizer, own.facts.size)
-        if kind == "marian":
-            _keep_padding(own.model, names)
+        convert(own.model, own.tokenizer, own.facts, folder, _NAMES[self.precision])
 
-        class Converter(TransformersConverter):  # type: ignore[misc]
-            """Converts the model that is in memory."""
 
-            def load_model(self, *_: Any, **__: Any) -> Any:
-                return own.model
+def convert(model: Any, tokenizer: Any, facts: Facts, folder: Path, quantization: str) -> None:
+    """Write a model of transformers as CTranslate2 reads it, with what else must be known of it.
 
-            def load_tokenizer(self, *_: Any, **__: Any) -> Any:
-                return _Named(own.tokenizer, names)
+    Args:
+        model: is of no use afterwards.
+        tokenizer: the model's.
+        facts: of the model.
+        folder: where it goes.
+        quantization: of the weights, by CTranslate2's names.
 
-        converted = folder / "converted"
-        with _quietly():
-            try:
-                converter = Converter(str(folder / TOKENIZER))
-                converter.convert(str(converted), quantization=_NAMES[self.precision])
-            except (ValueError, NotImplementedError, AttributeError, KeyError) as error:
-                hint = "gguf, or merged, for other programs"
-                raise UsageError(
-                    f"CTranslate2 has no form for this model: {quiet.first_line(error)}", where=kind, hint=hint
-                ) from error
+    Raises:
+        UsageError: the package is missing, or it has no form for such a model.
+    """
+    try:
+        from ctranslate2.converters import TransformersConverter
+    except ImportError:
+        raise base.missing_package("ctranslate2", "ctranslate2") from None
+    kind = str(model.config.model_type)
+    names = _names(tokenizer, facts.size)
+    _complete(model, names)
+
+    class Converter(TransformersConverter):  # type: ignore[misc]
+        """Converts the model that is in memory."""
+
+        def load_model(self, *_: Any, **__: Any) -> Any:
+            return model
+
+        def load_tokenizer(self, *_: Any, **__: Any) -> Any:
+            return _Named(tokenizer, names)
+
+    with quiet.transformers(), tempfile.TemporaryDirectory() as described:
+        model.config.save_pretrained(described)
+        converted = Path(described) / "converted"
+        try:
+            Converter(described).convert(str(converted), quantization=quantization)
+        except (ValueError, NotImplementedError, AttributeError, KeyError) as error:
+            hint = "gguf, or merged, for other programs"
+            what = f"CTranslate2 has no form for this model: {quiet.first_line(error)}"
+            raise UsageError(what, where=kind, hint=hint) from error
+        folder.mkdir(parents=True, exist_ok=True)
         for file in converted.iterdir():
-            file.rename(folder / file.name)
-        converted.rmdir()
-        (folder / FACTS).write_text(json.dumps(own.facts.to_json()), encoding="utf-8")
-        if own.facts.has_encoder:
-            _begin(folder, own.facts.start[0])
+            shutil.move(file, folder / file.name)
+    (folder / FACTS).write_text(json.dumps(facts.to_json()), encoding="utf-8")
+    if facts.has_encoder:
+        _begin(folder, facts.start[0])
+
+
+def _complete(model: Any, names: list[str]) -> None:
+    """Have the model say what the converter asks of it."""
+    for name, value in zip(
+        ("normalize_before", "normalize_embedding"), _BUILT.get(model.config.model_type, ()), strict=False
+    ):
+        if not hasattr(model.config, name):
+            setattr(model.config, name, value)
+    if model.config.model_type == "marian":
+        _keep_padding(model, names)
 
 
 class _Named:
@@ -127,16 +148,3 @@ def _begin(folder: Path, start: int) -> None:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     told = {**config, "decoder_start_token": tokens[start], "add_source_bos": False, "add_source_eos": False}
     (folder / "config.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Without the converter's progress."""
-    logger = logging.getLogger("transformers")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with quiet.transformers():
-            yield
-    finally:
-        logger.setLevel(before)
