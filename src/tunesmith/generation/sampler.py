@@ -211,13 +211,16 @@ def _where_passed(weights: Tensor, shares: Tensor) -> Tensor:
     It is sought among sums of blocks first and then within one: a running sum of the whole vocabulary is slow. A
     place of weight 0 is never the first, however sums are rounded.
     """
-    blocks = functional.pad(weights, (0, -weights.shape[1] % _BLOCK)).unflatten(1, (-1, _BLOCK))
+    blocks = functional.pad(weights, (0, -weights.shape[1] % _BLOCK)).reshape(len(weights), -1, _BLOCK)
     sums = blocks.sum(2, dtype=torch.float64).cumsum(1)
-    points = torch.minimum(shares[:, None] * sums[:, -1:], torch.nextafter(sums[:, -1:], torch.zeros_like(sums[:, -1:])))
+    points = torch.minimum(
+        shares[:, None] * sums[:, -1:], torch.nextafter(sums[:, -1:], torch.zeros_like(sums[:, -1:]))
+    )
     block = torch.searchsorted(sums, points, right=True).clamp(max=sums.shape[1] - 1)  # over where sums are no numbers
     rest = points - functional.pad(sums, (1, 0)).gather(1, block)
     inside = blocks[torch.arange(len(blocks), device=blocks.device), block[:, 0]].cumsum(1, dtype=torch.float64)
-    return block[:, 0] * _BLOCK + ((inside <= rest) & (inside < inside[:, -1:])).sum(1)
+    place: Tensor = block[:, 0] * _BLOCK + ((inside <= rest) & (inside < inside[:, -1:])).sum(1)
+    return place
 
 
 def uniform(row: Row, purpose: int) -> float:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from tunesmith import params
-from tunesmith.errors import DataError, UsageError
+from tunesmith import params, requested
+from tunesmith.errors import ContextError, DataError, Problem, UsageError
 from tunesmith.params import param
 from tunesmith.sources import scratch
 from tunesmith.tasks import base
@@ -178,8 +178,8 @@ class GeneratingTask(base.Task):
 
     def read(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Scored:
         """The rows with what the model writes for them, ``Written``."""
-        examples: Any = self.encode(rows, reader.tokenizer, reader.reading, folder)
-        found = self._generate(reader, examples.prompts(), request)
+        examples: Any = self.encode(rows, reader.tokenizer, requested.reading(reader.reading, request), folder)
+        found = self._generate(reader, examples.prompts(), request, examples.rows.tolist())
         parts: list[list[tuple[Any, ...]]] = [[] for _ in range(len(rows))]
         for row, choices in zip(examples.rows.tolist(), found, strict=True):
             parts[row].append(tuple(choices))
@@ -249,15 +249,24 @@ class GeneratingTask(base.Task):
         found = self._generate(reader, [first[row] for row in range(len(rows))], asked)
         return [[math.exp(logprob) for _, logprob in choices[0].logprobs[0].top] for choices in found]
 
-    def _generate(self, reader: Reader, prompts: list[list[int]], request: Any) -> list[list[Any]]:
+    def _generate(
+        self, reader: Reader, prompts: list[list[int]], request: Any, rows: Sequence[int] = ()
+    ) -> list[list[Any]]:
         from tunesmith.generation.decode import generate
 
+        model, each = self._asked_of(reader, prompts, request, rows)
+        return generate(model, reader.tokenizer, prompts, each)
+
+    def _asked_of(
+        self, reader: Reader, prompts: list[list[int]], request: Any, rows: Sequence[int] = ()
+    ) -> tuple[Any, list[Any]]:
+        """The model that writes, and what is asked of it for each prompt; the rows of prompts are named in errors."""
         engine: Any = reader.engine
         backbone = engine.network.eval().backbone
         self.point(backbone, reader.tokenizer)
         used = [len(prompt) if backbone.is_decoder else _START_TOKENS for prompt in prompts]
-        each = [_within(request, tokens, backbone.context) for tokens in used]
-        return generate(backbone.model, reader.tokenizer, prompts, each)
+        _check_room(prompts, rows or range(len(prompts)), backbone, request)
+        return backbone.model, [_within(request, tokens, backbone.context) for tokens in used]
 
     def predictions(self, scored: Scored, target: Target) -> Counted:
         """``scored.scores`` are ``Written``."""
@@ -277,25 +286,23 @@ class GeneratingTask(base.Task):
 
     def answers(self, scored: Scored, target: Target, request: Any) -> list[dict[str, Any]]:
         """``scored.scores`` are ``Written``."""
-        given: Any = scored.scores
-        return [self.shown(one) for one in given]
+        from tunesmith.writing import shown
 
-    def shown(self, written: Written) -> dict[str, Any]:
-        """What a caller sees of one row."""
-        first, last = written.parts[0][0], written.parts[-1][0]
-        answer: dict[str, Any] = {
-            self.answer: written.text,
-            "finish_reason": last.finish_reason,
-            "tokens": sum(len(choices[0].tokens) for choices in written.parts),
-            "seed": first.terms.seed,
-        }
-        if len(written.parts[0]) > 1:
-            answer["alternatives"] = [written.choice(number) for number in range(1, len(written.parts[0]))]
-        if any(choices[0].logprobs for choices in written.parts):
-            answer["logprobs"] = [asdict(one) for choices in written.parts for one in choices[0].logprobs]
-        if warnings := tuple(dict.fromkeys(one for choices in written.parts for one in choices[0].terms.warnings)):
-            answer["warnings"] = list(warnings)
-        return answer
+        given: Any = scored.scores
+        return [shown.answer(one, self.answer, request) for one in given]
+
+    def stream(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Iterator[Any]:
+        """A row's text as it is written (see ``streaming.pieces``), and at last the row as ``read`` gives it."""
+        from tunesmith.writing import streaming
+
+        examples: Any = self.encode(rows, reader.tokenizer, requested.reading(reader.reading, request), folder)
+        model, each = self._asked_of(reader, examples.prompts(), request)
+        parts = yield from streaming.pieces(model, reader.tokenizer, examples.prompts(), each)
+        yield Scored(rows, examples, cast(Any, [Written(tuple(map(tuple, parts)))]), self.inputs)
+
+    def idle(self, scored: Scored, target: Target, request: Any, reading: Model) -> Iterator[str]:
+        """What generation itself tells stands in each answer."""
+        yield from requested.idle(request, [requested.no_windows(reading)])
 
 
 @dataclass(frozen=True)
@@ -334,12 +341,34 @@ def _has_encoder(base: str | None) -> bool:
 def _within(request: Any, used: int, context: int | None) -> Any:
     """A request for as many tokens as the context leaves room for, where it asks for more than that.
 
-    The limit is the most that is wanted, so fewer keep to it; a prompt that fills the context alone is refused later.
+    The limit is the most that is wanted, so fewer keep to it; an answer that it cuts tells so. Where the prompt may be
+    cut instead, the limit stays.
     """
-    room = None if context is None else context - used
+    room = None if context is None or request.truncate_prompt != "no" else context - used
     if room is None or request.max_tokens is None or not 1 <= room < request.max_tokens:
         return request
     return request.model_copy(update={"max_tokens": room, "min_tokens": min(request.min_tokens, room)})
+
+
+def _check_room(prompts: Sequence[Sequence[int]], rows: Sequence[int], backbone: Any, request: Any) -> None:
+    """Refuse prompts that leave no room for a token of the answer, unless they may be cut.
+
+    Raises:
+        ContextError: with the tokens of each.
+    """
+    context = backbone.context
+    if context is None or request.truncate_prompt != "no":
+        return
+    most = context - 1 if backbone.is_decoder and request.max_tokens != 0 else context
+    long = [(row, len(prompt)) for row, prompt in zip(rows, prompts, strict=True) if len(prompt) > most]
+    if long:
+        problems = [
+            Problem(f"has {size} tokens, and the model's context {context}", f"input {row}") for row, size in long
+        ]
+        hint = "shorten them, or set truncate_prompt to start or end"
+        raise ContextError(
+            f"{len(long)} of {len(prompts)} prompts leave no room for an answer", problems=problems, hint=hint
+        )
 
 
 def _located(readings: Iterator[Reading], rows: pa.Table) -> Iterator[Reading]:
