@@ -163,7 +163,7 @@ def test_answers_and_scores(encoded: Callable[..., Any], name: str) -> None:
         "finish_reason": "stop",
         "tokens": 3,
         "seed": 5,
-        "alternatives": ["a dull film"],
+        "alternatives": [{task.answer: "a dull film", "finish_reason": "stop", "tokens": 3}],
         "warnings": ["beware"],
     }
     predictions = task.predictions(scored, task.learn(rows))
