@@ -67,11 +67,13 @@ def test_pieces_of_a_text_add_up_and_are_whole_letters(name: str, text: str) -> 
 @quick
 @given(data=st.data())
 def test_pieces_of_any_tokens_add_up(name: str, data: st.DataObject) -> None:
-    """A random model writes broken bytes too."""
+    """A random model writes broken bytes too. One makes the fallback call back good letters beside it, which are kept here."""
     tokenizer = TOKENIZERS[name]
     tokens = data.draw(st.lists(st.integers(0, len(tokenizer) - 1), max_size=40))
-    stream = TextStream(tokenizer)
-    assert "".join(pushed(stream, tokens)) == stream.text == tokenizer.decode(tokens, skip_special_tokens=True)
+    stream, whole = TextStream(tokenizer), tokenizer.decode(tokens, skip_special_tokens=True)
+    assert "".join(pushed(stream, tokens)) == stream.text
+    if name == "byte-level" or "\ufffd" not in whole:
+        assert stream.text == whole
 
 
 @every
