@@ -27,7 +27,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from tunesmith.generation import sampler
-from tunesmith.generation.decode import Scheduler, generate
+from tunesmith.generation.decode import Job, Scheduler, generate
 from tunesmith.generation.request import GenerationRequest as Request
 
 VOCABULARY, ROWS = 49_152, 16
@@ -85,11 +85,13 @@ def memory(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _answer(scheduler: Scheduler, source: random.Random, count: int) -> None:
+    under_way: list[Job] = []
     for _ in range(count):
         prompt = [source.randrange(40, 300) for _ in range(source.randrange(1, 40))]
-        scheduler.submit(prompt, Request(max_tokens=source.randrange(1, 20), temperature=1.0))
-        while scheduler.free_rows < 4 and not scheduler.idle:
+        under_way.append(scheduler.submit(prompt, Request(max_tokens=source.randrange(1, 20), temperature=1.0)))
+        while len(under_way) > 2 * ROWS:
             scheduler.step()
+            under_way = [job for job in under_way if not job.done]
     while not scheduler.idle:
         scheduler.step()
     gc.collect()
