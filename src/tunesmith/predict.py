@@ -115,6 +115,8 @@ class Model:
         Raises:
             UsageError: as for ``answers``, or the task writes nothing.
         """
+        if not self.task.writes:
+            raise UsageError(f"{self.bundle.config.task_name} writes no text, so there is none to stream")
         asked, rows = self.request(**request), self._table([given])
         return self._stream(rows, asked)
 

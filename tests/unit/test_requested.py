@@ -126,6 +126,11 @@ def test_what_has_no_effect_elsewhere_is_told(opened: Opened) -> None:
     assert warnings(alike, "fine film", embeddings=True) == ["embeddings"]
 
 
+def test_what_writes_nothing_cannot_be_streamed(opened: Opened) -> None:
+    with pytest.raises(UsageError, match="text-classification writes no text"):
+        opened("binary").stream("fine film")
+
+
 def test_windows_that_would_not_move_on_are_refused(opened: Opened) -> None:
     with pytest.raises(UsageError, match=r"window_overlap = 30: .*\n.*legal: under"):
         opened("entities").answers([LONG], window_overlap=30)

@@ -168,6 +168,9 @@ class Task(ABC):
     averages: ClassVar[bool] = False
     """Whether the mean of several models' scores of a row is a score, so that they can answer together."""
 
+    writes: ClassVar[bool] = False
+    """Whether answers are texts that come token by token, so that they can be streamed."""
+
     long_text: ClassVar[LongText] = "keep-ends"
     """What becomes of a text over the model's length when the user does not say."""
 
@@ -315,12 +318,8 @@ class Task(ABC):
         return Scored(rows, examples, scores, self.inputs)
 
     def stream(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Iterator[Any]:
-        """One row's text as it is written, ``streaming.Piece`` by piece, and at last the row as ``read`` gives it.
-
-        Raises:
-            UsageError: the task writes nothing.
-        """
-        raise UsageError("only a task that writes can be streamed, and its answers are no texts")
+        """Of a task that writes one row's text, ``streaming.Piece`` by piece, and at last the row as ``read`` gives it."""
+        raise NotImplementedError(f"{type(self).__module__} writes nothing")
 
     def judge(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Predictions | Counted:
         """What a model gives for rows beside their truth."""

@@ -54,6 +54,7 @@ class GeneratingTask(base.Task):
 
     default_base: ClassVar[str] = "SmolLM2-135M-Instruct"
     can_hold_out = False
+    writes = True
     kind: ClassVar[str]
     """Of the predictions: ``texts-translation``, ``texts-summary`` or ``texts-chat``."""
 

@@ -57,9 +57,11 @@ def pieces(
         job = scheduler.submit(prompt, request)
         trimmed: dict[int, Trimmed] = {}
         for news in decode.stream(scheduler, job):
-            own = trimmed.setdefault(news.choice, Trimmed())
+            own = trimmed.get(news.choice) or Trimmed()
+            echoed = job.opening_text if news.choice not in trimmed else ""
+            trimmed[news.choice] = own
             between = "\n" if number and not own.begun else ""
-            if text := own.push(news.text):
+            if text := own.push(echoed + news.text):
                 yield Piece(news.choice, between + text)
         answers.append(job.results)
     return answers

@@ -190,6 +190,16 @@ def test_a_stream_refuses_at_once(opened: Callable[[str], Model]) -> None:
         opened("conversations").stream("")
 
 
+def test_an_echo_is_streamed_too(opened: Callable[[str], Model]) -> None:
+    asked = {**DRAWN, "echo": True, "n": 2}
+    *pieces, last = list(opened("conversations").stream("the bank", **asked))
+    assert isinstance(last, dict)
+    for number, one in enumerate([last, *last["alternatives"]]):
+        texts = [piece.text for piece in pieces if isinstance(piece, Piece) and piece.choice == number]
+        assert "".join(texts) == one["answer"]
+        assert "the bank" in one["answer"]
+
+
 def test_leaving_a_stream_early_is_fine(opened: Callable[[str], Model]) -> None:
     news: Any = opened("conversations").stream("the bank", **DRAWN)
     assert isinstance(next(news), Piece)
