@@ -23,6 +23,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError, PydanticUndefined
@@ -63,6 +64,7 @@ def param(
     plugin: str | None = None,
     positional: bool = False,
     name: str | None = None,
+    also: str | None = None,
 ) -> Any:
     """Declare a parameter.
 
@@ -77,8 +79,9 @@ def param(
         plugin: the kind of plugin that the value names (``"train.optimizers"``): its names are the legal values.
         positional: on the command line it stands without a flag.
         name: what users type, where the field itself cannot be called that.
+        also: a second name that is accepted for it.
     """
-    extra = {"search": search and asdict(search), "plugin": plugin, "positional": positional}
+    extra = {"search": search and asdict(search), "plugin": plugin, "positional": positional, "also": also}
     known: Any = {key: value for key, value in extra.items() if value}
     return Field(default, description=help, gt=gt, ge=ge, lt=lt, le=le, alias=name, json_schema_extra=known or None)
 
@@ -87,6 +90,11 @@ class Params(BaseModel):
     """A frozen group of declared parameters that refuses unknown names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_one_name(cls, values: Any) -> Any:
+        return by_first_name(cls, values) if isinstance(values, Mapping) else values
 
     @field_validator("*", mode="before")
     @classmethod
@@ -184,6 +192,32 @@ def check(group: type[P], values: Mapping[str, Any], origins: Mapping[str, str] 
         raise UsageError(f"{headline} with the parameters given", problems=problems) from None
 
 
+def by_first_name(group: type[Params], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by the name under which they are declared, where a second one was used (see ``param``).
+
+    Raises:
+        UsageError: a parameter is given by both names, with values that differ.
+    """
+    found = dict(values)
+    for name, field in group.model_fields.items():
+        second = _extra(field).get("also")
+        if second is None or second not in found:
+            continue
+        value = found.pop(second)
+        if name in found and found[name] != value:
+            message = f"{value!r}, and {name}, which is the same parameter, is {found[name]!r}"
+            raise UsageError(
+                "parameters that do not go together", problems=[Problem(message, second, "give one of them")]
+            )
+        found[name] = value
+    return found
+
+
+def set_apart(values: Params) -> set[str]:
+    """Names of the fields whose value is not the default."""
+    return {name for name, field in type(values).model_fields.items() if getattr(values, name) != field.default}
+
+
 def schema(group: type[Params]) -> dict[str, Any]:
     """JSON schema of a group; parameters that name a plugin list the legal names."""
     document = group.model_json_schema()
@@ -196,6 +230,7 @@ def schema(group: type[Params]) -> dict[str, Any]:
 
 def read_texts(group: type[Params], texts: Mapping[str, str]) -> dict[str, Any]:
     """``kinds.from_text`` for each named text of a group; unknown names stay text, for the check to refuse."""
+    texts = by_first_name(group, texts)
     annotations = {leaf.path: leaf.annotation for leaf in leaves(group)}
     return {name: kinds.from_text(text, annotations.get(name, str)) for name, text in texts.items()}
 

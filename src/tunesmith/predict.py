@@ -22,12 +22,13 @@ from tunesmith.bundle import Bundle
 from tunesmith.engines.base import Engine
 from tunesmith.errors import BundleError, Problem, UsageError
 from tunesmith.params import Params
-from tunesmith.tasks.base import Reader, RowError
+from tunesmith.tasks.base import Reader, RowError, Scored
 
 if TYPE_CHECKING:
     from tunesmith.metrics import Counted, Predictions
     from tunesmith.networks.shared import Bases
-    from tunesmith.tasks.base import Scored, Scores
+    from tunesmith.tasks.base import Scores
+    from tunesmith.writing.streaming import Piece
 
 Input = str | tuple[str, ...] | list[str] | Mapping[str, Any]
 """A text, texts for the task's inputs in their order (such as a pair), or a mapping with its canonical columns."""
@@ -94,7 +95,8 @@ class Model:
             request: the task's request parameters; those not given are the bundle's defaults.
 
         Returns:
-            One mapping an input, as the task makes it; ``cut_tokens`` says how much of a long text was not read.
+            One mapping an input, as the task makes it; ``cut_tokens`` says how much of a long text was not read,
+            ``warnings`` which parameters had no effect.
 
         Raises:
             UsageError: an unknown or illegal parameter, or inputs that cannot be read, all named at once.
@@ -111,10 +113,33 @@ class Model:
     def _told(self, scored: Scored, asked: Any) -> list[dict[str, Any]]:
         """What a caller sees of each row."""
         answers = self.task.answers(scored, self.target, asked)
-        return [
-            {**answer, "cut_tokens": int(cut)} if cut else answer
-            for answer, cut in zip(answers, scored.examples.left_out, strict=True)
-        ]
+        idle = tuple(self.task.idle(scored, self.target, asked, self.bundle.config.model))
+        cuts = scored.examples.left_out.tolist()
+        return [_with_notes(answer, idle, cut) for answer, cut in zip(answers, cuts, strict=True)]
+
+    def stream(self, given: Input, **request: Any) -> Iterator[Piece | dict[str, Any]]:
+        """Answer one input piece by piece, by a task that writes.
+
+        Args:
+            given: the input.
+            request: the task's request parameters.
+
+        Returns:
+            New letters as they come, each a ``Piece`` with ``choice`` and ``text``, and last the answer as ``answers``
+            gives it. The texts of a choice add up to its answer. Of beams and of ``best_of`` only whole answers come.
+
+        Raises:
+            UsageError: as for ``answers``, or the task writes nothing.
+        """
+        if not self.task.writes:
+            raise UsageError(f"{self.bundle.config.task_name} writes no text, so there is none to stream")
+        asked, rows = self.request(**request), self._table([given])
+        return self._stream(rows, asked)
+
+    def _stream(self, rows: pa.Table, asked: Any) -> Iterator[Piece | dict[str, Any]]:
+        with self._reading() as folder:
+            for news in self.task.stream(self._reader, rows, asked, folder):
+                yield from self._told(news, asked) if isinstance(news, Scored) else [news]
 
     @property
     def columns(self) -> dict[str, str]:
@@ -125,7 +150,7 @@ class Model:
 
     def request(self, **given: Any) -> Any:
         """Request parameters: the bundle's defaults with what is given."""
-        defaults = dict(self.bundle.config.request)
+        defaults, given = dict(self.bundle.config.request), params.by_first_name(self._asked, given)
         origins = {name: f"request parameter {name}" for name in given}
         return params.check(self._asked, {**defaults, **given}, origins)
 
@@ -214,6 +239,12 @@ class Model:
         if problems:
             raise UsageError(f"{len(problems)} of {len(inputs)} inputs cannot be read", problems=problems)
         return pa.Table.from_pylist(rows, schema=self.task.schema())
+
+
+def _with_notes(answer: dict[str, Any], idle: Sequence[str], cut: int) -> dict[str, Any]:
+    """An answer with what is to be said of it beside."""
+    warnings = [*answer.get("warnings", ()), *idle]
+    return {**answer, **({"cut_tokens": cut} if cut else {}), **({"warnings": warnings} if warnings else {})}
 
 
 def _columns(given: Input, names: Sequence[str]) -> dict[str, Any]:

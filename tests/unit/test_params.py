@@ -165,3 +165,24 @@ def test_intervals_in_steps() -> None:
 def test_texts_of_a_group() -> None:
     read = params.read_texts(Outer, {"limit": "none", "words": "a,b", "unknown": "none"})
     assert read == {"limit": None, "words": ["a", "b"], "unknown": "none"}
+
+
+class Named(Params):
+    most: int | None = param(5, "Most of them.", ge=0, also="maximum")
+    other: float = param(1.0, "Another.")
+
+
+def test_a_second_name_is_the_same_parameter() -> None:
+    assert params.check(Named, {"maximum": 3}).most == 3
+    assert params.check(Named, {"maximum": 3, "most": 3}).most == 3
+    assert params.read_texts(Named, {"maximum": "none"}) == {"most": None}
+    assert params.by_first_name(Named, {"maximum": 3, "other": 2}) == {"most": 3, "other": 2}
+    with pytest.raises(UsageError, match="maximum: 3, and most, which is the same parameter, is 4"):
+        params.check(Named, {"maximum": 3, "most": 4})
+    assert problems(Named, {"maximum": -1})[0][1].startswith("most = -1")
+    assert "maximum" not in {leaf.path for leaf in params.leaves(Named)}
+
+
+def test_values_that_are_set_apart_from_the_defaults() -> None:
+    assert params.set_apart(Named()) == set()
+    assert params.set_apart(Named(most=5, other=2.0)) == {"other"}

@@ -28,7 +28,9 @@ class Arguments(Params):
     )
     chunk: int = param(512, "Rows answered and written at a time.", ge=1)
     engine: str | None = param(None, "What computes the answers; none: the fastest that can.", plugin="engines")
-
+    stream: bool = param(
+        False, "Show a text while it is written, on the error output; the whole answer is printed after it."
+    )
     engine_url: str | None = param(
         None, "Address of a server that answers instead, by OpenAI's protocol (vLLM): http://HOST:8000/v1."
     )
@@ -47,11 +49,32 @@ def main(arguments: Arguments, flags: Mapping[str, str]) -> None:
         raise UsageError("give an engine or the address of one", where="--engine-url", hint="leave --engine out")
     model = predict.load(arguments.bundle, arguments.engine_url or arguments.engine)
     request = params.read_texts(type(model.request()), flags)
-    if arguments.texts:
+    if arguments.stream and arguments.input:
+        raise UsageError(
+            "rows of a file are not shown while they are written", where="--stream", hint="leave out --input"
+        )
+    if arguments.stream:
+        for text in arguments.texts:
+            print(json.dumps(_live(model, _input(text, model.task.inputs), request), ensure_ascii=False))
+    elif arguments.texts:
         for answer in model.answers([_input(text, model.task.inputs) for text in arguments.texts], **request):
             print(json.dumps(answer, ensure_ascii=False))
     else:
         _answer_file(model, arguments, request)
+
+
+def _live(model: Model, given: str | dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
+    """The answer to one input, whose first text is shown as it comes."""
+    import sys
+
+    answer: dict[str, Any] = {}
+    for news in model.stream(given, **request):
+        if isinstance(news, dict):
+            answer = news
+        elif news.choice == 0:
+            print(news.text, end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr, flush=True)
+    return answer
 
 
 def _input(text: str, names: Sequence[str]) -> str | dict[str, Any]:
@@ -120,9 +143,27 @@ def _answered(
         except RowError as error:
             answers.append({_REASON: f"{error.column} {error}"})
     readable = [index for index, answer in enumerate(answers) if not answer]
-    for index, answer in zip(readable, model.answers([inputs[index] for index in readable], **request), strict=True):
-        answers[index] = {_ANSWER: answer}
+    for index, answer in zip(
+        readable, _all_answers(model, [inputs[index] for index in readable], request), strict=True
+    ):
+        answers[index] = answer
     return (
         json.dumps({**row, **answer}, ensure_ascii=False, default=str) + "\n"
         for row, answer in zip(rows, answers, strict=True)
     )
+
+
+def _all_answers(model: Model, inputs: list[dict[str, Any]], request: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each input with its prediction; one that is too long for the model does not keep the others from theirs."""
+    from tunesmith.errors import ContextError
+
+    try:
+        return [{_ANSWER: answer} for answer in model.answers(inputs, **request)]
+    except ContextError as error:
+        long = {str(problem.where): problem.message for problem in error.problems}
+        if not long:
+            raise
+    short = [given for number, given in enumerate(inputs) if f"input {number}" not in long]
+    rest = iter(_all_answers(model, short, request))
+    reasons = (long.get(f"input {number}") for number in range(len(inputs)))
+    return [next(rest) if reason is None else {_REASON: reason} for reason in reasons]

@@ -6,12 +6,14 @@ Shapes: N rows, O labels.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.decisions import calibration
+from tunesmith.errors import Problem, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from tunesmith.tasks.base import Target
@@ -38,7 +40,7 @@ def decided(chances: NDArray[Any], target: Target, instead: int | None = None) -
     found = (chances @ np.array(costs)).argmin(1) if costs else (chances / np.array(target.thresholds or 1.0)).argmax(1)
     if instead is None:
         return np.asarray(found)
-    return np.where(confidence(chances, found) >= target.decision.abstain_below, found, instead)
+    return np.where(_is_sure(chances, found, target), found, instead)
 
 
 def confidence(chances: NDArray[Any], answers: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -46,16 +48,36 @@ def confidence(chances: NDArray[Any], answers: NDArray[np.int64]) -> NDArray[np.
     return np.asarray(np.take_along_axis(chances, answers[:, None], axis=1)[:, 0])
 
 
-def asked(target: Target, threshold: float | None) -> Target:
-    """The target with the threshold that a request sets: of several labels the one of them all, else of abstaining."""
+def asked(target: Target, threshold: float | Mapping[str, float] | None) -> Target:
+    """The target with the threshold that a request sets: of several labels where they are given, else of abstaining.
+
+    Labels that a mapping does not name keep theirs.
+
+    Raises:
+        UsageError: there is no such label.
+    """
     if threshold is None or target.kind == "regression":
         return target
+    if isinstance(threshold, Mapping):
+        _check_labels(threshold, target)
+        usual = target.thresholds if target.kind == "multi-label" else target.decision.abstain_each
+        otherwise = EVEN if target.kind == "multi-label" else target.decision.abstain_below
+        own = dict(zip(target.labels, usual or [otherwise] * len(target.labels), strict=True)) | dict(threshold)
+        each = tuple(own.values())
+    else:
+        each = (threshold,) * len(target.labels)
     if target.kind == "multi-label":
-        return dataclasses.replace(target, thresholds=(threshold,) * len(target.labels))
-    return dataclasses.replace(target, decision=dataclasses.replace(target.decision, abstain_below=threshold))
+        return dataclasses.replace(target, thresholds=each)
+    below = 0.0 if isinstance(threshold, Mapping) else threshold
+    own_each = each if isinstance(threshold, Mapping) else ()
+    return dataclasses.replace(
+        target, decision=dataclasses.replace(target.decision, abstain_below=below, abstain_each=own_each)
+    )
 
 
-def told(chances: NDArray[Any], target: Target, top_k: int, unsure: str = UNKNOWN) -> list[dict[str, Any]]:
+def told(
+    chances: NDArray[Any], target: Target, top_k: int, unsure: str = UNKNOWN, shown: NDArray[Any] | None = None
+) -> list[dict[str, Any]]:
     """One label for each row as a caller sees it, with the likeliest where more than one is wanted.
 
     Args:
@@ -63,17 +85,49 @@ def told(chances: NDArray[Any], target: Target, top_k: int, unsure: str = UNKNOW
         target: whose decisions hold.
         top_k: how many of the likeliest labels to list.
         unsure: what is answered where the answer is not sure enough.
+        shown: scores (N, O) that the caller sees instead of the probabilities.
     """
     given = decided(chances, target)
-    rows = zip(chances, given.tolist(), confidence(chances, given).tolist(), strict=True)
+    seen = chances if shown is None else shown
+    rows = zip(chances, given.tolist(), _is_sure(chances, given, target).tolist(), seen, strict=True)
     return [
-        {"label": target.labels[number] if score >= target.decision.abstain_below else unsure, "score": score}
-        | ({"top": likeliest(row, target, top_k)} if top_k > 1 else {})
-        for row, number, score in rows
+        {"label": target.labels[number] if sure else unsure, "score": float(scores[number])}
+        | ({"top": likeliest(row, target, top_k, scores)} if top_k > 1 else {})
+        for row, number, sure, scores in rows
     ]
 
 
-def likeliest(row: NDArray[Any], target: Target, count: int) -> list[dict[str, Any]]:
-    """The likeliest labels of a row with their probabilities, as a caller sees them."""
+def told_many(
+    chances: NDArray[Any], target: Target, top_k: int, shown: NDArray[Any] | None = None
+) -> list[dict[str, Any]]:
+    """The labels that hold for each row, of several, as a caller sees them; arguments as for ``told``."""
+    found = []
+    for row, holds, scores in zip(chances, decided(chances, target), chances if shown is None else shown, strict=True):
+        ranked = likeliest(row, target, len(row), scores)
+        given = [entry for entry in ranked if holds[target.labels.index(entry["label"])]]
+        answer = {"labels": [entry["label"] for entry in given], "scores": [entry["score"] for entry in given]}
+        found.append(answer | ({"top": ranked[:top_k]} if top_k > 1 else {}))
+    return found
+
+
+def likeliest(row: NDArray[Any], target: Target, count: int, shown: NDArray[Any] | None = None) -> list[dict[str, Any]]:
+    """The likeliest labels of a row with their probabilities, or other scores, as a caller sees them."""
+    scores = row if shown is None else shown
     order = (-row).argsort(kind="stable")[:count]
-    return [{"label": target.labels[number], "score": float(row[number])} for number in order]
+    return [{"label": target.labels[number], "score": float(scores[number])} for number in order]
+
+
+def _is_sure(chances: NDArray[Any], answers: NDArray[np.int64], target: Target) -> NDArray[np.bool_]:
+    each = target.decision.abstain_each
+    least = np.array(each)[answers] if each else target.decision.abstain_below
+    return np.asarray(confidence(chances, answers) >= least)
+
+
+def _check_labels(named: Mapping[str, float], target: Target) -> None:
+    unknown = [name for name in named if name not in target.labels]
+    problems = [
+        Problem(f"no label '{name}'", "request parameter threshold", did_you_mean(name, target.labels))
+        for name in unknown
+    ]
+    if problems:
+        raise UsageError("thresholds of labels that the model does not know", problems=problems)

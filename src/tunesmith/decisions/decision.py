@@ -15,11 +15,13 @@ class Decision:
         costs: of labels that exclude one another what each answer costs, (truth, answer); of several labels what a
             missed and what a wrongly given one costs, (label, 2). Empty: mistakes are not weighed.
         abstain_below: probability of the one answer below which none is given; 0: one is always given.
+        abstain_each: the same, for each label that the answer may be; empty: ``abstain_below`` for all of them.
     """
 
     calibration: tuple[tuple[float, float], ...] = ()
     costs: tuple[tuple[float, ...], ...] = ()
     abstain_below: float = 0.0
+    abstain_each: tuple[float, ...] = ()
 
 
 UNDECIDED = Decision()

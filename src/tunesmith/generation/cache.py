@@ -150,11 +150,15 @@ class RowCache(Cache):  # type: ignore[misc]
         first = len(self.starts)
         widest = max(other.end - other.starts[source] for source in sources)
         self._lay(first + len(sources), max(0, widest - self.width), 0)
+        begin = self.end - max(widest, self.width)
         while len(self.layers) < len(other.layers):
             self.layers.append(_Layer(self))
         for layer, given in zip(self.layers, other.layers, strict=True):
             layer.make(given.buffers, self._capacity, self._columns)
             for buffer, source_buffer in zip(layer.buffers, given.buffers, strict=True):
+                # What earlier rows left there is masked out, but no number times nothing is still no number.
+                buffer[:first, :, begin : self.start] = 0
+                buffer[first : first + len(sources), :, begin : self.end] = 0
                 for row, source in enumerate(sources, start=first):
                     part = source_buffer[source, :, other.starts[source] : other.end]
                     buffer[row, :, self.end - part.shape[1] : self.end] = part

@@ -7,6 +7,7 @@ twice is copied.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from tunesmith.generation.text import TextStream
 
 Continuation = tuple[int, int]
 _NO_TOKEN = "the parameters leave no token that may come next"
+_NO_NUMBER = "the model's numbers are not finite here"
 # Score of beams that do not count: as low as transformers has it, so that both choose alike.
 _HOPELESS = -1e9
 
@@ -48,12 +50,13 @@ class Choices:
         """
         source = raw if self._request.logprobs_of == "raw" else processed
         log_p = source.log_softmax(1) if self._request.logprobs or self._ranked else None
-        alive = (processed.amax(1) > float("-inf")).tolist()
+        errors = [_error(best) for best in processed.amax(1).tolist()]
         going, pieces = [], []
         for number, (choice, token) in enumerate(zip(self._open, drawn, strict=True)):
-            piece = (
-                choice.take(token, None if log_p is None else log_p[number]) if alive[number] else choice.end("error")
-            )
+            if error := choice.error or errors[number]:
+                piece = choice.end("error", error=error)
+            else:
+                piece = choice.take(token, None if log_p is None else log_p[number])
             pieces.append(piece)
             if piece.answer is None:
                 going.append((number, token))
@@ -107,7 +110,12 @@ class _Choice:
         last = self.end(reason, token if ending else None)
         return dataclasses.replace(piece, text=text + last.text, answer=last.answer)
 
-    def end(self, reason: FinishReason, by: int | None = None) -> Piece:
+    @property
+    def error(self) -> str | None:
+        """Why its format cannot go on, if it cannot."""
+        return self._format.error if self._format is not None else None
+
+    def end(self, reason: FinishReason, by: int | None = None, error: str | None = None) -> Piece:
         """The answer as it stands."""
         rest = self._text.finish()
         answer = Generated(
@@ -118,7 +126,7 @@ class _Choice:
             self._text.stop if self._text.stop is not None else by,
             tuple(self._logprobs),
             self._sum / max(1, len(self.row.output)) if self._request.rows > self._request.n else None,
-            _NO_TOKEN if reason == "error" else None,
+            error,
         )
         return Piece(self.row.choice, rest, answer=answer)
 
@@ -147,9 +155,9 @@ class Beams:
     def step(self, raw: Tensor, processed: Tensor, drawn: Sequence[int]) -> tuple[list[Continuation], list[Piece]]:
         """Go on with the best continuations of all beams; ``processed`` are their log-probabilities (beams, V)."""
         found = self._candidates(processed)
-        best = [score for score, _, _ in found[:1]]
-        if not best or best[0] <= 2 * _HOPELESS:
-            return [], self._answers("error")
+        best = found[0][0]
+        if not best > 2 * _HOPELESS:
+            return [], self._stuck(best)
         hits = [self._ends(parent, token) for _, parent, token in found]
         for (score, parent, token), hit in list(zip(found, hits, strict=True))[: self._width]:
             if hit and score > _HOPELESS:
@@ -213,16 +221,25 @@ class Beams:
         hope = self._ranked(float(self._scores[0]), length)
         return request.early_stopping is True or hope <= self._finished[-1][0]
 
-    def _answers(self, reason: FinishReason | None = None) -> list[Piece]:
+    def _stuck(self, best: float) -> list[Piece]:
+        """No beam can go on: what is finished is the answer, if anything is and the numbers can be trusted."""
+        if self._finished and not math.isnan(best):
+            return self._answers()
+        form = self.rows[0].format
+        return self._answers("error", _error(best) or (form.error if form is not None else None) or _NO_TOKEN)
+
+    def _answers(self, reason: FinishReason | None = None, error: str | None = None) -> list[Piece]:
         best = self._finished or [(0.0, self.rows[0].output)]
         return [
             Piece(rank, answer.text, answer=answer)
             for rank, answer in enumerate(
-                self.answer(score, output, reason) for score, output in best[: self._request.n]
+                self.answer(score, output, reason, error) for score, output in best[: self._request.n]
             )
         ]
 
-    def answer(self, score: float, output: list[int], reason: FinishReason | None = None) -> Generated:
+    def answer(
+        self, score: float, output: list[int], reason: FinishReason | None = None, error: str | None = None
+    ) -> Generated:
         """A finished answer."""
         text, ends = self._spelt(output), self._plan.vocabulary.ends
         by = text.stop if text.stop is not None else output[-1] if output and output[-1] in ends else None
@@ -233,7 +250,7 @@ class Beams:
             self._plan.terms,
             by,
             score=score,
-            error=_NO_TOKEN if reason == "error" else None,
+            error=error,
         )
 
     def _spelt(self, output: Sequence[int]) -> TextStream:
@@ -273,6 +290,13 @@ def chosen_elsewhere(
     last = choice.end("length").answer
     assert last is not None
     return last
+
+
+def _error(best: float) -> str | None:
+    """Why a row cannot go on whose likeliest token has this logit, if it cannot."""
+    if math.isfinite(best):
+        return None
+    return _NO_TOKEN if best < 0 else _NO_NUMBER
 
 
 def token_logprob(token: int, log_p: Tensor, top: int) -> TokenLogprob:

@@ -67,11 +67,19 @@ class Format:
         self._matcher, self._size = matcher, size
 
     def allowed(self) -> Tensor:
-        """A mask (V,) of the tokens that may come next; none, after a token that may not."""
-        if self._matcher.is_error():
+        """A mask (V,) of the tokens that may come next; none, once there is an ``error``."""
+        mask = self._matcher.compute_bitmask() if self.error is None else b""
+        if self.error is not None:  # the mask then has the end token, as if the answer were whole
             return torch.zeros(self._size, dtype=torch.bool)
-        bits = np.unpackbits(np.frombuffer(self._matcher.compute_bitmask(), np.uint8), bitorder="little")
+        bits = np.unpackbits(np.frombuffer(mask, np.uint8), bitorder="little")
         return torch.from_numpy(bits[: self._size].astype(bool))
+
+    @property
+    def error(self) -> str | None:
+        """Why nothing more may come although the answer is not whole: a wrong token, or too much work for the parser."""
+        if not self._matcher.is_error():
+            return None
+        return f"response_format: {str(self._matcher.get_error()).strip()}"
 
     def take(self, token: int) -> None:
         """Go on by a token."""

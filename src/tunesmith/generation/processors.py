@@ -7,12 +7,15 @@ token of a row is kept by every truncation. Histories are one list of token ids 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 OUT = float("-inf")
+FIRST = 256
+"""Tokens that are sorted at first: sorting the whole vocabulary is slow and seldom needed."""
 
 
 def temperature(z: Tensor, value: Tensor) -> Tensor:
@@ -27,33 +30,30 @@ def top_k(z: Tensor, value: Tensor) -> Tensor:
     return z.masked_fill(z < largest.gather(1, k[:, None] - 1), OUT)
 
 
-def top_p(z: Tensor, value: Tensor, *, first: int = 1024) -> Tensor:
+def top_p(z: Tensor, value: Tensor, *, first: int = FIRST) -> Tensor:
     """Keep the smallest set of likeliest tokens whose p sum to P (Holtzman et al. 2020, arXiv 1904.09751)."""
-    size = min(first, z.shape[1])  # sorting the whole vocabulary is slow and seldom needed
-    likeliest, tokens = z.topk(size, dim=1)
-    p = (likeliest - z.logsumexp(1, keepdim=True)).exp()
-    keep = p.cumsum(1) - p < value[:, None]
+    likeliest, tokens = z.topk(min(first, z.shape[1]), dim=1)
+    weights = (likeliest - likeliest[:, :1]).exp().double()
+    sums = weights.cumsum(1)
+    keep = sums - weights < value[:, None] * _total(z, likeliest, sums)
     kept = torch.full_like(z, OUT).scatter(1, tokens, likeliest.masked_fill(~keep, OUT))
-    wider = keep[:, -1].nonzero()[:, 0] if size < z.shape[1] else ()
-    if len(wider):
-        kept[wider] = top_p(z[wider], value[wider], first=z.shape[1])
-    return kept
+    return _wider(top_p, kept, (keep & likeliest.isfinite())[:, -1], z, value, first)
 
 
 def min_p(z: Tensor, value: Tensor) -> Tensor:
-    """Keep p >= m * max p (Nguyen et al. 2024, arXiv 2407.01082)."""
-    p = z.softmax(1)
-    return z.masked_fill(p < value[:, None] * p.amax(1, keepdim=True), OUT)
+    """Keep p >= m * max p, that is z >= max z + ln m (Nguyen et al. 2024, arXiv 2407.01082)."""
+    return z.masked_fill(z < z.amax(1, keepdim=True) + value[:, None].log(), OUT)
 
 
-def typical_p(z: Tensor, value: Tensor) -> Tensor:
-    """Keep the smallest set, by |-ln p - H|, whose p sum to tau (Meister et al. 2023, arXiv 2202.00666)."""
+def typical_p(z: Tensor, value: Tensor, *, first: int = FIRST) -> Tensor:
+    """Keep the smallest set, by |-ln p - H|, whose p sum to tau; ties stay (Meister et al. 2023, arXiv 2202.00666)."""
     log_p = z.log_softmax(1)
     surprise = (-log_p - entropy(log_p)[:, None]).abs()
-    ordered, tokens = surprise.sort(dim=1)
-    mass = log_p.exp().gather(1, tokens).cumsum(1)
-    last = (mass < value[:, None]).sum(1, keepdim=True).clamp(max=z.shape[1] - 1)
-    return z.masked_fill(_unsorted(ordered > ordered.gather(1, last), tokens), OUT)
+    least, tokens = surprise.topk(min(first, z.shape[1]), dim=1, largest=False)
+    short = log_p.gather(1, tokens).exp().cumsum(1) < value[:, None]
+    last = short.sum(1, keepdim=True).clamp(max=least.shape[1] - 1)
+    kept = z.masked_fill(surprise > least.gather(1, last), OUT)
+    return _wider(typical_p, kept, (short & least.isfinite())[:, -1], z, value, first)
 
 
 def epsilon_cutoff(z: Tensor, value: Tensor) -> Tensor:
@@ -192,9 +192,20 @@ def entropy(log_p: Tensor) -> Tensor:
     return -(log_p.exp() * log_p).nansum(1)
 
 
-def _unsorted(mask: Tensor, tokens: Tensor) -> Tensor:
-    """A mask over sorted tokens, put back where the tokens stand."""
-    return torch.zeros_like(mask).scatter(1, tokens, mask)
+def _total(z: Tensor, likeliest: Tensor, sums: Tensor) -> Tensor:
+    """Sum of exp(z - max z) of all tokens (B, 1), by the running sums of the likeliest where no other token is left."""
+    total = sums[:, -1:].clone()
+    more = likeliest[:, -1].isfinite() if likeliest.shape[1] < z.shape[1] else torch.zeros(len(z), dtype=torch.bool)
+    if more.any():
+        total[more] = (z[more] - likeliest[more, :1]).exp().sum(1, keepdim=True, dtype=torch.float64)
+    return total
+
+
+def _wider(function: Any, kept: Tensor, short: Tensor, z: Tensor, value: Tensor, first: int) -> Tensor:
+    """What was kept; rows that may need more tokens than were sorted (``short``) are done again with more."""
+    if first < z.shape[1] and short.any():
+        kept[short] = function(z[short], value[short], first=16 * first)
+    return kept
 
 
 def _keep_best(z: Tensor, out: Tensor) -> Tensor:

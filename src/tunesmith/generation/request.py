@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from tunesmith import kinds, params
+from tunesmith import kinds, params, requested
 from tunesmith.errors import Problem, UsageError
 from tunesmith.params import Choices, Range, param
 
@@ -51,15 +51,21 @@ Texts = Annotated[tuple[Text, ...], BeforeValidator(_listed), kinds.Legal("text 
 TokenIds = tuple[Annotated[int, Field(ge=0)], ...]
 
 
-class GenerationRequest(params.Params):
-    """Parameters of one request; batch mates may have other ones."""
-
-    max_tokens: int | None = param(
-        None,
+def most_tokens(default: int | None) -> Any:
+    """The declaration of ``max_tokens`` with a task's own default."""
+    return param(
+        default,
         "Most tokens to generate; none: until the context is full; 0, together with echo, only scores the prompt.",
         ge=0,
         search=Range(16, 512, log=True),
+        also="max_completion_tokens",
     )
+
+
+class GenerationRequest(params.Params):
+    """Parameters of one request; batch mates may have other ones."""
+
+    max_tokens: int | None = most_tokens(None)
     min_tokens: int = param(
         0, "No end token before this many tokens (its logit is -inf); stop strings still stop.", ge=0
     )
@@ -187,7 +193,6 @@ class GenerationRequest(params.Params):
         return self.num_beams if self.num_beams > 1 else self.best_of or self.n
 
 
-_DEFAULTS = {leaf.path: leaf.default for leaf in params.leaves(GenerationRequest)}
 _OF_DRAWING = (
     "top_k", "top_p", "min_p", "typical_p", "top_n_sigma", "epsilon_cutoff", "eta_cutoff", "xtc_probability", "seed",
 )  # fmt: skip
@@ -202,7 +207,7 @@ def check(request: GenerationRequest) -> list[str]:
     problems = [Problem(message, name) for name, message in _conflicts(request)]
     if problems:
         raise UsageError("parameters that do not go together", problems=problems)
-    return [f"{name} has no effect: {reason}" for name, reason in _idle(request)]
+    return list(_idle(request))
 
 
 def _conflicts(request: GenerationRequest) -> Iterator[tuple[str, str]]:
@@ -252,9 +257,8 @@ def _format_conflicts(r: GenerationRequest, form: dict[str, Any]) -> Iterator[tu
         yield "ignore_eos", "an answer of a given format ends where the format says"
 
 
-def _idle(r: GenerationRequest) -> Iterator[tuple[str, str]]:
-    changed = {name for name, default in _DEFAULTS.items() if getattr(r, name) != default}
-    reasons: list[tuple[bool, tuple[str, ...], str]] = [
+def _idle(r: GenerationRequest) -> Iterator[str]:
+    reasons: list[requested.Reason] = [
         (r.greedy and r.num_beams == 1, _OF_DRAWING, "temperature is 0, so the likeliest token is taken"),
         (r.num_beams > 1, _OF_DRAWING, "a beam search does not draw"),
         (r.num_beams == 1, ("length_penalty", "early_stopping"), "num_beams is 1"),
@@ -263,10 +267,6 @@ def _idle(r: GenerationRequest) -> Iterator[tuple[str, str]]:
         (r.xtc_probability == 0, ("xtc_threshold",), "xtc_probability is 0"),
         (r.xtc_threshold > 0.5, ("xtc_probability",), "xtc_threshold is above 0.5"),
         (r.ignore_eos and not r.stop_token_ids, ("min_tokens",), "there is no end token that it could hold off"),
+        (r.best_of == r.n, ("best_of",), "it is n, so every answer is given"),
     ]
-    told: set[str] = set()
-    for holds, names, reason in reasons:
-        for name in names:
-            if holds and name in changed - told:
-                told.add(name)
-                yield name, reason
+    return requested.idle(r, reasons)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from tunesmith.generation import processors
 from tunesmith.generation.grammar import Format
@@ -20,6 +21,9 @@ from tunesmith.generation.request import GenerationRequest, SamplerName
 
 # What a random number is for.
 _TOKEN, _XTC = 0, 1
+_BLOCK = 256
+# Below e to this a weight is nothing beside the largest, and numbers become slow.
+_LEAST = -87.0
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,12 @@ def _dry(z: Tensor, rows: Sequence[Row]) -> Tensor:
     return processors.dry(z, multiplier, base, allowed, histories, breakers)
 
 
+def _top_p(z: Tensor, rows: Sequence[Row]) -> Tensor:
+    """Where top_k leaves few tokens, no more are sorted."""
+    largest = max((row.request.top_k or processors.FIRST) for row in rows)
+    return processors.top_p(z, _value(z, rows, "top_p"), first=largest + 1)
+
+
 def _xtc(z: Tensor, rows: Sequence[Row]) -> Tensor:
     happens = torch.tensor([uniform(row, _XTC) < row.request.xtc_probability for row in rows], device=z.device)
     return torch.where(happens[:, None], processors.xtc(z, _value(z, rows, "xtc_threshold")), z)
@@ -145,7 +155,7 @@ SAMPLERS: tuple[Sampler, ...] = (
     _by_value("temperature", 1),
     _by_value("top_n_sigma", 0),
     _by_value("top_k", 0),
-    _by_value("top_p", 1),
+    Sampler("top_p", lambda row: row.request.top_p < 1, _top_p, draws=True),
     _by_value("min_p", 0),
     _by_value("typical_p", 1),
     _by_value("epsilon_cutoff", 0),
@@ -179,14 +189,38 @@ def process(logits: Tensor, rows: Sequence[Row]) -> Tensor:
 
 def draw(processed: Tensor, rows: Sequence[Row]) -> list[int]:
     """One token a row: the likeliest for a greedy row, else the one at which the running sum of p passes a uniform number."""
-    tokens = processed.argmax(1)
     drawing = [number for number, row in enumerate(rows) if not row.request.greedy]
-    if drawing:
-        sums = processed[drawing].softmax(1).cumsum(1, dtype=torch.float64)
-        numbers = [uniform(rows[number], _TOKEN) for number in drawing]
-        points = torch.tensor(numbers, dtype=torch.float64, device=sums.device)[:, None] * sums[:, -1:]
-        tokens[drawing] = torch.searchsorted(sums, points, right=True)[:, 0]
+    if not drawing:
+        return processed.argmax(1).tolist()
+    numbers = torch.tensor([uniform(rows[number], _TOKEN) for number in drawing], dtype=torch.float64)
+    if len(drawing) == len(rows):
+        return _where_passed(_weights(processed), numbers.to(processed.device)).tolist()
+    tokens = processed.argmax(1)
+    tokens[drawing] = _where_passed(_weights(processed[drawing]), numbers.to(processed.device))
     return tokens.tolist()
+
+
+def _weights(z: Tensor) -> Tensor:
+    """exp(z - max z), 0 where a token is ruled out; the exponential of -inf itself is slow."""
+    return (z - z.amax(1, keepdim=True)).clamp_(min=_LEAST).exp_() * (z > processors.OUT)
+
+
+def _where_passed(weights: Tensor, shares: Tensor) -> Tensor:
+    """The first place (B,) at which the running sum of weights (B, V) is over a share of their sum, 0 <= share < 1.
+
+    It is sought among sums of blocks first and then within one: a running sum of the whole vocabulary is slow. A
+    place of weight 0 is never the first, however sums are rounded.
+    """
+    blocks = functional.pad(weights, (0, -weights.shape[1] % _BLOCK)).reshape(len(weights), -1, _BLOCK)
+    sums = blocks.sum(2, dtype=torch.float64).cumsum(1)
+    points = torch.minimum(
+        shares[:, None] * sums[:, -1:], torch.nextafter(sums[:, -1:], torch.zeros_like(sums[:, -1:]))
+    )
+    block = torch.searchsorted(sums, points, right=True).clamp(max=sums.shape[1] - 1)  # over where sums are no numbers
+    rest = points - functional.pad(sums, (1, 0)).gather(1, block)
+    inside = blocks[torch.arange(len(blocks), device=blocks.device), block[:, 0]].cumsum(1, dtype=torch.float64)
+    place: Tensor = block[:, 0] * _BLOCK + ((inside <= rest) & (inside < inside[:, -1:])).sum(1)
+    return place
 
 
 def uniform(row: Row, purpose: int) -> float:

@@ -76,7 +76,7 @@ class Predictions:
             "binary": binary,
             "labelled-relations": self.families,
             "costly": self.decision.costs,
-            "abstaining": self.decision.abstain_below,
+            "abstaining": self.decision.abstain_below or self.decision.abstain_each,
         }
         return (self.kind, *(name for name, holds in more.items() if holds))
 
@@ -101,7 +101,8 @@ class Predictions:
     @cached_property
     def answered(self) -> NDArray[np.bool_]:
         """``(n,)`` whether an answer is sure enough to be given; of one label alone."""
-        return np.asarray(self.confidence >= self.decision.abstain_below)
+        each = self.decision.abstain_each
+        return np.asarray(self.confidence >= (np.array(each)[self.predicted] if each else self.decision.abstain_below))
 
     @cached_property
     def seen(self) -> NDArray[np.bool_]:

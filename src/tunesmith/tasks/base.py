@@ -16,11 +16,12 @@ The spine calls it in this order:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tunesmith import requested
 from tunesmith.decisions.decision import UNDECIDED, Decision
 from tunesmith.errors import UsageError
 from tunesmith.text.cells import RowError as RowError
@@ -167,6 +168,9 @@ class Task(ABC):
     averages: ClassVar[bool] = False
     """Whether the mean of several models' scores of a row is a score, so that they can answer together."""
 
+    writes: ClassVar[bool] = False
+    """Whether answers are texts that come token by token, so that they can be streamed."""
+
     long_text: ClassVar[LongText] = "keep-ends"
     """What becomes of a text over the model's length when the user does not say."""
 
@@ -299,15 +303,23 @@ class Task(ABC):
     def answers(self, scored: Scored, target: Target, request: Any) -> list[dict[str, Any]]:
         """What a caller sees for each row, under the request's parameters."""
 
+    def idle(self, scored: Scored, target: Target, request: Any, reading: Model) -> Iterator[str]:
+        """Sentences about the request's parameters that have no effect on these rows, for the caller to see."""
+        yield from ()
+
     def read(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Scored:
         """What a model gives for canonical rows; a folder holds their tokens.
 
         Raises:
             FloatingPointError: outputs are not finite numbers.
         """
-        examples = self.encode(rows, reader.tokenizer, reader.reading, folder)
+        examples = self.encode(rows, reader.tokenizer, requested.reading(reader.reading, request), folder)
         scores = self.scores(reader.engine.sequences(examples), examples, reader.target, request)
         return Scored(rows, examples, scores, self.inputs)
+
+    def stream(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Iterator[Any]:
+        """Of a task that writes one row's text, ``streaming.Piece`` by piece, and at last the row as ``read`` gives it."""
+        raise NotImplementedError(f"{type(self).__module__} writes nothing")
 
     def judge(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Predictions | Counted:
         """What a model gives for rows beside their truth."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tunesmith import params
 from tunesmith.errors import DataError
-from tunesmith.generation.request import GenerationRequest
+from tunesmith.generation.request import GenerationRequest, most_tokens
 from tunesmith.params import Range, param
 from tunesmith.tasks.base import Reader, RowError, Scored, Target
 from tunesmith.text import conversations
@@ -69,9 +69,7 @@ class Params(WritingParams):
 class Request(GenerationRequest):
     """What a caller may ask for with each request."""
 
-    max_tokens: int | None = param(
-        256, "Most tokens to generate; none: until the context is full.", ge=1, search=Range(16, 512, log=True)
-    )
+    max_tokens: int | None = most_tokens(256)
 
 
 class Task(GeneratingTask):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith import params
+from tunesmith import params, requested
 from tunesmith.errors import DataError
 from tunesmith.params import Range, param
 from tunesmith.tasks import base
@@ -63,7 +63,7 @@ class Params(params.Params):
     )
 
 
-class Request(params.Params):
+class Request(requested.Windowed):
     """What a caller may ask for with each request."""
 
     n_best: int = param(1, "How many of the likeliest answers to list.", ge=1, le=100)
@@ -159,7 +159,7 @@ class Task(base.Task):
         asked: dict[str, Any] = {
             "count": max(_KEPT, request.n_best),
             "max_tokens": request.max_answer_length,
-            "null": bool(target.counts[1]) if request.allow_no_answer is None else request.allow_no_answer,
+            "null": _may_be_none(target, request),
         }
         sequences = iter(outputs)
         found = []
@@ -179,6 +179,11 @@ class Task(base.Task):
             first, *others = [_said(context, candidate) for candidate in row[: request.n_best]]
             found.append({**first, "alternatives": others} if request.n_best > 1 else first)
         return found
+
+    def idle(self, scored: Scored, target: Target, request: Request, reading: Model) -> Iterator[str]:
+        never = not _may_be_none(target, request)
+        reason = "'no answer' is never the answer here: allow_no_answer"
+        yield from requested.idle(request, [(never, ("null_threshold",), reason)])
 
     def drift(self, then: Sequence[Any], now: Sequence[Any], target: Target) -> float:
         import numpy as np
@@ -249,6 +254,10 @@ def _cells(rows: pa.Table, column: str) -> Iterator[Any]:
 
 def _places(answers: Sequence[Answer]) -> list[tuple[int, int]]:
     return [(answer["start"], answer["start"] + len(answer["text"])) for answer in answers]
+
+
+def _may_be_none(target: Target, request: Request) -> bool:
+    return bool(target.counts[1]) if request.allow_no_answer is None else request.allow_no_answer
 
 
 def _threshold(target: Target, request: Request) -> float:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tunesmith import params
+from tunesmith import params, requested
 from tunesmith.decisions import options as decisions
 from tunesmith.errors import Problem, UsageError, did_you_mean
 from tunesmith.params import Range, param
@@ -79,7 +79,7 @@ class Params(decisions.Decided):
     tune_threshold: bool = param(True, "Choose the threshold of relations on the validation rows (triples).")
 
 
-class Request(params.Params):
+class Request(requested.Windowed):
     """What a caller may ask for with each request."""
 
     threshold: float | None = param(
@@ -243,6 +243,9 @@ class Task(base.Task):
         # Characters count in the text that words were joined to, so the caller needs it.
         return [row.told(text) | ({"text": text} if words else {}) for text, words, row in rows]
 
+    def idle(self, scored: Scored, target: Target, request: Request, reading: Model) -> Iterator[str]:
+        yield from requested.idle(request, [requested.no_windows(reading)])
+
     def golden(self, reader: base.Reader, rows: pa.Table, request: Any, folder: Path) -> list[Any]:
         scores = self.read(reader, rows, request, folder).scores
         if reader.target.kind != "triples":
@@ -379,15 +382,9 @@ def _threshold(target: Target, request: Request) -> float:
 
 def _refuse_idle(where: str, values: params.Params, form: str) -> None:
     """Refuse what was asked for and has no effect on this form of rows."""
-    fields = type(values).model_fields
-    joint = "." if where == "task" else " "
-    problems = [
-        Problem(
-            f"has no effect on {'marked pairs' if form == 'pairs' else form}", f"{where}{joint}{name}", "leave it out"
-        )
-        for name in _IDLE[form]
-        if name in fields and getattr(values, name) != fields[name].default
-    ]
+    joint, changed = "." if where == "task" else " ", params.set_apart(values)
+    message = f"has no effect on {'marked pairs' if form == 'pairs' else form}"
+    problems = [Problem(message, f"{where}{joint}{name}", "leave it out") for name in _IDLE[form] if name in changed]
     if problems:
         raise UsageError("these parameters do not go with this form of rows", problems=problems)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from tunesmith import params
+from tunesmith import params, requested
 from tunesmith.errors import DataError, Problem, UsageError
 from tunesmith.params import Range, param
 from tunesmith.tasks import base
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from tunesmith.heads import Head, RowLoss
     from tunesmith.heads.divergences import Divergence
     from tunesmith.metrics import Counted, Predictions
-
-# Which loss does better where pairs have scores: measured on STS-B.
-_LOSS_OF_SCORES = "ranking"
 
 
 class Columns(params.Params):
@@ -263,14 +260,22 @@ class Task(base.Task):
 
     def answers(self, scored: Scored, target: Target, request: Request) -> list[dict[str, Any]]:
         if self._reads_both:
-            _refuse_embeddings(request)
+            requested.refuse(request, "a cross-encoder has no embeddings")
             return [{"score": float(score)} for score in scored.scores]
         size = scored.scores[0].shape[1]
         if request.dimensions and request.dimensions > size:
-            hint = f"legal: 2 to {size}"
-            raise UsageError(f"embeddings have {size} numbers", where="request parameter dimensions", hint=hint)
+            where, hint = "request parameter dimensions", f"legal: 2 to {size}"
+            raise UsageError(f"embeddings have {size} numbers", where=where, hint=hint)
         pairs = zip(scored.scores, scored.rows["text_pair"].is_valid().to_pylist(), strict=True)
         return [_answer(row[:, : request.dimensions], target, request, paired=paired) for row, paired in pairs]
+
+    def idle(self, scored: Scored, target: Target, request: Request, reading: Model) -> Iterator[str]:
+        singles = scored.rows["text_pair"].null_count
+        reasons = [
+            (not singles and not request.embeddings, ("normalize",), "no embeddings are given"),
+            (singles == len(scored.rows), ("embeddings",), "the embedding of a single text is given anyway"),
+        ]
+        yield from requested.idle(request, reasons)
 
     def choose(self, target: Target, *, paired: bool, sentence_encoder: bool) -> dict[str, Any]:
         return {"loss": self._loss(target)}
@@ -298,7 +303,7 @@ class Task(base.Task):
             return self.options.loss
         if self._reads_both:
             return "cross-entropy"
-        return _LOSS_OF_SCORES if target.kind == "regression" else "in-batch"
+        return "ranking" if target.kind == "regression" else "in-batch"  # ranking does better on STS-B than cosine
 
     def _values(self, scored: Scored, target: Target) -> np.ndarray:
         """Each pair's score as the model sees it, on the scale of the rows."""
@@ -390,10 +395,3 @@ def _answer(embeddings: np.ndarray, target: Target, request: Request, *, paired:
     scaled = {"score": target.scale[0] + target.scale[1] * cosine, "cosine": cosine}
     answer: dict[str, Any] = scaled if target.kind == "regression" else {"score": cosine}
     return answer | ({"embedding": given[0], "embedding_pair": given[1]} if request.embeddings else {})
-
-
-def _refuse_embeddings(request: Request) -> None:
-    idle = Request()
-    for name in type(request).model_fields:
-        if getattr(request, name) != getattr(idle, name):
-            raise UsageError("a cross-encoder has no embeddings", where=f"request parameter {name}")

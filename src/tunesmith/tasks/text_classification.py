@@ -7,13 +7,13 @@ entailment and duplicates (pairs). Which of the three it is, the label column te
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from tunesmith import params
+from tunesmith import params, requested
 from tunesmith.data import label_names
 from tunesmith.decisions import options as decisions
 from tunesmith.errors import Problem, UsageError, did_you_mean
@@ -76,15 +76,20 @@ class Params(decisions.Decided):
     )
 
 
-class Request(params.Params):
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Request(requested.Windowed):
     """What a caller may ask for with each request."""
 
-    threshold: float | None = param(
+    threshold: Share | dict[str, Share] | None = param(
         None,
-        "One label: answer 'unknown' below this probability; none: as task.abstain_accuracy has it. Several labels: give those from this probability on; none: as tuned.",
-        ge=0,
-        le=1,
+        "One label: answer 'unknown' below this probability; none: as task.abstain_accuracy has it. Several labels: give those from this probability on; none: as tuned. {label: probability}: for each label its own.",
         search=Range(0.1, 0.9),
+    )
+    activation: Literal["auto", "softmax", "sigmoid", "none"] = param(
+        "auto",
+        "Scores that are shown: probabilities as calibrated (auto), softmax or sigmoid of the model's outputs, or these as they are; labels are given by the probabilities all the same.",
     )
     top_k: int = param(1, "How many of the likeliest labels to list with their probabilities.", ge=1)
     windows: Literal["mean", "vote"] = param(
@@ -230,23 +235,16 @@ class Task(base.Task):
         return kinds[target.kind]
 
     def scores(self, outputs: Sequence[np.ndarray], examples: Examples, target: Target, request: Request) -> np.ndarray:
-        import numpy as np
+        """Values (N,), or probabilities (N, O); beside them what is shown instead, where that is asked for (N, 2O)."""
+        from tunesmith.decisions import chances
 
-        found = _probabilities(np.stack(outputs), target)
-        if len(found) == examples.row_count:
-            return _calibrated(found, target)
-        if request.windows == "vote" and target.kind != "regression":
-            found = np.eye(found.shape[1])[found.argmax(1)] if target.kind == "multi-class" else (found >= 0.5) * 1.0
-        sums = np.zeros((examples.row_count, *found.shape[1:]))
-        np.add.at(sums, examples.rows, found)
-        averaged: np.ndarray = sums / np.bincount(examples.rows).reshape(-1, *[1] * (found.ndim - 1))
-        return averaged if request.windows == "vote" else _calibrated(averaged, target)
+        return chances.of_rows(outputs, examples.rows, target, request.activation, votes=request.windows == "vote")
 
     def predictions(self, scored: Scored, target: Target) -> Predictions:
         from tunesmith.decisions import answers
         from tunesmith.metrics import Predictions
 
-        scores = scored.table
+        scores = _probable(scored, target)
         predicted = scores if target.kind == "regression" else answers.decided(scores, target)
         kind: Any = target.kind
         truth = self.targets(scored.rows, target)
@@ -262,10 +260,21 @@ class Task(base.Task):
             return [{"value": float(score)} for score in scored.scores]
         from tunesmith.decisions import answers
 
-        target, chances = self.asked(target, request), scored.table
+        target, chances = self.asked(target, request), _probable(scored, target)
+        shown = scored.table[:, len(target.labels) :] if request.activation != "auto" else None
         if target.kind == "multi-class":
-            return answers.told(chances, target, request.top_k)
-        return [_many_labels(row, target, request) for row in chances]
+            return answers.told(chances, target, request.top_k, shown=shown)
+        return answers.told_many(chances, target, request.top_k, shown)
+
+    def idle(self, scored: Scored, target: Target, request: Request, reading: Model) -> Iterator[str]:
+        number = target.kind == "regression"
+        reasons = [
+            (number, ("threshold", "activation", "top_k", "windows"), "the answer is a number"),
+            requested.no_windows(reading, "windows"),
+        ]
+        yield from requested.idle(request, reasons)
+        if not number and request.top_k > len(target.labels):
+            yield f"top_k is {request.top_k}, but there are only {len(target.labels)} labels"
 
     def choose(self, target: Target, *, paired: bool, sentence_encoder: bool) -> dict[str, Any]:
         apart = paired and sentence_encoder and target.kind == "regression"
@@ -273,14 +282,14 @@ class Task(base.Task):
         return {"kind": target.kind, "pairs": pairs, **decisions.chosen(self._options(target.kind), target.kind)}
 
     def tune(self, scored: Scored, target: Target) -> Target:
-        from tunesmith.decisions import tuning
+        from tunesmith.decisions import chances, tuning
 
         if target.kind == "regression":
             return target
-        options = self._options(target.kind)
-        if _are_votes(scored.table, scored.examples.rows):
+        options, found = self._options(target.kind), _probable(scored, target)
+        if chances.are_votes(found, scored.examples.rows):
             options = options.but(calibrate="none")
-        return tuning.tuned(target, scored.table, self.targets(scored.rows, target), options)
+        return tuning.tuned(target, found, self.targets(scored.rows, target), options)
 
     def resample(self, examples: Examples, target: Target, seed: int) -> np.ndarray:
         import numpy as np
@@ -341,26 +350,6 @@ class Task(base.Task):
         return torch.tensor([self.options.class_weights.get(label, 1.0) for label in target.labels])
 
 
-def _probabilities(outputs: np.ndarray, target: Target) -> np.ndarray:
-    """Raw outputs (N, O) as probabilities of the same shape, or as values (N,)."""
-    from scipy.special import expit, softmax
-
-    if target.kind == "regression":
-        mean, deviation = target.scale
-        return outputs[:, 0].astype("float64") * deviation + mean
-    function = softmax if target.kind == "multi-class" else expit
-    found: np.ndarray = function(outputs.astype("float64"), **({"axis": 1} if target.kind == "multi-class" else {}))
-    return found
-
-
-def _are_votes(shares: np.ndarray, rows: np.ndarray) -> bool:
-    """Whether these are shares of the windows of each row, which are no probabilities that could be calibrated."""
-    import numpy as np
-
-    votes = shares * np.bincount(rows)[:, None]
-    return bool((np.abs(votes - votes.round()) < 1e-9).all())
-
-
 def _texts(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"text": text_of(row, "text"), "text_pair": text_of(row, "text_pair") if "text_pair" in row else None}
 
@@ -370,16 +359,6 @@ def _scaled(loss: RowLoss, target: Target) -> RowLoss:
     return lambda outputs, targets: loss(outputs, ((targets - mean) / deviation).float())
 
 
-def _calibrated(scores: np.ndarray, target: Target) -> np.ndarray:
-    from tunesmith.decisions import answers
-
-    return scores if target.kind == "regression" else answers.calibrated(scores, target)
-
-
-def _many_labels(row: np.ndarray, target: Target, request: Request) -> dict[str, Any]:
-    from tunesmith.decisions import answers
-
-    (holds,), ranked = answers.decided(row[None], target), answers.likeliest(row, target, len(row))
-    given = [entry for entry in ranked if holds[target.labels.index(entry["label"])]]
-    answer = {"labels": [entry["label"] for entry in given], "scores": [entry["score"] for entry in given]}
-    return answer | ({"top": ranked[: request.top_k]} if request.top_k > 1 else {})
+def _probable(scored: Scored, target: Target) -> np.ndarray:
+    """The probabilities (N, O) among the scores, or the values (N,)."""
+    return scored.table if target.kind == "regression" else scored.table[:, : len(target.labels)]

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tunesmith import params
+from tunesmith import params, requested
 from tunesmith.decisions import options as decisions
 from tunesmith.errors import DataError, UsageError, did_you_mean
 from tunesmith.params import Choices, Range, param
 from tunesmith.tasks import base
 from tunesmith.tasks.base import Scored, Target, no_r_drop, refuse_unknown
+from tunesmith.text.tags import Aggregation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,12 +72,13 @@ class Params(decisions.Calibrated):
     tune_word_threshold: bool = param(True, "Choose the request parameter word_threshold on the validation rows.")
 
 
-class Request(params.Params):
+class Request(requested.Windowed):
     """What a caller may ask for with each request."""
 
     threshold: float = param(0.0, "Leave out entities whose score is below this.", ge=0, le=1, search=Range(0, 0.9))
-    aggregation: Literal["mean", "min", "product", "first"] = param(
-        "mean", "How the probabilities of an entity's labels, word by word, become its score."
+    aggregation: Aggregation = param(
+        "mean",
+        "How words become entities: the likeliest legal labels, with the mean (average) of their probabilities as score, or the min, max, product or first of them; simple: each word's own likeliest label, whatever stands beside it; none: no entities, the label of every word.",
     )
     word_threshold: float | None = param(
         None,
@@ -198,7 +200,8 @@ class Task(base.Task):
             "aggregation": request.aggregation,
             "types": request.types,
         }
-        chosen = tagging.choose(places, read, rules, _word_threshold(target, request))
+        alone = request.aggregation in ("simple", "none")
+        chosen = tagging.choose(places, read, None if alone else rules, _word_threshold(target, request))
         return [text.kept(names, **ways).packed() for text in chosen]
 
     def predictions(self, scored: Scored, target: Target) -> Counted:
@@ -214,10 +217,20 @@ class Task(base.Task):
     def answers(self, scored: Scored, target: Target, request: Request) -> list[dict[str, Any]]:
         names, rows = self._names(target), scored.rows
         given = zip(_cells(rows, "text"), _cells(rows, "tokens"), _tagged(scored), strict=True)
+        if request.aggregation == "none":
+            return [
+                {"words": tagged.words(text, names)} | ({"text": text} if words else {})
+                for text, words, tagged in given
+            ]
         scheme = request.scheme or self.options.scheme
         return [
             _answer(text, words, tagged.scored(names, request.aggregation), scheme) for text, words, tagged in given
         ]
+
+    def idle(self, scored: Scored, target: Target, request: Request, reading: Model) -> Iterator[str]:
+        untagged = scored.rows["tokens"].null_count == len(scored.rows) or request.aggregation == "none"
+        reasons = [(untagged, ("scheme",), "tags are given where words were, grouped into entities")]
+        yield from requested.idle(request, [*reasons, requested.no_windows(reading)])
 
     def golden(self, reader: base.Reader, rows: pa.Table, request: Any, folder: Path) -> list[Any]:
         scores = self.read(reader, rows, request, folder).scores

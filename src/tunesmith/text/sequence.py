@@ -84,7 +84,7 @@ class Cutter:
             )
         room = self.budget // self.texts
         if self.long_text.startswith("windows") and self.window_overlap >= room:
-            message = f"model.window_overlap = {self.window_overlap}: a window of {room} tokens would not move on"
+            message = f"window_overlap = {self.window_overlap}: a window of {room} tokens would not move on"
             raise UsageError(message, hint=f"legal: under {room}")
 
     def spans(self, lengths: Sequence[int]) -> tuple[list[list[list[slice]]], int]:

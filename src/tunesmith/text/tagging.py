@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,11 @@ from tunesmith.metrics.reliability import Trust, reliability
 from tunesmith.text import decoding, tags, token_words
 from tunesmith.text.decoding import Rules
 from tunesmith.text.spans import Span
-from tunesmith.text.tags import Scheme
+from tunesmith.text.tags import Aggregation, Scheme
 from tunesmith.text.token_words import Units
 
 Floats = NDArray[np.floating]
 Numbers = NDArray[np.int64]
-Aggregation = Literal["mean", "min", "product", "first"]
 
 EVEN = 0.5
 """The probability from which a word may be in a span where nothing was tuned: that of the likelier side."""
@@ -33,9 +32,13 @@ _TRIED = tuple(1 / (1 + math.exp(-place / 4)) for place in range(-12, 13))
 _WORTH = 0.002
 _AGGREGATIONS: dict[Aggregation, Callable[[Floats], float]] = {
     "mean": lambda scores: float(scores.mean()),
+    "average": lambda scores: float(scores.mean()),
     "min": lambda scores: float(scores.min()),
+    "max": lambda scores: float(scores.max()),
     "product": lambda scores: float(scores.prod()),
     "first": lambda scores: float(scores[0]),
+    "simple": lambda scores: float(scores.mean()),
+    "none": lambda scores: float(scores.mean()),
 }
 assert tuple(_AGGREGATIONS) == get_args(Aggregation)
 
@@ -74,8 +77,7 @@ class Tagged:
 
     def scored(self, names: Sequence[str], aggregation: Aggregation = "mean") -> list[tuple[Span, float]]:
         """The spans in characters, each with its score: the probabilities of its labels, taken together."""
-        sure = np.take_along_axis(self.probabilities, self.chosen[:, None], 1)[:, 0].astype(np.float64)
-        join = _AGGREGATIONS[aggregation]
+        sure, join = self._sure, _AGGREGATIONS[aggregation]
         return [
             (Span(*self._characters(span), span.type), join(sure[span.start : span.end])) for span in self.marked(names)
         ]
@@ -91,12 +93,22 @@ class Tagged:
         """The same with only the spans of at least this score and, where types are given, of these types."""
         if not threshold and types is None:
             return self
+        if aggregation == "none":
+            return self._kept_words(names, threshold, types)
         chosen = self.chosen.copy()
         scored = zip(self.marked(names), self.scored(names, aggregation), strict=True)
         for span, (_, score) in scored:
             if score < threshold or (types is not None and span.type not in types):
                 chosen[span.start : span.end] = 0
         return replace(self, chosen=chosen)
+
+    def words(self, text: str, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Every unit with its own label and how sure it is, as a caller sees it."""
+        rows = zip(self.places.tolist(), self.chosen.tolist(), self._sure.tolist(), strict=True)
+        return [
+            {"start": start, "end": end, "text": text[start:end], "label": names[number], "score": score}
+            for (start, end), number, score in rows
+        ]
 
     def calibrated(self, pairs: Pairs) -> Tagged:
         """The same with other probabilities, see ``calibration.calibrated``."""
@@ -106,24 +118,33 @@ class Tagged:
         """What ``calibrated`` was made of."""
         return replace(self, probabilities=uncalibrated(self.probabilities, pairs, exclusive=True))
 
+    @property
+    def _sure(self) -> NDArray[np.float64]:
+        """The probability of each unit's label, (N,)."""
+        return np.take_along_axis(self.probabilities, self.chosen[:, None], 1)[:, 0].astype(np.float64)
+
+    def _kept_words(self, names: Sequence[str], threshold: float, types: Collection[str] | None) -> Tagged:
+        wanted = np.array([types is None or tags.parse(name)[1] in types for name in names])
+        return replace(self, chosen=np.where(wanted[self.chosen] & (self._sure >= threshold), self.chosen, 0))
+
     def _characters(self, span: Span) -> tuple[int, int]:
         return int(self.places[span.start, 0]), int(self.places[span.end - 1, 1])
 
 
 def choose(
-    places: Sequence[Numbers], probabilities: Sequence[Floats], rules: Rules, threshold: float = EVEN
+    places: Sequence[Numbers], probabilities: Sequence[Floats], rules: Rules | None, threshold: float = EVEN
 ) -> list[Tagged]:
     """The likeliest legal labels of some texts.
 
     Args:
         places: of each text's units, (N, 2).
         probabilities: of each text, (N, O).
-        rules: which label may follow which.
+        rules: which label may follow which; None: each unit has its own likeliest label.
         threshold: t: a word is inside a span from this probability on. The odds of "outside" are multiplied by
             t / (1 - t) first, so that with two labels the likelier one is "inside" exactly from t on.
     """
     weighed = [_weighed(row, threshold) for row in probabilities]
-    chosen = decoding.decode(weighed, rules)
+    chosen = [row.argmax(1) for row in weighed] if rules is None else decoding.decode(weighed, rules)
     return [Tagged(*row) for row in zip(places, chosen, probabilities, strict=True)]
 
 

@@ -23,6 +23,9 @@ from tunesmith.text.spans import Span
 
 Scheme = Literal["iob2", "iobes", "io", "iob1"]
 
+Aggregation = Literal["mean", "average", "min", "max", "product", "first", "simple", "none"]
+"""How what is known of words becomes entities, see the request parameter ``aggregation`` of token classification."""
+
 NAMELESS = "entity"
 """The type of tags that are a letter alone."""
 

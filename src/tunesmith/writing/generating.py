@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from tunesmith import params
-from tunesmith.errors import DataError, UsageError
+from tunesmith import params, requested
+from tunesmith.errors import ContextError, DataError, Problem, UsageError
 from tunesmith.params import param
 from tunesmith.sources import scratch
 from tunesmith.tasks import base
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tunesmith.config import Model
     from tunesmith.data.examples import Examples
     from tunesmith.data.written import Reading
+    from tunesmith.generation.facts import Facts
     from tunesmith.heads import Head, RowLoss
     from tunesmith.metrics import Counted
     from tunesmith.networks.generators import Generator
@@ -54,6 +55,7 @@ class GeneratingTask(base.Task):
 
     default_base: ClassVar[str] = "SmolLM2-135M-Instruct"
     can_hold_out = False
+    writes = True
     kind: ClassVar[str]
     """Of the predictions: ``texts-translation``, ``texts-summary`` or ``texts-chat``."""
 
@@ -178,8 +180,8 @@ class GeneratingTask(base.Task):
 
     def read(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Scored:
         """The rows with what the model writes for them, ``Written``."""
-        examples: Any = self.encode(rows, reader.tokenizer, reader.reading, folder)
-        return self.told(rows, examples, self._generate(reader, examples.prompts(), request))
+        examples: Any = self.encode(rows, reader.tokenizer, requested.reading(reader.reading, request), folder)
+        return self.told(rows, examples, self._generate(reader, examples.prompts(), request, examples.rows.tolist()))
 
     def told(self, rows: pa.Table, examples: Any, found: Sequence[Sequence[Any]]) -> Scored:
         """The rows with what was written for each of their prompts."""
@@ -252,17 +254,21 @@ class GeneratingTask(base.Task):
         found = self._generate(reader, [first[row] for row in range(len(rows))], asked)
         return [[math.exp(logprob) for _, logprob in choices[0].logprobs[0].top] for choices in found]
 
-    def _generate(self, reader: Reader, prompts: list[list[int]], request: Any) -> list[list[Any]]:
+    def _generate(
+        self, reader: Reader, prompts: list[list[int]], request: Any, rows: Sequence[int] = ()
+    ) -> list[list[Any]]:
         engine: Any = reader.engine
-        found: list[list[Any]] = engine.generate(prompts, self.asked_of(reader, prompts, request), reader.tokenizer)
+        asked = self.asked_of(reader, prompts, request, rows)
+        found: list[list[Any]] = engine.generate(prompts, asked, reader.tokenizer)
         return found
 
-    def asked_of(self, reader: Reader, prompts: list[list[int]], request: Any) -> list[Any]:
-        """What is asked for each prompt, of a model that is told what it must know."""
+    def asked_of(self, reader: Reader, prompts: list[list[int]], request: Any, rows: Sequence[int] = ()) -> list[Any]:
+        """What is asked for each prompt, of a model that is told what it must know; the rows of prompts are named in errors."""
         engine: Any = reader.engine
         if engine.network is not None:
             self.point(engine.network.backbone, reader.tokenizer)
         facts = engine.facts
+        _check_room(prompts, rows or range(len(prompts)), facts, request)
         used = [_START_TOKENS if facts.has_encoder else len(prompt) for prompt in prompts]
         return [_within(request, tokens, facts.context) for tokens in used]
 
@@ -284,26 +290,33 @@ class GeneratingTask(base.Task):
 
     def answers(self, scored: Scored, target: Target, request: Any) -> list[dict[str, Any]]:
         """``scored.scores`` are ``Written``."""
-        given: Any = scored.scores
-        return [self.shown(one) for one in given]
+        from tunesmith.writing import shown
 
-    def shown(self, written: Written) -> dict[str, Any]:
-        """What a caller sees of one row."""
-        first, last = written.parts[0][0], written.parts[-1][0]
-        answer: dict[str, Any] = {
-            self.answer: written.text,
-            "finish_reason": last.finish_reason,
-            "tokens": sum(choices[0].token_count for choices in written.parts),
-            "seed": first.terms.seed,
-            "engine": first.terms.engine,
-        }
-        if len(written.parts[0]) > 1:
-            answer["alternatives"] = [written.choice(number) for number in range(1, len(written.parts[0]))]
-        if any(choices[0].logprobs for choices in written.parts):
-            answer["logprobs"] = [asdict(one) for choices in written.parts for one in choices[0].logprobs]
-        if warnings := tuple(dict.fromkeys(one for choices in written.parts for one in choices[0].terms.warnings)):
-            answer["warnings"] = list(warnings)
-        return answer
+        given: Any = scored.scores
+        return [shown.answer(one, self.answer, request) for one in given]
+
+    def stream(self, reader: Reader, rows: pa.Table, request: Any, folder: Path) -> Iterator[Any]:
+        """A row's text as it is written (see ``streaming.pieces``), and at last the row as ``read`` gives it.
+
+        Raises:
+            UsageError: the engine gives whole answers only.
+        """
+        from tunesmith.engines.base import engine_name
+        from tunesmith.writing import streaming
+
+        engine: Any = reader.engine
+        if engine.network is None:
+            hint = "take the engine pytorch"
+            raise UsageError(f"the engine {engine_name(type(engine))} does not stream answers", hint=hint)
+        examples: Any = self.encode(rows, reader.tokenizer, requested.reading(reader.reading, request), folder)
+        prompts = examples.prompts()
+        each = self.asked_of(reader, prompts, request)
+        parts = yield from streaming.pieces(engine.network.eval().backbone.model, reader.tokenizer, prompts, each)
+        yield self.told(rows, examples, parts)
+
+    def idle(self, scored: Scored, target: Target, request: Any, reading: Model) -> Iterator[str]:
+        """What generation itself tells stands in each answer."""
+        yield from requested.idle(request, [requested.no_windows(reading)])
 
 
 @dataclass(frozen=True)
@@ -342,12 +355,34 @@ def _has_encoder(base: str | None) -> bool:
 def _within(request: Any, used: int, context: int | None) -> Any:
     """A request for as many tokens as the context leaves room for, where it asks for more than that.
 
-    The limit is the most that is wanted, so fewer keep to it; a prompt that fills the context alone is refused later.
+    The limit is the most that is wanted, so fewer keep to it; an answer that it cuts tells so. Where the prompt may be
+    cut instead, the limit stays.
     """
-    room = None if context is None else context - used
+    room = None if context is None or request.truncate_prompt != "no" else context - used
     if room is None or request.max_tokens is None or not 1 <= room < request.max_tokens:
         return request
     return request.model_copy(update={"max_tokens": room, "min_tokens": min(request.min_tokens, room)})
+
+
+def _check_room(prompts: Sequence[Sequence[int]], rows: Sequence[int], facts: Facts, request: Any) -> None:
+    """Refuse prompts that leave no room for a token of the answer, unless they may be cut.
+
+    Raises:
+        ContextError: with the tokens of each.
+    """
+    context = facts.context
+    if context is None or request.truncate_prompt != "no":
+        return
+    most = context - 1 if not facts.has_encoder and request.max_tokens != 0 else context
+    long = [(row, len(prompt)) for row, prompt in zip(rows, prompts, strict=True) if len(prompt) > most]
+    if long:
+        problems = [
+            Problem(f"has {size} tokens, and the model's context {context}", f"input {row}") for row, size in long
+        ]
+        hint = "shorten them, or set truncate_prompt to start or end"
+        raise ContextError(
+            f"{len(long)} of {len(prompts)} prompts leave no room for an answer", problems=problems, hint=hint
+        )
 
 
 def _located(readings: Iterator[Reading], rows: pa.Table) -> Iterator[Reading]:

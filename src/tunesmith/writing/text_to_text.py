@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tunesmith.generation.request import GenerationRequest
-from tunesmith.params import Range, param
+from tunesmith.generation.request import GenerationRequest, most_tokens
+from tunesmith.params import param
+from tunesmith.requested import Windowed
 from tunesmith.tasks.base import RowError, refuse_unknown, text_of
 from tunesmith.writing.generating import GeneratingTask, WritingParams
 
@@ -31,12 +32,10 @@ class TextParams(WritingParams):
     )
 
 
-class Request(GenerationRequest):
+class Request(Windowed, GenerationRequest):
     """What a caller may ask for with each request."""
 
-    max_tokens: int | None = param(
-        128, "Most tokens to generate; none: until the context is full.", ge=1, search=Range(16, 512, log=True)
-    )
+    max_tokens: int | None = most_tokens(128)
 
 
 class TextToText(GeneratingTask):

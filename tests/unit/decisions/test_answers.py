@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 
 from tunesmith.decisions import answers
 from tunesmith.decisions.decision import Decision
+from tunesmith.errors import UsageError
 from tunesmith.tasks.base import Target
 
 ONE = Target("multi-class", ("bad", "fine", "good"))
@@ -67,3 +69,28 @@ def test_only_several_labels_have_log_odds_of_their_own() -> None:
     np.testing.assert_allclose(many, [[0.75, 0.25]])
     both = answers.calibrated(np.array([[0.9, 0.9]]), dataclasses.replace(MANY, decision=warm))
     np.testing.assert_allclose(both, [[0.75, 0.75]])
+
+
+def test_a_request_may_give_labels_thresholds_of_their_own() -> None:
+    one = answers.asked(ONE, {"good": 0.5})
+    assert [answer["label"] for answer in answers.told(CHANCES, one, 1)] == ["unknown", "bad"]
+    assert answers.decided(CHANCES, one, instead=1).tolist() == [1, 0]
+    shy = dataclasses.replace(ONE, decision=Decision(abstain_below=0.65))
+    assert answers.asked(shy, {"good": 0.4}).decision == Decision(abstain_each=(0.65, 0.65, 0.4))
+    assert [answer["label"] for answer in answers.told(CHANCES, answers.asked(shy, {"good": 0.4}), 1)] == [
+        "good",
+        "unknown",
+    ]
+    many = answers.asked(dataclasses.replace(MANY, thresholds=(0.2, 0.9)), {"a": 0.7})
+    assert many.thresholds == (0.7, 0.9)
+    with pytest.raises(UsageError, match="did you mean 'good'"):
+        answers.asked(ONE, {"god": 0.5})
+
+
+def test_other_scores_may_be_shown() -> None:
+    shown = np.array([[-1.0, 0.0, 2.0], [5.0, 0.0, -5.0]])
+    first, second = answers.told(CHANCES, ONE, 2, shown=shown)
+    assert (first["label"], first["score"]) == ("good", 2.0)
+    assert second["top"] == [{"label": "bad", "score": 5.0}, {"label": "fine", "score": 0.0}]
+    (several,) = answers.told_many(np.array([[0.6, 0.7]]), MANY, 1, np.array([[1.0, 2.0]]))
+    assert several == {"labels": ["b", "a"], "scores": [2.0, 1.0]}

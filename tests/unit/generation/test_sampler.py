@@ -40,13 +40,20 @@ def logits() -> torch.Tensor:
         ({"repetition_penalty": 1.3}, theirs.RepetitionPenaltyLogitsProcessor(1.3)),
         ({"no_repeat_ngram_size": 3}, theirs.NoRepeatNGramLogitsProcessor(3)),
         ({"no_repeat_ngram_size": 1}, theirs.NoRepeatNGramLogitsProcessor(1)),
+        (
+            {"bad_words": ("x",)},
+            theirs.NoBadWordsLogitsProcessor([[7], [5, 6, 9], [9, 11], [2, 4, 12]], eos_token_id=0),
+        ),
+        ({"min_tokens": 5}, theirs.MinNewTokensLengthLogitsProcessor(2, 5, 0)),
         ({"logit_bias": {4: 2.5, 9: -1.0}}, theirs.SequenceBiasLogitsProcessor([[[4], 2.5], [[9], -1.0]])),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else type(value).__name__,
 )
 def test_samplers_equal_transformers(logits: torch.Tensor, parameters: Any, processor: Any, scale: float) -> None:
     request = Request(**{"temperature": 1.0, **parameters})
-    rows = [Row(request, history[:2], list(history[2:])) for history in HISTORY]
+    words = ((7,), (5, 6, 9), (9, 11), (2, 4, 12)) if request.bad_words else ()
+    vocabulary = Vocabulary(ends=frozenset([0]), bad_words=words)
+    rows = [Row(request, history[:2], list(history[2:]), vocabulary) for history in HISTORY]
     expected = processor(torch.tensor(HISTORY), (logits * scale).clone())
     torch.testing.assert_close(process(logits * scale, rows), expected, atol=1e-6, rtol=1e-6)
 

@@ -164,7 +164,7 @@ def test_answers_and_scores(encoded: Callable[..., Any], name: str) -> None:
         "tokens": 3,
         "seed": 5,
         "engine": "pytorch",
-        "alternatives": ["a dull film"],
+        "alternatives": [{task.answer: "a dull film", "finish_reason": "stop", "tokens": 3}],
         "warnings": ["beware"],
     }
     predictions = task.predictions(scored, task.learn(rows))

@@ -108,7 +108,7 @@ def test_windows_read_every_token_and_overlap(tokenizers, tmp_path):
 
 
 def test_windows_that_would_not_move_on(tokenizers, tmp_path):
-    with pytest.raises(UsageError, match=r"model\.window_overlap = 20"):
+    with pytest.raises(UsageError, match=r"window_overlap = 20"):
         text.encode(
             table("a"), tokenizers["bert"], tmp_path / "a.arrow", max_length=22, long_text="windows", window_overlap=20
         )
