@@ -19,6 +19,7 @@ from tunesmith.generation.decode import Job, Scheduler, generate
 from tunesmith.generation.lora import Lora, read
 from tunesmith.generation.network import Network
 from tunesmith.generation.request import GenerationRequest as Request
+from tunesmith.networks import int8
 
 Of = Callable[[str], Generator]
 TARGETS = {
@@ -215,6 +216,25 @@ def test_a_row_that_breaks_on_its_way_leaves_nothing_behind(made: Callable[[str]
     assert jobs[0].results[0].finish_reason == "error"
     for job, prompt in zip(jobs[1:], prompts[1:], strict=False):
         assert (job.results[0].tokens,) == mine.alone(prompt, None, GREEDY.but(ignore_eos=True))
+
+
+def test_updates_go_onto_a_base_of_eight_bits(made: Callable[[str], Made], prompts: Any) -> None:
+    """Whose layers may be computed joined, past each one's own module."""
+    mine, request = made("llama"), Request(max_tokens=1, logprobs=True, top_logprobs=3)
+    model = copy.deepcopy(mine.base.model)
+    int8.quantise(model)
+    with_, without = Scheduler(model, mine.base.tokenizer, adapters=mine.folders), Scheduler(model, mine.base.tokenizer)
+    for name in (None, "adapter-1"):
+        jobs = [
+            scheduler.submit(prompts[3], request, adapter=name)
+            for scheduler in (with_, without if name is None else with_)
+        ]
+        run(with_)
+        run(without)
+        ((exact,),) = generate(mine.models[name], mine.base.tokenizer, [prompts[3]], request)
+        found = [[value for _, value in job.results[0].logprobs[0].top] for job in jobs]
+        assert found[0] == pytest.approx(found[1], abs=1e-6)
+        assert found[0] == pytest.approx([value for _, value in exact.logprobs[0].top], abs=0.2)
 
 
 def test_the_model_is_left_as_it_was(made: Callable[[str], Made], prompts: Any) -> None:
