@@ -249,6 +249,14 @@ def test_the_model_is_left_as_it_was(made: Callable[[str], Made], prompts: Any) 
     assert not any(module._forward_hooks for module in mine.base.model.modules())
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_numbers_that_are_none_are_refused(made: Callable[[str], Made], place: int) -> None:
+    lora = read("bad", made("llama").folders["adapter-0"])
+    next(iter(lora.layers.values()))[place][0, 0] = float("nan")
+    with pytest.raises(UsageError, match=r"adapter 'bad'.*not all of its numbers for 'model.layers.0.*' are finite"):
+        Scheduler(*made("llama").base, adapters={"bad": lora})
+
+
 def test_what_does_not_fit_is_refused_by_name(made: Callable[[str], Made]) -> None:
     scheduler = Scheduler(*made("llama").base, adapters=made("llama").folders)
     with pytest.raises(UsageError, match=r"adapter 'theirs' cannot share.*no such linear layer"):
