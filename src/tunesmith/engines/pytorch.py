@@ -62,9 +62,9 @@ class Engine(base.Engine):
 
     @property
     def facts(self) -> Facts:
-        from tunesmith.generation import network
+        from tunesmith.generation.facts import Facts
 
-        return network.Network(self._writer).facts
+        return Facts.of_model(self._writer)
 
     def write(
         self, prompts: Sequence[Sequence[int]], requests: Sequence[GenerationRequest], tokenizer: Any

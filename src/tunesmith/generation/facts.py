@@ -45,6 +45,11 @@ class Facts:
         )
 
     @classmethod
+    def of_model(cls, model: Any) -> Facts:
+        """Of a model of transformers."""
+        return cls.of(model.config, model.generation_config, int(model.get_output_embeddings().out_features))
+
+    @classmethod
     def in_folder(cls, folder: Path) -> Facts:
         """Of a model that is not loaded, from the files beside its weights."""
         from transformers import AutoConfig, GenerationConfig

@@ -100,8 +100,7 @@ class Network:
     @property
     def facts(self) -> Facts:
         """What must be known of the model to check a request."""
-        size = int(self.model.get_output_embeddings().out_features)
-        return Facts.of(self.model.config, self.model.generation_config, size)
+        return Facts.of_model(self.model)
 
     def empty(self) -> State:
         """A state without rows."""

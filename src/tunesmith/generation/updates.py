@@ -45,7 +45,7 @@ class Updates:
         """The update in the model's own number format, ready for use.
 
         Raises:
-            UsageError: it was made for another model.
+            UsageError: it was made for another model, or not all of its numbers are finite in this format.
         """
         modules = dict(self._model.named_modules())
         made = {}
@@ -59,6 +59,8 @@ class Updates:
                 raise refusal(lora.name, f"it is for {wanted}, but {found} in this model")
             place: Any = {"device": _device(self._model), "dtype": _dtype(self._model)}
             made[name] = (below.to(**place).contiguous(), above.to(**place).contiguous())
+            if not all(bool(part.isfinite().all()) for part in made[name]):  # nothing times no number is no number
+                raise refusal(lora.name, f"not all of its numbers for '{name}' are finite")
         for name in made.keys() - self._hooked:
             self._hang(name, modules[name])
         return Lora(lora.name, made)

@@ -19,6 +19,7 @@ from tunesmith.generation.decode import Job, Scheduler, generate
 from tunesmith.generation.lora import Lora, read
 from tunesmith.generation.network import Network
 from tunesmith.generation.request import GenerationRequest as Request
+from tunesmith.networks import int8
 
 Of = Callable[[str], Generator]
 TARGETS = {
@@ -217,6 +218,25 @@ def test_a_row_that_breaks_on_its_way_leaves_nothing_behind(made: Callable[[str]
         assert (job.results[0].tokens,) == mine.alone(prompt, None, GREEDY.but(ignore_eos=True))
 
 
+def test_updates_go_onto_a_base_of_eight_bits(made: Callable[[str], Made], prompts: Any) -> None:
+    """Whose layers may be computed joined, past each one's own module."""
+    mine, request = made("llama"), Request(max_tokens=1, logprobs=True, top_logprobs=3)
+    model = copy.deepcopy(mine.base.model)
+    int8.quantise(model)
+    with_, without = Scheduler(model, mine.base.tokenizer, adapters=mine.folders), Scheduler(model, mine.base.tokenizer)
+    for name in (None, "adapter-1"):
+        jobs = [
+            scheduler.submit(prompts[3], request, adapter=name)
+            for scheduler in (with_, without if name is None else with_)
+        ]
+        run(with_)
+        run(without)
+        ((exact,),) = generate(mine.models[name], mine.base.tokenizer, [prompts[3]], request)
+        found = [[value for _, value in job.results[0].logprobs[0].top] for job in jobs]
+        assert found[0] == pytest.approx(found[1], abs=1e-6)
+        assert found[0] == pytest.approx([value for _, value in exact.logprobs[0].top], abs=0.2)
+
+
 def test_the_model_is_left_as_it_was(made: Callable[[str], Made], prompts: Any) -> None:
     mine = made("llama")
     scheduler = Scheduler(*mine.base, adapters=mine.folders)
@@ -227,6 +247,14 @@ def test_the_model_is_left_as_it_was(made: Callable[[str], Made], prompts: Any) 
     del scheduler, job
     gc.collect()
     assert not any(module._forward_hooks for module in mine.base.model.modules())
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_numbers_that_are_none_are_refused(made: Callable[[str], Made], place: int) -> None:
+    lora = read("bad", made("llama").folders["adapter-0"])
+    next(iter(lora.layers.values()))[place][0, 0] = float("nan")
+    with pytest.raises(UsageError, match=r"adapter 'bad'.*not all of its numbers for 'model.layers.0.*' are finite"):
+        Scheduler(*made("llama").base, adapters={"bad": lora})
 
 
 def test_what_does_not_fit_is_refused_by_name(made: Callable[[str], Made]) -> None:
