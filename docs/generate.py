@@ -17,11 +17,12 @@ from typing import Any
 import tunesmith
 from tunesmith import cli, config, params, plugins
 from tunesmith.errors import TunesmithError
+from tunesmith.generation.honours import DEFAULTS, Honours, When
 from tunesmith.params import Leaf, Params, Range
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
-MARKED = ("ARCHITECTURE.md", "README.md", "README.zh-CN.md", "docs/adapters.md")
+MARKED = ("ARCHITECTURE.md", "README.md", "README.zh-CN.md", "docs/adapters.md", "docs/guide/engines.md")
 RESULTS = ROOT / "benchmarks" / "results.jsonl"
 DEMO = ROOT / "docs" / "demo.txt"
 KINDS = {
@@ -62,7 +63,7 @@ def files() -> dict[Path, str]:
     """Every file that this module looks after, with what it should hold."""
     found = {REFERENCE / name: NOTE + text for name, text in pages().items()}
     demo = f"```console\n{_recorded(DEMO)}```\n"
-    parts = {"tree": tree(), "tasks": task_pages(), "figures": figures(), "adapters": adapter_figures(), "demo": demo}
+    parts = {"tree": tree(), "tasks": task_pages(), "figures": figures(), "adapters": adapter_figures(), "demo": demo, "honours": honoured()}
     for path in (ROOT / name for name in MARKED):
         if path.exists():
             found[path] = filled(path.read_text(encoding="utf-8"), parts)
@@ -286,6 +287,31 @@ def adapter_figures() -> str:
     head = ("adapter", "trained weights", *figures, "adapter", "bundle")
     ranked = sorted(found.items(), key=lambda row: -sum(entry["value"] for entry in row[1].values()))
     return _table(head, (_adapter(name, [by_set.get(data) for data in sets]) for name, by_set in ranked))
+
+
+def honoured() -> str:
+    """Which engine honours which request parameter, by what the engines declare; numbers stand for conditions."""
+    declared: dict[str, Honours] = {}
+    for name in plugins.names("engines"):
+        declared |= plugins.load("engines", name).declared()
+    declared = {name: honours for name, honours in declared.items() if honours}
+    notes: list[str] = []
+    rows = []
+    for parameter in DEFAULTS:
+        cells = [_honoured(honours.get(parameter), notes) for honours in declared.values()]
+        rows.append((f"`{parameter}`", *cells))
+    told = "".join(f"{number}. {note}\n" for number, note in enumerate(notes, 1))
+    return f"{_table(('parameter', *declared), rows)}\n{told}"
+
+
+def _honoured(when: When | None, notes: list[str]) -> str:
+    if when is None:
+        return ""
+    if not when.where:
+        return "yes"
+    if when.where not in notes:
+        notes.append(when.where)
+    return f"({notes.index(when.where) + 1})"
 
 
 def _adapter(name: str, entries: list[dict[str, Any] | None]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FACTS, TOKENIZER = "facts.json", "tokenizer"
 """In its folder: what must be known of the model, and a folder with the tokenizer."""
 
-_MOST_ROWS = 64
+_MOST_ROWS = 128
 _BATCH = 16
 _PENALTIES = ("repetition_penalty", "no_repeat_ngram_size", "min_tokens")
 _DRAWN = ("top_k", "top_p", "temperature")
@@ -60,17 +60,21 @@ def _beams(case: Case) -> bool:
     return case.request.num_beams > 1
 
 
+def _ends(case: Case) -> frozenset[int]:
+    return (frozenset() if case.request.ignore_eos else case.facts.ends) | set(case.request.stop_token_ids)
+
+
 def _one_end(case: Case) -> bool:
-    ends = (frozenset() if case.request.ignore_eos else case.facts.ends) | set(case.request.stop_token_ids)
-    return len(ends) < 2 and not set(case.facts.suppressed) - ends
+    return len(_ends(case)) < 2 and not set(case.facts.suppressed) - _ends(case)
 
 
 def _seen_again(case: Case) -> bool:
     """Its history of a prompt is all of it but the first token, so that one must come again to be in it."""
-    return not case.facts.has_encoder and not _beams(case) and bool(set(case.prompt[:1]) & set(case.prompt[1:]))
+    again = bool(set(case.prompt[:1]) & set(case.prompt[1:]))
+    return again and not case.facts.has_encoder and not _beams(case) and bool(_ends(case))
 
 
-_ONCE_MORE = "of decoders without beams, where the prompt's first token comes in it again"
+_ONCE_MORE = "of decoders without beams, with an end token, where the prompt's first token comes in it again"
 _IN_ORDER = "in the order penalties, top_k, top_p, temperature (set sampler_order), where the order matters"
 HONOURS = {
     "max_tokens": ALWAYS,
@@ -181,11 +185,12 @@ class Engine(base.Engine):
     def _kind(self, plan: Plan) -> tuple[Any, ...]:
         """Requests of one kind are answered in one call: all options are those of the call.
 
-        A beam search is exact only among prompts of one length; and of one token, only among its like.
+        Among prompts of several lengths a beam search is not exact, one of a single token comes out among the answers, and
+        where nothing ends an answer, the number that then stands for its end is taken for a token of another row.
         """
         prompt = plan.prompt
         alone = not self._facts.has_encoder and (
-            plan.terms.request.num_beams > 1 or self._reads_slowly(plan) or len(prompt) == 1
+            plan.terms.request.num_beams > 1 or self._reads_slowly(plan) or len(prompt) == 1 or not plan.vocabulary.ends
         )
         options = self._options(plan)
         return (len(prompt) if alone else 0, plan.terms.request.stop, json.dumps(options, sort_keys=True))
@@ -274,7 +279,7 @@ class Engine(base.Engine):
                 max_input_length=0,
                 min_decoding_length=0,
                 max_decoding_length=len(written),
-                end_token=[len(self._tokens)],
+                end_token=sorted(self._facts.ends) or [0],
                 return_logits_vocab=True,
             )
             logits = np.array([np.array(row) for row in one.logits[0]])[len(plan.prompt) - 1 :]

@@ -96,8 +96,7 @@ def convert(model: Any, tokenizer: Any, facts: Facts, folder: Path, quantization
         for file in converted.iterdir():
             shutil.move(file, folder / file.name)
     (folder / FACTS).write_text(json.dumps(facts.to_json()), encoding="utf-8")
-    if facts.has_encoder:
-        _begin(folder, facts.start[0])
+    _settle(folder / "config.json", names, facts)
 
 
 def _complete(model: Any, names: list[str]) -> None:
@@ -142,9 +141,13 @@ def _keep_padding(model: Any, names: list[str]) -> None:
     names.append("<pad>")
 
 
-def _begin(folder: Path, start: int) -> None:
-    """Have answers begin with a token."""
-    tokens = json.loads((folder / "shared_vocabulary.json").read_text(encoding="utf-8"))
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    told = {**config, "decoder_start_token": tokens[start], "add_source_bos": False, "add_source_eos": False}
-    (folder / "config.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+def _settle(file: Path, names: list[str], facts: Facts) -> None:
+    """Have answers begin with the model's own token, and name a token where the tokenizer has none of a kind."""
+    told = json.loads(file.read_text(encoding="utf-8"))
+    end = names[min(facts.ends, default=0)]
+    told |= {name: end for name in ("bos_token", "eos_token") if told.get(name) is None}
+    if told.get("unk_token") is None:
+        told["unk_token"] = ""
+    if facts.has_encoder:
+        told |= {"decoder_start_token": names[facts.start[0]], "add_source_bos": False, "add_source_eos": False}
+    file.write_text(json.dumps(told, indent=1), encoding="utf-8")
