@@ -57,7 +57,7 @@ def _fits(layer: nn.Linear) -> bool:
 
 
 def _quantised(library: Any, layer: nn.Linear, format: Format, *, twice: bool) -> nn.Module:
-    made: nn.Module = library.nn.Linear4bit(
+    made: Any = library.nn.Linear4bit(
         layer.in_features,
         layer.out_features,
         bias=layer.bias is not None,
