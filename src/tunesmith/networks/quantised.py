@@ -57,7 +57,7 @@ def _fits(layer: nn.Linear) -> bool:
 
 
 def _quantised(library: Any, layer: nn.Linear, format: Format, *, twice: bool) -> nn.Module:
-    made: Any = library.nn.Linear4bit(
+    made: nn.Module = library.nn.Linear4bit(
         layer.in_features,
         layer.out_features,
         bias=layer.bias is not None,
@@ -71,7 +71,7 @@ def _quantised(library: Any, layer: nn.Linear, format: Format, *, twice: bool) -
     )
     made.bias = layer.bias
     # On some CPUs it would turn its weight, once evaluated, into a form that has no gradient for what comes in.
-    made.support_avx512bf16_for_cpu = False
+    made.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
     try:
         return made.to("cuda" if torch.cuda.is_available() else "cpu")
     except Exception as error:
