@@ -275,6 +275,10 @@ def figures() -> str:
     return text
 
 
+_LITTLE_WAITED = 0.15
+"""Share of a run in which other programs may have had the processor for its time to be told without a mark."""
+
+
 def adapter_figures() -> str:
     """What each adapter costs and reaches: its last result on each set, the best first."""
     entries = [json.loads(line) for line in _recorded(RESULTS).splitlines()]
@@ -322,12 +326,20 @@ def _adapter(name: str, entries: list[dict[str, Any] | None]) -> tuple[str, ...]
             continue
         low, high = entry["interval"]
         timing = entry["timing"]
-        cells += [f"**{entry['value']:.3f}** [{low:.3f}, {high:.3f}]", f"{timing['train_s']:.0f} s"]
+        disturbed = "≤ " if entry.get("waited_s", 0) > _LITTLE_WAITED * timing["total_s"] else ""
+        cells += [
+            f"**{entry['value']:.3f}** [{low:.3f}, {high:.3f}]",
+            f"{disturbed}{timing['train_s']:.0f} of {timing['total_s']:.0f} s",
+        ]
         cells.append(f"{timing['peak_memory_bytes'] / 1e9:.1f} GB")
     last = next(entry for entry in entries if entry is not None)
     trained, whole = last["weights"]
-    sizes = (f"{last[key] / 1e6:.1f} MB" for key in ("adapter_bytes", "bundle_bytes"))
+    sizes = (_size(last[key]) for key in ("adapter_bytes", "bundle_bytes"))
     return (f"`{name}`", f"{trained:,} ({trained / whole:.1%})", *cells, *sizes)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.0f} kB"
 
 
 def _recorded(file: Path) -> str:

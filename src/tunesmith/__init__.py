@@ -207,7 +207,8 @@ def doctor(
         by: what judges rows that it did not see: ``folds`` of the run, or heads on the base model's ``features``; None:
             folds where the run has some.
         near: cosine from which two texts count as nearly the same; None: only equal texts do.
-        accept: fill in the suggested labels of label errors, where they lead by more than 0.1.
+        accept: fill in what becomes of label errors: where another label leads by more than 0.1, a row gets it if that is
+            likelier than all others together, and is dropped if not.
         out: folder of the findings; None: ``doctor`` in the run's folder, or ``runs/doctor-<data>``.
         quiet: show no progress.
         parameters: config parameters, where the source is no run.

@@ -66,6 +66,10 @@ class Adapter(ABC):
 
     # afterwards
 
+    def settle(self, backbone: Backbone) -> None:
+        """Give trained weights the form in which they are saved: what is judged from here on is what will be opened."""
+        return
+
     def save(self, backbone: Backbone, folder: Path) -> None:
         """Write the weights in the layout of the library that loads them (transformers, PEFT)."""
         backbone.model.save_pretrained(str(folder))

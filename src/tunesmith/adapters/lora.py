@@ -43,12 +43,16 @@ class Adapter(by_peft.LowRankAdapter):
         backbone.lent = self.options.start != "zero"
         self._start = principal.factors(self._wrapped) if backbone.lent else {}
 
-    def save(self, backbone: Backbone, folder: Path) -> None:
-        super().save(backbone, folder)
+    def settle(self, backbone: Backbone) -> None:
         if self._start:
             from tunesmith.adapting import principal
 
-            principal.rewrite(folder, self._start)
+            principal.settle(self._wrapped, self._start)
+            self._start = {}
+
+    def save(self, backbone: Backbone, folder: Path) -> None:
+        self.settle(backbone)
+        super().save(backbone, folder)
 
     def restore(self, backbone: Backbone, folder: Path) -> None:
         super().restore(backbone, folder)

@@ -1,4 +1,4 @@
-"""Updates that start as a part of the base weights (PiSSA, OLoRA), saved as plain LoRA on the untouched base model.
+"""Updates that start as a part of the base weights (PiSSA, OLoRA), in the end plain LoRA on the untouched base model.
 
 With W = R + s B0 A0 at the start and R + s B A after training, the change of W is s (B A - B0 A0), which is the LoRA of
 twice the rank with A' = [A; A0] and B' = [B, -B0] and the same scale s.
@@ -6,9 +6,7 @@ twice the rank with A' = [A; A0] and B' = [B, -B0] and the same scale s.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import UsageError
@@ -40,20 +38,25 @@ def factors(wrapped: Any) -> dict[str, Tensor]:
     return {name: weight.detach().cpu().clone() for name, weight in peft.get_peft_model_state_dict(wrapped).items()}
 
 
-def rewrite(folder: Path, start: Mapping[str, Tensor]) -> None:
-    """Turn a saved adapter into plain LoRA on the base model as it was before ``start`` was taken out of it."""
+def settle(wrapped: Any, start: Mapping[str, Tensor]) -> None:
+    """Turn trained layers into plain LoRA on the base weights as they were before ``start`` was taken out of them."""
     import torch
-    from safetensors.torch import load_file, save_file
+    from peft.tuners.lora import LoraLayer
 
-    weights = {}
-    for name, weight in load_file(folder / "adapter_model.safetensors").items():
-        is_first = ".lora_A." in name
-        before = start[name] if is_first else -start[name]
-        weights[name] = torch.cat([weight, before], dim=0 if is_first else 1).contiguous()
-    save_file(weights, folder / "adapter_model.safetensors", {"format": "pt"})
-    file = folder / "adapter_config.json"
-    config = json.loads(file.read_text(encoding="utf-8"))
+    (adapter,) = wrapped.peft_config
+    for name, layer in wrapped.named_modules():
+        if not isinstance(layer, LoraLayer):
+            continue
+        below, above = layer.lora_A[adapter], layer.lora_B[adapter]
+        first, second = (start[f"{name}.{part}.weight"].to(below.weight) for part in ("lora_A", "lora_B"))
+        taken = layer.scaling[adapter] * (second @ first)
+        with torch.no_grad():
+            layer.get_base_layer().weight.add_(taken.T if layer.fan_in_fan_out else taken)
+        below.weight = torch.nn.Parameter(torch.cat([below.weight.detach(), first]))
+        above.weight = torch.nn.Parameter(torch.cat([above.weight.detach(), -second], dim=1))
+        below.out_features, above.in_features = len(below.weight), len(below.weight)
+        layer.r[adapter] = len(below.weight)
+    config = wrapped.peft_config[adapter]
     # alpha / rank, or alpha / sqrt(rank), stays what it was.
-    config["lora_alpha"] *= 2**0.5 if config["use_rslora"] else 2
-    config["r"], config["init_lora_weights"] = 2 * config["r"], True
-    file.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
+    config.lora_alpha *= 2**0.5 if config.use_rslora else 2
+    config.r, config.init_lora_weights = 2 * config.r, True

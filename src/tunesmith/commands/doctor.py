@@ -21,7 +21,10 @@ class Arguments(Params):
     near: float | None = param(
         0.95, "Cosine from which two texts count as nearly the same; none: only equal texts do.", gt=0, le=1
     )
-    accept: bool = param(False, "Fill in the suggested labels of label errors, where they lead by more than 0.1.")
+    accept: bool = param(
+        False,
+        "Fill in what becomes of label errors: where another label leads by more than 0.1, a row gets it if that is likelier than all others together, and is dropped if not.",
+    )
     out: str | None = param(None, "Folder of the findings; none: RUN/doctor, or runs/doctor-<data>.")
     as_json: bool = param(False, "Print the findings as JSON.", name="json")
 

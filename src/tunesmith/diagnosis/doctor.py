@@ -43,7 +43,8 @@ def call(
         source: the run's folder; or the data, or a YAML config.
         by: ``folds`` (of the run) or ``features`` (of the base model); None: folds where the run has some.
         near: cosine from which texts count as nearly the same; None: only equal texts do.
-        accept: fill in the suggested labels of label errors, where they lead by more than 0.1.
+        accept: fill in what becomes of label errors: where another label leads by more than 0.1, a row gets it if that is
+            likelier than all others together, and is dropped if not.
         out: folder for the files; None: ``doctor`` in the run's folder, or ``runs/doctor-<data>``.
         quiet: show no progress.
         flags: config parameters as text, where the source is no run.

@@ -21,6 +21,8 @@ COLUMNS = (
     *("reason", "given", "suggested", "probability", "margin", "text", "text_pair"),
 )
 
+_LIKELIER_THAN_ALL_OTHERS = 0.5
+
 
 def claim(folder: Path) -> Path:
     """Make the folder; one that holds something is never written over: corrections may have been filled in there.
@@ -40,7 +42,7 @@ def claim(folder: Path) -> Path:
 
 
 def write(found: Diagnosis, folder: Path, *, accept: bool = False) -> None:
-    """Write all files; with ``accept``, label errors get the label suggested where that clearly leads, else every row is kept."""
+    """Write all files; with ``accept``, each label error is corrected as ``accepted`` says, else every row is kept."""
     write_text(folder / VALUES, json.dumps(found.to_json(), ensure_ascii=False, indent=1) + "\n")
     write_text(folder / PAGE, html(found))
     text = io.StringIO()
@@ -48,6 +50,18 @@ def write(found: Diagnosis, folder: Path, *, accept: bool = False) -> None:
     writer.writeheader()
     writer.writerows(_rows(found, accept))
     write_text(folder / CORRECTIONS, text.getvalue())
+
+
+def accepted(suspect: Suspect) -> str:
+    """What becomes of a label error that nobody looked at.
+
+    The label suggested is taken only where it is likelier than all others together. Where the given one is clearly wrong and
+    no other is that likely, the row is left out: a wrong suggestion does more harm than a row less, since it repeats what
+    the model confuses.
+    """
+    if -suspect.margin <= NEARLY_EQUAL:
+        return "keep"
+    return "relabel" if suspect.probability > _LIKELIER_THAN_ALL_OTHERS else "drop"
 
 
 def _rows(found: Diagnosis, accept: bool) -> Iterator[dict[str, Any]]:
@@ -68,17 +82,16 @@ def _rows(found: Diagnosis, accept: bool) -> Iterator[dict[str, Any]]:
                 reasons[row.number].append(reason)
             rows[row.number] = row
             suggested.setdefault(row.number, one.suggested)
-    clear = {suspect.row.number for suspect in found.label_errors if -suspect.margin > NEARLY_EQUAL}
-    wrong = clear if accept else set()
+    actions = {one.row.number: accepted(one) for one in found.label_errors} if accept else {}
     for number, row in rows.items():
-        suspect_of = suspects.get(number)
+        suspect_of, action = suspects.get(number), actions.get(number, "keep")
         yield {
             "file": row.file,
             "line": row.line,
             "hash": row.hash,
             "split": row.split,
-            "action": "relabel" if number in wrong else "keep",
-            "label": _cell(found, suggested[number]) if number in wrong else "",
+            "action": action,
+            "label": _cell(found, suggested[number]) if action == "relabel" else "",
             "reason": "; ".join(reasons[number]),
             "given": _cell(found, row.labels),
             "suggested": _cell(found, suggested[number]),

@@ -29,7 +29,8 @@ class Doubts:
     Args:
         errors: rows whose labels are likely wrong, worst first.
         ambiguous: other rows for which two labels are about equally likely, closest first.
-        suggested: marks of the labels that each row would get; bool, (rows, labels).
+        suggested: marks of the labels that each row would get; bool, (rows, labels). Of an ambiguous row with one label
+            it is the other of the two.
         probability: of each row's suggestion, (rows,); see ``model.Suspect``.
         margin: of each row, (rows,).
     """
@@ -61,6 +62,11 @@ def doubts(predictions: Predictions) -> Doubts:
     errors = errors[changed[errors].any(1)]
     close = _closeness(scores, margin, several)
     others = np.setdiff1d(np.flatnonzero(close <= NEARLY_EQUAL), errors)
+    if not several:  # the label that a row has says nothing new
+        as_given = others[~changed[others].any(1)]
+        second = np.where(given[as_given], -1.0, scores[as_given])
+        suggested[as_given] = np.eye(scores.shape[1], dtype=bool)[second.argmax(1)]
+        probability[as_given] = second.max(1)
     return Doubts(errors, others[np.argsort(close[others], kind="stable")], suggested, probability, margin)
 
 

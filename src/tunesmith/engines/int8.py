@@ -9,15 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.engines import pytorch
 from tunesmith.errors import UsageError
+from tunesmith.network_engine import NetworkEngine
 
 if TYPE_CHECKING:
     from tunesmith.bundle import Bundle
     from tunesmith.networks.network import Network
 
 
-class Engine(pytorch.Engine):
+class Engine(NetworkEngine):
     """A network whose linear layers have weights of eight bits; its adapter is part of them where that can be."""
 
     @classmethod

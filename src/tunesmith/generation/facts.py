@@ -72,7 +72,8 @@ class Facts:
 
 def _start(config: Any, settings: Any) -> list[int]:
     """The start token, and a first one that the answers are held to."""
-    named = (getattr(settings, "decoder_start_token_id", None), config.decoder_start_token_id, config.bos_token_id)
+    named = [getattr(settings, "decoder_start_token_id", None)]
+    named += [getattr(config, name, None) for name in ("decoder_start_token_id", "bos_token_id")]
     start = next(token for token in named if token is not None)
     forced = getattr(settings, "forced_bos_token_id", None)
     return [start] if forced is None else [start, forced]

@@ -70,6 +70,8 @@ def _quantised(library: Any, layer: nn.Linear, format: Format, *, twice: bool) -
         layer.weight.detach(), requires_grad=False, quant_type=format, compress_statistics=twice, module=made
     )
     made.bias = layer.bias
+    # On some CPUs it would turn its weight, once evaluated, into a form that has no gradient for what comes in.
+    made.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
     try:
         return made.to("cuda" if torch.cuda.is_available() else "cpu")
     except Exception as error:

@@ -134,7 +134,6 @@ class Trial:
             each = seconds / float(self.lengths[self.tried].sum())
             self._add("states of the frozen layers", Span.of(each * tokens, _SCALED), moves=True)
             self.forward_tokens += tokens
-        self.costs = footprint.of(network, training, self.tried, runs_on)
 
     def head(self) -> None:
         """The head is fitted to as many rows as in the run, though some of them come more than once."""
@@ -233,20 +232,22 @@ class Trial:
         self.parts += self.ended.parts
 
     def measured(self) -> Measured:
-        """What was found."""
-        learned, gradients = self.learned, 4 * self.costs.trainable
+        """What was found. The peak comes first: counting what the network costs takes memory that no run takes."""
+        learned, peak = self.learned, machine.peak_memory_bytes()
+        costs = footprint.of(learned.network, learned.training, self.tried, learned.machine)
+        gradients = 4 * costs.trainable
         finished = _bytes(self.folder) - _bytes(self.folder / run.WORK)
         seconds = next(part.seconds.expected for part in self.parts if part.name == STEPS)
         train, precision = learned.config.train, learned.machine.precision
-        kept = self.costs.checkpointed if train.gradient_checkpointing else self.costs.activations
+        kept = costs.checkpointed if train.gradient_checkpointing else costs.activations
         return Measured(
             asked_precision=self.asked_precision,
             learned=learned,
             parts=tuple(self.parts),
-            size=self._size(),
+            size=self._size(costs),
             memory=Memory(
-                peak=machine.peak_memory_bytes(),
-                weights=4 * self.costs.parameters,
+                peak=peak,
+                weights=4 * costs.parameters,
                 gradients=gradients,
                 optimizer=self.optimizer_bytes + (gradients if train.ema else 0),
                 activations=kept(self.largest_pass, precision),
@@ -254,8 +255,8 @@ class Trial:
             disk=Disk(
                 self.working_bytes + finished, finished, machine.free_disk_bytes(Path(learned.config.out or "runs"))
             ),
-            costs=self.costs,
-            optimizer_share=self.optimizer_bytes / max(1, self.costs.trainable),
+            costs=costs,
+            optimizer_share=self.optimizer_bytes / max(1, costs.trainable),
             largest_step=max(int(self.lengths[rows].sum()) for rows in self.batches),
             training_tokens=self.training_tokens,
             forward_tokens=self.forward_tokens,
@@ -329,7 +330,7 @@ class Trial:
         tables = {**learned.splits.tables, "validation": rows}
         return replace(learned, validation=examples, splits=replace(learned.splits, tables=tables))
 
-    def _size(self) -> Size:
+    def _size(self, costs: Footprint) -> Size:
         learned = self.learned
         assert learned.config.train.micro_tokens is not None
         return Size(
@@ -339,9 +340,9 @@ class Trial:
             epochs=self.total_steps / len(self.batches),
             evaluations=self.evaluation_count,
             micro_tokens=learned.config.train.micro_tokens,
-            parameters=self.costs.parameters,
-            trainable=self.costs.trainable,
-            flops=self.costs.training * self.training_tokens,
+            parameters=costs.parameters,
+            trainable=costs.trainable,
+            flops=costs.training * self.training_tokens,
         )
 
 

@@ -231,6 +231,7 @@ def _budget(learned: Learner, folder: Path, journal: Journal, began: float) -> B
 
 def save(learned: Candidate, folder: Path) -> Bundle:
     """Decide what is decided on the validation rows, then write the bundle with golden answers."""
+    learned.adapter.settle(learned.network.backbone)
     target = learned.task.tune(learned.validate(), learned.target)
     bundle.write_text(folder / "golden.jsonl", _golden(learned, target, folder / WORK / "golden"))
     return bundle.write(folder, learned.network, learned.tokenizer, learned.config, target, learned.adapter)

@@ -89,6 +89,13 @@ def test_the_frozen_model_of_preferences_is_the_one_before(writer: Callable[...,
             torch.testing.assert_close(model.reference.backbone(ids), before, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("start", ["pissa", "olora"])
+def test_golden_answers_are_those_of_what_was_saved(run: Callable[..., Run], start: str) -> None:
+    """In few bits the form in which such updates train rounds otherwise than the one in which they are saved."""
+    given = {"adapter.start": start, "train.precision": "bf16", "train.epochs": 3, "train.learning_rate": 1e-2}
+    assert run("binary", adapter="lora", **given).model().replay() < 1e-4
+
+
 @pytest.mark.parametrize("name", ["prompt", "p-tuning"])
 def test_virtual_tokens_are_refused_where_texts_are_written(run: Callable[..., Run], name: str) -> None:
     with pytest.raises(UsageError, match="read, not written\n    take prefix") as caught:

@@ -50,6 +50,8 @@ def test_two_likely_labels_are_ambiguous_and_no_error() -> None:
     assert 13 not in found.ambiguous
     assert [row for row in found.ambiguous.tolist() if row in (10, 11)] == [11, 10]
     assert not set(found.ambiguous.tolist()) & set(found.errors.tolist())
+    assert found.suggested[[10, 11]].argmax(1).tolist() == [0, 0], "the other of the two, if one of them was given"
+    assert found.probability[[10, 11]].tolist() == [0.48, 0.5]
 
 
 def test_a_label_that_no_row_has_is_no_trouble() -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import small
 from tunesmith.config import Config
 from tunesmith.errors import DataError, UsageError
-from tunesmith.planning import forecast, gpus
+from tunesmith.planning import footprint, forecast, gpus
 from tunesmith.planning.model import Plan
 
 EVERY_KIND = [
@@ -57,6 +58,19 @@ def test_it_says_what_the_run_then_does(
     assert 0 < planned.size.trainable <= planned.size.parameters
     assert planned.size.flops > 0
     json.dumps(planned.to_json(), allow_nan=False)
+
+
+def test_what_only_a_plan_does_is_no_part_of_the_runs_memory(
+    plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted, needed = footprint.of, 2_000_000_000
+
+    def greedy(*given: Any) -> footprint.Footprint:
+        torch.ones(needed // 4)
+        return counted(*given)
+
+    monkeypatch.setattr(footprint, "of", greedy)
+    assert plan("binary", **{"train.epochs": 1}).memory.peak < needed
 
 
 def test_it_leaves_nothing_behind(plan: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
