@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith import bundle as bundles
-from tunesmith import engine_choice, exported, machine, predict
+from tunesmith import engine_choice, exported, machine, plugins, predict
 from tunesmith.data.labelled import read_inputs
 from tunesmith.errors import UsageError
 from tunesmith.predict import Input, Model
@@ -59,7 +59,7 @@ class Race:
         machine: the processor, and how many cores of it are used.
         inputs: how many different ones were answered.
         speeds: of each engine.
-        fastest: name of the one that answers most, over all sizes of calls.
+        fastest: name of the one that answers most, over all sizes of calls, of those whose answers are the model's own.
     """
 
     bundle: str
@@ -81,7 +81,7 @@ class Race:
         lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
         lines += [f"{one.engine} writes {_list(one.tokens_per_s)} tokens/s" for one in self.speeds if one.tokens_per_s]
         return "\n".join(
-            [*lines, f"{self.fastest} is the fastest on this machine ({self.machine}) and taken from now on"]
+            [*lines, f"{self.fastest} is taken from now on: of those with the model's own answers the fastest on this machine ({self.machine})"]
         )
 
 
@@ -107,11 +107,16 @@ def race(folder: str | Path, data: str | None = None, *, engine: str | None = No
         model = predict.load(folder, name)
         model.answers((inputs := inputs or _inputs(model, data))[:1])
         measured.append(_speed(model, name, inputs, seconds, time.perf_counter() - began))
-    fastest = max(measured, key=lambda one: one.overall).engine
+    fastest = max(_exact(measured) or measured, key=lambda one: one.overall).engine
     if engine is None:
         engine_choice.record(opened.folder, fastest)
     told = f"{machine.processor() or 'unknown processor'}, {machine.cores()} cores"
     return Race(str(folder), told, len(inputs), tuple(measured), fastest)
+
+
+def _exact(measured: Sequence[Speed]) -> list[Speed]:
+    """Those whose answers are the model's own; another is taken only where it is named."""
+    return [one for one in measured if plugins.load("engines", one.engine).exact]
 
 
 def _inputs(model: Model, data: str | None) -> list[Input]:

@@ -30,6 +30,9 @@ class Engine(ABC):
     honours: ClassVar[Honours] = {}
     """The parameters of generation that it honours, each with the condition; none: it writes no texts."""
 
+    exact: ClassVar[bool] = True
+    """Whether its answers are the model's own, or were held against them when the form that it opens was made."""
+
     network: Network | None = None
     """The network, where it is run here."""
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class Engine(NetworkEngine):
     """A network whose linear layers have weights of eight bits; its adapter is part of them where that can be."""
 
+    exact = False
+
     @classmethod
     def finds(cls, folder: Path) -> bool:
         from tunesmith.networks import int8

@@ -44,7 +44,7 @@ class Graphs:
 
     def _capture(self, step: FixedStep) -> None:
         self._graph, self._logits = None, None  # what they hold is free for the new one
-        aside = torch.cuda.Stream()
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             for _ in range(_WARM_UPS):
@@ -87,7 +87,7 @@ class FixedStep:
 
     def run(self) -> Tensor:
         """Logits (rows that there is room for, 1, V)."""
-        tokens, starts, end = self._given.split([self._rows, self._rows, 1])
+        tokens, starts, end = torch.split(self._given, [self._rows, self._rows, 1])
         column = torch.arange(self._columns, device=self._given.device)
         seen = (column >= starts[:, None]) & (column <= end)
         least = torch.finfo(self._lean.dtype).min

@@ -158,7 +158,8 @@ class Lean:
         """Queries (B, H, T, D), keys and values (B, K, T, D)."""
         rows, columns, _ = x.shape
         sizes = [self._heads, self._shared, self._shared]
-        parts = list(block.attend_in(x).view(rows, columns, sum(sizes), self._width).transpose(1, 2).split(sizes, 1))
+        heads = block.attend_in(x).view(rows, columns, sum(sizes), self._width).transpose(1, 2)
+        parts = list(torch.split(heads, sizes, 1))
         for place, norm in enumerate(block.attend_norms):
             parts[place] = _normed(parts[place], norm)
         return parts
@@ -201,7 +202,7 @@ def _normed(x: Tensor, norm: tuple[Tensor, float]) -> Tensor:
 def _turned(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
     """Vectors (B, heads, T, D) turned by their places: the halves of a head are the two axes."""
     cosine, sine = turn
-    flipped = x.unflatten(-1, (2, -1)).flip(-2).flatten(-2)
+    flipped = x.view(*x.shape[:-1], 2, x.shape[-1] // 2).flip(-2).flatten(-2)
     return torch.addcmul(x * cosine, flipped, sine)
 
 

@@ -43,7 +43,8 @@ def quantise(model: nn.Module) -> None:
     """
     if not runs_here():
         raise UsageError("weights of eight bits are for a CPU, and there is a GPU", hint="take the engine pytorch")
-    last = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    asked: Any = model
+    last = asked.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     for parent in list(model.modules()):
         for name, layer in list(parent.named_children()):
             if layer is last:
@@ -52,7 +53,8 @@ def quantise(model: nn.Module) -> None:
             elif type(layer) is nn.Linear:
                 setattr(parent, name, Int8Linear.of(layer.weight, layer.bias))
             elif type(layer).__name__ == "Conv1D":  # GPT-2's linear layer, with its weight the other way round
-                setattr(parent, name, Int8Linear.of(layer.weight.T, layer.bias))
+                other: Any = layer
+                setattr(parent, name, Int8Linear.of(other.weight.T, other.bias))
 
 
 class Int8Linear(nn.Module):
@@ -95,7 +97,7 @@ class Int8Linear(nn.Module):
             torch.cat([layer.scales for layer in layers]),
             None if all(layer.bias is None for layer in layers) else torch.cat(biases),
         )
-        for layer, part in zip(layers, made.weight.split([layer.out_features for layer in layers]), strict=True):
+        for layer, part in zip(layers, torch.split(made.weight, [layer.out_features for layer in layers]), strict=True):
             layer.weight = part
         return made
 
