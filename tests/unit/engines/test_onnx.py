@@ -33,7 +33,11 @@ def test_it_needs_no_pytorch(run: Callable[..., Run], kind: str, tmp_path: Path)
     words = ["predict", str(tmp_path / "out"), text.get(kind, "the film was fine")]
     environment = {**os.environ, "PYTHONPATH": str(Path(tunesmith.__file__).parents[1])}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", WITHOUT, *words], capture_output=True, text=True, env=environment, check=False
+        [sys.executable, "-W", "error", "-c", WITHOUT, *words],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "0 []"

@@ -30,7 +30,9 @@ def test_rows_are_encoded_alike(model: Callable[..., Path], family: str, pair: s
 
 
 def encoded(table: pa.Table, tokenizer: Any, pair: str | None, folder: Path) -> encode.Encoded:
-    options: Any = {"max_length": 16, "long_text": "windows", "window_overlap": 2} if pair is None else {"max_length": 16}
+    options: Any = (
+        {"max_length": 16, "long_text": "windows", "window_overlap": 2} if pair is None else {"max_length": 16}
+    )
     return encode.encode(table, tokenizer, folder / "rows.arrow", pair=pair, offsets=True, **options)
 
 
