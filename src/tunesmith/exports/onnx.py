@@ -86,10 +86,10 @@ class Export(base.Export):
 
 
 def _program(graph: Traceable) -> Any:
-    """The graph as the exporter gives it."""
+    """The graph as the exporter gives it, without its notes on where in which files on this machine each node comes from."""
     import torch
 
-    return torch.onnx.export(
+    program: Any = torch.onnx.export(
         graph.module,
         graph.example,
         dynamo=True,
@@ -98,6 +98,9 @@ def _program(graph: Traceable) -> Any:
         dynamic_shapes=graph.sizes,
         verbose=False,
     )
+    for node in program.model.graph:
+        node.metadata_props.clear()
+    return program
 
 
 @contextmanager
