@@ -68,7 +68,13 @@ def test_what_a_form_cannot_hold_is_refused(run: Callable[..., Run], tmp_path: P
     inserted = run("binary", count=80, out="inserted", adapter="bottleneck", **SHORT).folder
     with pytest.raises(UsageError, match="bottleneck adapter is no change"):
         exporting.export(inserted, "onnx")
-    writes = run("summaries", count=80, out="writes", **SHORT).folder
+    writes = run(
+        "summaries",
+        count=80,
+        out="writes",
+        **SHORT,
+        **{"model.max_length": 128, "request.max_tokens": 8, "task.report_rows": 6},
+    ).folder
     with pytest.raises(UsageError, match="writes texts"):
         exporting.export(writes, "onnx")
     with pytest.raises(UsageError, match="bundle of its own"):

@@ -46,7 +46,11 @@ def test_one_engine_alone_decides_nothing(run: Callable[..., Run]) -> None:
 
 
 def test_written_tokens_are_counted(run: Callable[..., Run]) -> None:
-    folder = run("summaries", count=80, **{"train.max_steps": 2}).folder
+    folder = run(
+        "summaries",
+        count=80,
+        **{"train.max_steps": 2, "model.max_length": 128, "request.max_tokens": 8, "task.report_rows": 6},
+    ).folder
     (found,) = speed.race(folder, seconds=0.05).speeds
     assert set(found.tokens_per_s) == set(found.answers_per_s)
     assert found.tokens_per_s[1] > found.answers_per_s[1]

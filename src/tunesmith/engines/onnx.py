@@ -24,7 +24,7 @@ class Engine(base.Engine):
 
     place: ClassVar[str] = "onnx"
 
-    batch_tokens = 1024
+    batch_tokens = 512
 
     def __init__(self, session: Any) -> None:
         self._session = session

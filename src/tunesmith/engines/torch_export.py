@@ -18,8 +18,8 @@ class Engine(base.Engine):
 
     place: ClassVar[str] = "torch-export"
 
-    def __init__(self, module: Any) -> None:
-        self._module = module
+    def __init__(self, module: Any, names: list[str]) -> None:
+        self._module, self._names = module, names
 
     @classmethod
     def open(cls, bundle: Bundle) -> Engine:
@@ -28,12 +28,15 @@ class Engine(base.Engine):
         from tunesmith import machine
 
         machine.prepare("fp32")
-        return cls(torch.export.load(bundle.folder / cls.place / "model.pt2").module())
+        told = {"inputs": ""}
+        program = torch.export.load(bundle.folder / cls.place / "model.pt2", extra_files=told)
+        # The tracer guards that a pair is not alone, which nothing in the program needs.
+        return cls(program.module(check_guards=False), told["inputs"].split())
 
     def outputs(self, inputs: Mapping[str, Any]) -> np.ndarray:
         import torch
 
-        fed = [torch.from_numpy(base.fed(name, inputs)) for name in self._module.names]
+        fed = [torch.from_numpy(base.fed(name, inputs)) for name in self._names]
         with torch.inference_mode():
             found: np.ndarray = self._module(*fed).numpy()
         return base.side_by_side(found, inputs)

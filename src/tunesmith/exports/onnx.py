@@ -8,15 +8,17 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from tunesmith import params
+from tunesmith import params, quiet
+from tunesmith.errors import UsageError
 from tunesmith.exports import base
 from tunesmith.params import param
 from tunesmith.text import plain_tokenizer
 
 if TYPE_CHECKING:
     from tunesmith.bundle import Bundle
+    from tunesmith.networks.traced import Traceable
 
 _FILE = "model.onnx"
 _MOST_BYTES = 1_900_000_000
@@ -48,21 +50,18 @@ class Export(base.Export):
                 raise base.missing_package(package, "onnx-export")
 
     def write(self, bundle: Bundle, folder: Path) -> None:
-        import torch
-
         graph = base.traceable(bundle)
-        with _quietly():
-            program = torch.onnx.export(
-                graph.module,
-                graph.example,
-                dynamo=True,
-                input_names=list(graph.names),
-                output_names=["outputs"],
-                dynamic_shapes=graph.sizes,
-                verbose=False,
-            )
-        assert program is not None
         plain_tokenizer.save(bundle.tokenizer(), folder)
+        try:
+            with _quietly():
+                program = _program(graph)
+        except Exception as error:  # the exporter has no error of its own for models that it cannot take
+            why = quiet.first_line(error)
+            raise UsageError(f"no graph can be made of this model: {why}", where=str(bundle.folder)) from error
+        if fixed := [
+            one.name for one in program.model.graph.inputs if any(isinstance(size, int) for size in one.shape)
+        ]:
+            raise UsageError(f"the graph would take one size of {fixed[0]} only", where=str(bundle.folder))
         size = sum(weight.numel() * weight.element_size() for weight in graph.module.parameters())
         program.save(str(folder / _FILE), external_data=size > _MOST_BYTES)
 
@@ -84,6 +83,24 @@ class Export(base.Export):
                 op_types_to_quantize=["MatMul", "Gemm", "Gather"],
                 extra_options={"MatMulConstBOnly": True},
             )
+
+
+def _program(graph: Traceable) -> Any:
+    """The graph as the exporter gives it, without its notes on where in which files on this machine each node comes from."""
+    import torch
+
+    program: Any = torch.onnx.export(
+        graph.module,
+        graph.example,
+        dynamo=True,
+        input_names=list(graph.names),
+        output_names=["outputs"],
+        dynamic_shapes=graph.sizes,
+        verbose=False,
+    )
+    for node in program.model.graph:
+        node.metadata_props.clear()
+    return program
 
 
 @contextmanager

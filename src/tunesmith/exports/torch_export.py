@@ -26,4 +26,4 @@ class Export(base.Export):
 
         graph = base.traceable(bundle)
         program = torch.export.export(graph.module, graph.example, dynamic_shapes=graph.sizes)
-        torch.export.save(program, folder / "model.pt2")
+        torch.export.save(program, folder / "model.pt2", extra_files={"inputs": " ".join(graph.names)})

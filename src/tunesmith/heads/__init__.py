@@ -84,7 +84,7 @@ class Pooling(nn.Module):
         if mask is None:
             mask = hidden.new_ones(hidden.shape[:2])
         if self.mode == "last":
-            return hidden[torch.arange(len(hidden), device=hidden.device), mask.long().sum(1) - 1]
+            return hidden[torch.arange(hidden.shape[0], device=hidden.device), mask.long().sum(1) - 1]
         if self.mode == "max":
             return hidden.masked_fill(mask.unsqueeze(-1) == 0, -torch.inf).amax(1)
         weights = mask.float()

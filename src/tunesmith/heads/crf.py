@@ -31,7 +31,7 @@ class Chain:
     def packed(self) -> Tensor:
         """All in one tensor (B, (T + O + 2) * O), the shared part repeated in every row."""
         shared = torch.cat([self.transitions, self.first.unsqueeze(0), self.last.unsqueeze(0)])
-        return torch.cat([self.emissions, shared.expand(len(self.emissions), -1, -1)], 1).flatten(1)
+        return torch.cat([self.emissions, shared.expand(self.emissions.shape[0], -1, -1)], 1).flatten(1)
 
     @classmethod
     def unpacked(cls, packed: Tensor, labels: int) -> Chain:

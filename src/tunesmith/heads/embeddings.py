@@ -58,7 +58,7 @@ class EmbeddingHead(Head):
         """Pooled vectors (B, P * W) to embeddings (B, P * D)."""
         if self.dense is None:
             return self._dropped(features)
-        embeddings: Tensor = self.dense(self._dropped(features).reshape(len(features), -1, self.width))
+        embeddings: Tensor = self.dense(self._dropped(features).reshape(features.shape[0], -1, self.width))
         return embeddings.flatten(1)
 
     def layout(self) -> list[Layer]:

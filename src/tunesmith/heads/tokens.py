@@ -45,7 +45,7 @@ class ChainHead(TokenHead):
 
     def classify(self, features: Tensor) -> Tensor:
         """Features (B, T, W) to a packed chain (B, (ST + O + 2) * O), slot by slot."""
-        emissions = super().classify(features).reshape(len(features), -1, len(self.first))
+        emissions = super().classify(features).reshape(features.shape[0], -1, self.first.shape[0])
         return Chain(emissions, self.transitions, self.first, self.last).packed()
 
 

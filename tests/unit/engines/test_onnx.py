@@ -16,10 +16,16 @@ from tunesmith.train.run import Run
 
 WITHOUT = """
 import sys
-sys.modules["torch"] = None
+
+class NoTorch:
+    def find_spec(self, name, *args):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, NoTorch())
 from tunesmith.cli import main
 code = main(sys.argv[1:])
-loaded = [name for name in ("transformers", "peft", "accelerate", "sklearn", "matplotlib") if name in sys.modules]
+loaded = [name for name in ("torch", "transformers", "peft", "accelerate", "sklearn", "matplotlib") if name in sys.modules]
 print(code, loaded)
 """
 
