@@ -28,9 +28,10 @@ class Arguments(Params):
     )
     chunk: int = param(512, "Rows answered and written at a time.", ge=1)
     engine: str | None = param(None, "What computes the answers; none: the fastest that can.", plugin="engines")
-
     engine_url: str | None = param(
-        None, "Address of a server that answers instead, by OpenAI's protocol (vLLM): http://HOST:8000/v1."
+        None,
+        "Address of a server that answers instead, by OpenAI's protocol (vLLM): http://HOST:8000/v1.",
+        name="engine-url",
     )
 
 
