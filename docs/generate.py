@@ -63,7 +63,14 @@ def files() -> dict[Path, str]:
     """Every file that this module looks after, with what it should hold."""
     found = {REFERENCE / name: NOTE + text for name, text in pages().items()}
     demo = f"```console\n{_recorded(DEMO)}```\n"
-    parts = {"tree": tree(), "tasks": task_pages(), "figures": figures(), "adapters": adapter_figures(), "demo": demo, "honours": honoured()}
+    parts = {
+        "tree": tree(),
+        "tasks": task_pages(),
+        "figures": figures(),
+        "adapters": adapter_figures(),
+        "demo": demo,
+        "honours": honoured(),
+    }
     for path in (ROOT / name for name in MARKED):
         if path.exists():
             found[path] = filled(path.read_text(encoding="utf-8"), parts)

@@ -32,7 +32,9 @@ class Arguments(Params):
         False, "Show a text while it is written, on the error output; the whole answer is printed after it."
     )
     engine_url: str | None = param(
-        None, "Address of a server that answers instead, by OpenAI's protocol (vLLM): http://HOST:8000/v1."
+        None,
+        "Address of a server that answers instead, by OpenAI's protocol (vLLM): http://HOST:8000/v1.",
+        name="engine-url",
     )
 
 

@@ -1,6 +1,6 @@
 """Writes texts with CTranslate2, a runtime of its own for decoders and encoder-decoders, in 32 or 8 bits.
 
-It has its own order of samplers (penalties, top_k, top_p, temperature), its own rule of when a beam search is over, and
+It has its own order of samplers (penalties, temperature, top_k, top_p), its own rule of when a beam search is over, and
 random numbers that no request can set. What cannot be said exactly in its terms is refused.
 """
 
@@ -46,7 +46,7 @@ def in_order(case: Case) -> bool:
     place = {name: used.index(name) for name in used}
     pairs = [(first, then) for first in _PENALTIES for then in _DRAWN]
     # What is likeliest stays so at any temperature, so top_k may come on either side of it.
-    pairs += [("top_k", "top_p"), ("top_p", "temperature")]
+    pairs += [("top_k", "top_p"), ("temperature", "top_p")]
     return all(place[first] < place[then] for first, then in pairs if first in place and then in place)
 
 
@@ -75,7 +75,7 @@ def _seen_again(case: Case) -> bool:
 
 
 _ONCE_MORE = "of decoders without beams, with an end token, where the prompt's first token comes in it again"
-_IN_ORDER = "in the order penalties, top_k, top_p, temperature (set sampler_order), where the order matters"
+_IN_ORDER = "in the order penalties, temperature, top_k, top_p, which is the usual one, where the order matters"
 HONOURS = {
     "max_tokens": ALWAYS,
     "min_tokens": When("without beams", lambda case: not _beams(case)),

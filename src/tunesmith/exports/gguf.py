@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tunesmith import params
 from tunesmith.errors import BundleError
 from tunesmith.exports import base
-from tunesmith.llama_cpp import modelfile, running, vocabulary, weights
+from tunesmith.llama_cpp import running
 from tunesmith.params import param
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Export(base.Export):
             import gguf
         except ImportError:
             raise base.missing_package("gguf", "gguf") from None
+        from tunesmith.llama_cpp import modelfile, vocabulary, weights
+
         own = base.writer(bundle, "gguf")
         family = weights.family_of(own.model.config)
         writer = gguf.GGUFWriter(str(folder / FILE), family.architecture)

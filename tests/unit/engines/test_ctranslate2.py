@@ -120,7 +120,9 @@ def test_log_probabilities_are_the_models_own(
         {"temperature": 0.6, "top_k": 4},
         {"temperature": 2.0, "top_k": 4, "sampler_order": ("top_k", "temperature")},
         {"temperature": 1.0, "top_p": 0.5},
-        {"temperature": 0.5, "top_k": 8, "top_p": 0.6, "sampler_order": ("top_k", "top_p", "temperature")},
+        {"temperature": 0.5, "top_k": 8, "top_p": 0.8},
+        {"temperature": 2.0, "top_k": 8, "top_p": 0.6},
+        {"temperature": 1.5, "top_k": 8, "min_tokens": 1, "ignore_eos": False},
     ],
     ids=str,
 )
@@ -130,12 +132,16 @@ def test_it_draws_from_the_same_probabilities(
     from tunesmith.generation import sampler
 
     own, prompt, draws = generator("llama"), [50, 60, 70], 3000
-    request = Request(max_tokens=1, n=100, ignore_eos=True, **options)
+    request = Request(**{"max_tokens": 1, "n": 100, "ignore_eos": True, **options})
     found = converted("llama").generate([prompt] * (draws // 100), [request] * (draws // 100), own.tokenizer)
     counts = Counter(one.tokens[0] for choices in found for one in choices)
     with torch.no_grad():
         logits = own.model(torch.tensor([prompt])).logits[:, -1].float()
-    p = sampler.process(logits, [sampler.Row(request, prompt)]).softmax(1)[0].numpy()
+    p = (
+        sampler.process(logits, [sampler.Row(request, prompt, vocabulary=sampler.Vocabulary(frozenset({20})))])
+        .softmax(1)[0]
+        .numpy()
+    )
     assert set(counts) <= set(np.flatnonzero(p).tolist())
     shares = np.array([counts[token] / draws for token in range(len(p))])
     assert np.abs(shares - p).max() < 5 * 0.5 / draws**0.5
@@ -162,7 +168,7 @@ def test_what_it_does_not_know_is_refused(
 @pytest.mark.parametrize(
     ("family", "prompt", "options", "names"),
     [
-        ("llama", [50, 50], {"temperature": 0.7, "top_p": 0.9}, {"temperature", "top_p"}),
+        ("llama", [50, 50], {"temperature": 0.7, "top_p": 0.9, "sampler_order": ("top_p", "temperature")}, {"temperature", "top_p", "sampler_order"}),
         ("llama", [50, 50], {"top_k": 5, "temperature": 2.0, "repetition_penalty": 1.2, "sampler_order": ("top_k", "repetition_penalty")}, {"top_k", "sampler_order", "temperature"}),
         ("llama", [50, 60], {"repetition_penalty": 1.2}, {"repetition_penalty"}),
         ("t5", [50, 50], {"repetition_penalty": 1.2, "no_repeat_ngram_size": 2}, {"repetition_penalty", "no_repeat_ngram_size"}),
