@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _LARGEST_LOSS = 700.0
 _GOLDEN_TOKENS = 5
 _MEASURED_LENGTHS = 256
+_ROWS = 16
 _START_TOKENS = 2
 """Most tokens that an encoder-decoder's answer begins with: a start and a language."""
 
@@ -256,7 +257,7 @@ class GeneratingTask(base.Task):
         from tunesmith.generation.decode import generate
 
         model, each = self._asked_of(reader, prompts, request, rows)
-        return generate(model, reader.tokenizer, prompts, each)
+        return generate(model, reader.tokenizer, prompts, each, max_rows=max(_ROWS, request.rows))
 
     def _asked_of(
         self, reader: Reader, prompts: list[list[int]], request: Any, rows: Sequence[int] = ()
