@@ -107,8 +107,7 @@ class Model:
         if not len(inputs):
             return []
         with self._reading() as folder:
-            scored = self._read(self._table(inputs), asked, folder)
-        return self._told(scored, asked)
+            return self._told(self._read(self._table(inputs), asked, folder), asked)
 
     def _told(self, scored: Scored, asked: Any) -> list[dict[str, Any]]:
         """What a caller sees of each row."""

@@ -106,9 +106,9 @@ def _dry(z: Tensor, rows: Sequence[Row]) -> Tensor:
 
 
 def _top_p(z: Tensor, rows: Sequence[Row]) -> Tensor:
-    """Where top_k leaves few tokens, no more are sorted."""
+    """Where top_k leaves few tokens, no more are sorted at first."""
     largest = max((row.request.top_k or processors.FIRST) for row in rows)
-    return processors.top_p(z, _value(z, rows, "top_p"), first=largest + 1)
+    return processors.top_p(z, _value(z, rows, "top_p"), first=min(largest, processors.FIRST) + 1)
 
 
 def _xtc(z: Tensor, rows: Sequence[Row]) -> Tensor:

@@ -52,7 +52,8 @@ def pieces(
     """
     from tunesmith.generation import decode
 
-    scheduler, answers = decode.Scheduler(model, tokenizer), []
+    scheduler = decode.Scheduler(model, tokenizer, max_rows=max(request.rows for request in requests))
+    answers = []
     for number, (prompt, request) in enumerate(zip(prompts, requests, strict=True)):
         job = scheduler.submit(prompt, request)
         trimmed: dict[int, Trimmed] = {}

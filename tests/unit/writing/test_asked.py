@@ -143,6 +143,12 @@ def test_every_answer_comes_with_all_that_is_known_of_it(opened: Callable[[str],
     assert json.loads(json.dumps(answer))["answer"] == answer["answer"]
 
 
+def test_more_answers_than_a_batch_usually_has(opened: Callable[[str], Model]) -> None:
+    (answer,) = opened("conversations").answers(["the bank"], **{**DRAWN, "n": 20, "max_tokens": 3})
+    assert len(answer["alternatives"]) == 19
+    assert len(list(opened("conversations").stream("the bank", **{**DRAWN, "n": 20, "max_tokens": 3}))) > 20
+
+
 def test_a_prompt_over_the_context_is_refused_with_its_number_or_cut_as_asked(opened: Callable[[str], Model]) -> None:
     model, long = opened("conversations"), "rain " * 400
     with pytest.raises(ContextError, match=r"2 of 3 prompts") as caught:
