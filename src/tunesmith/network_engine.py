@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tunesmith.machine import Machine
     from tunesmith.networks.network import Network
 
+_ROWS = 16
+"""Rows answered together, unless a request needs more for itself."""
+
 
 class NetworkEngine(base.Engine):
     """A network in evaluation mode; also the one that training is about to change."""
@@ -63,7 +66,8 @@ class NetworkEngine(base.Engine):
         """Answers of our own scheduler."""
         from tunesmith.generation import decode
 
-        return decode.generate(self._writer, tokenizer, prompts, requests)
+        most = max((request.rows for request in requests), default=1)
+        return decode.generate(self._writer, tokenizer, prompts, requests, max_rows=max(_ROWS, most))
 
     @property
     def _writer(self) -> Any:

@@ -258,18 +258,6 @@ class GeneratingTask(base.Task):
     def _generate(
         self, reader: Reader, prompts: list[list[int]], request: Any, rows: Sequence[int] = ()
     ) -> list[list[Any]]:
-<<<<<<< HEAD
-=======
-        from tunesmith.generation.decode import generate
-
-        model, each = self._asked_of(reader, prompts, request, rows)
-        return generate(model, reader.tokenizer, prompts, each, max_rows=max(_ROWS, request.rows))
-
-    def _asked_of(
-        self, reader: Reader, prompts: list[list[int]], request: Any, rows: Sequence[int] = ()
-    ) -> tuple[Any, list[Any]]:
-        """The model that writes, and what is asked of it for each prompt; the rows of prompts are named in errors."""
->>>>>>> correct
         engine: Any = reader.engine
         asked = self.asked_of(reader, prompts, request, rows)
         found: list[list[Any]] = engine.generate(prompts, asked, reader.tokenizer)
