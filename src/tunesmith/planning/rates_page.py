@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from tunesmith.planning.rates import RangeTest
 from tunesmith.report.drawing import ACCENT, MUTED, WARM, WIDE, as_svg, style
@@ -63,5 +64,7 @@ def _curve(test: RangeTest) -> Figure:
         if rate is not None:
             axes.axvline(rate, color=colour, linewidth=1, linestyle="--", label=f"{name} {rate:.2g}")
     axes.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(None, 1.1 * max(test.smoothed)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.legend()
     return figure

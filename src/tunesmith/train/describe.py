@@ -9,6 +9,7 @@ from tunesmith import machine, report, sources
 from tunesmith.data.finding import by_severity
 from tunesmith.decisions import options as decisions
 from tunesmith.metrics import Counted, Predictions
+from tunesmith.networks.backbones import Counts
 from tunesmith.report import Beside, Folds, Report, Timing
 from tunesmith.tasks.base import Target
 from tunesmith.train import journal
@@ -27,6 +28,7 @@ def describe(
     beside: Beside | None = None,
     folds: Folds | None = None,
     command: str | None = None,
+    counts: Counts | None = None,
 ) -> Report:
     """The report of a finished run.
 
@@ -41,8 +43,9 @@ def describe(
         beside: what the base model gave before.
         folds: scores of cross-validation; None: there was none.
         command: what repeats it; None: a training by its config.
+        counts: how many weights trained; None: as many as the network now has that would.
     """
-    config, counts = learned.config, learned.network.backbone.weight_counts
+    config, counts = learned.config, counts or learned.network.backbone.weight_counts
     assert config.model.base is not None
     return report.build(
         predictions,

@@ -128,6 +128,7 @@ def finish(
         crossed: scores of cross-validation.
         command: what repeats it; None: a training by its config.
     """
+    counts = learned.network.backbone.weight_counts  # an adapter may be saved in a larger form than it trained in
     saved = save(learned, folder)
     tables = learned.splits.tables
     split = "test" if "test" in tables else "validation"
@@ -147,6 +148,7 @@ def finish(
         beside=beside,
         folds=crossed,
         command=command,
+        counts=counts,
     )
     report.write(written, predictions, folder)
     shutil.rmtree(folder / WORK)

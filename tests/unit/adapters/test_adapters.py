@@ -93,7 +93,10 @@ def test_the_frozen_model_of_preferences_is_the_one_before(writer: Callable[...,
 def test_golden_answers_are_those_of_what_was_saved(run: Callable[..., Run], start: str) -> None:
     """In few bits the form in which such updates train rounds otherwise than the one in which they are saved."""
     given = {"adapter.start": start, "train.precision": "bf16", "train.epochs": 3, "train.learning_rate": 1e-2}
-    assert run("binary", adapter="lora", **given).model().replay() < 1e-4
+    made = run("binary", adapter="lora", **given)
+    assert made.model().replay() < 1e-4
+    plain = run("binary", adapter="lora", out="plain", **{**given, "adapter.start": "zero"})
+    assert made.report.weights == plain.report.weights, "twice the rank is saved and not trained"
 
 
 @pytest.mark.parametrize("name", ["prompt", "p-tuning"])

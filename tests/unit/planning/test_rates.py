@@ -55,6 +55,8 @@ def test_page_and_line_show_it(suggested: float | None) -> None:
     page, line = rates_page.page(test, "reviews"), rates_page.text(test)
     assert "<svg" in page
     assert "reviews" in page
+    assert ">0.0001<" in page, "rates stand below the axis as people write them"
+    assert "mathdefault" not in page
     assert ("--train.learning_rate 0.0001" in line) == (suggested is not None)
     assert "▁" in line
     assert "diverged" in line
