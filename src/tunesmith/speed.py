@@ -81,7 +81,10 @@ class Race:
         lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
         lines += [f"{one.engine} writes {_list(one.tokens_per_s)} tokens/s" for one in self.speeds if one.tokens_per_s]
         return "\n".join(
-            [*lines, f"{self.fastest} is taken from now on: of those with the model's own answers the fastest on this machine ({self.machine})"]
+            [
+                *lines,
+                f"{self.fastest} is taken from now on: of those with the model's own answers the fastest on this machine ({self.machine})",
+            ]
         )
 
 

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 _LARGEST_LOSS = 700.0
 _GOLDEN_TOKENS = 5
 _MEASURED_LENGTHS = 256
-_ROWS = 16
 _START_TOKENS = 2
 """Most tokens that an encoder-decoder's answer begins with: a start and a language."""
 
