@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tunesmith import errors
-from tunesmith.errors import Interrupted, Problem, TrainingError, TunesmithError, UsageError, did_you_mean
+from tunesmith.errors import EngineError, Interrupted, Problem, TrainingError, TunesmithError, UsageError, did_you_mean
 
 
 def subclasses(group: type[TunesmithError]) -> list[type[TunesmithError]]:
@@ -37,9 +37,9 @@ def test_codes_are_distinct() -> None:
 
 @pytest.mark.parametrize("group", subclasses(TunesmithError), ids=lambda group: group.__name__)
 def test_exit_codes_are_the_shells(group: type[TunesmithError]) -> None:
-    expected = {Interrupted: 130, TrainingError: 1}.get(group, 2)
+    expected = {Interrupted: 130, TrainingError: 1, EngineError: 1}.get(group, 2)
     assert group.exit_code == expected
-    assert (group.http_status >= 500) == (group is TrainingError)
+    assert (group.http_status >= 500) == (group in (TrainingError, EngineError))
     assert f"├── {group.__name__}" in (errors.__doc__ or "") or f"└── {group.__name__}" in (errors.__doc__ or "")
 
 
