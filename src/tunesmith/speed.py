@@ -138,6 +138,7 @@ def _inputs(model: Model, data: str | None) -> list[Input]:
 def _speed(model: Model, name: str, inputs: Sequence[Input], seconds: float, load_s: float) -> Speed:
     place = model.engine.place
     precision = exported.read(model.bundle.folder / place).precision if place else model.bundle.precision
+    precision = model.engine.weights or precision
     answers, tokens, singles = dict[int, float](), dict[int, float](), list[float]()
     for size in BATCHES:
         calls = list(_calls(model, inputs, size, seconds))

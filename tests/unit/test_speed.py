@@ -22,17 +22,17 @@ def test_all_engines_are_measured_and_the_fastest_is_taken(
     words = ["bench", str(folder), "--seconds", "0.05", "--data", str(table("binary"))]
     assert main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert [one["engine"] for one in found["speeds"]] == ["pytorch", "onnx"]
-    assert [one["precision"] for one in found["speeds"]] == ["fp32", "fp32"]
+    assert [one["engine"] for one in found["speeds"]] == ["pytorch", "int8", "onnx"]
+    assert [one["precision"] for one in found["speeds"]] == ["fp32", "int8", "fp32"]
     assert found["inputs"] == 160
     for one in found["speeds"]:
         assert set(one["answers_per_s"]) == {"1", "8", "32"}
         assert 0 < one["p50_ms"] <= one["p95_ms"]
         assert one["tokens_per_s"] == {}
-    assert engine_choice.recorded(folder) == found["fastest"]
+    assert engine_choice.recorded(folder) == found["fastest"] != "int8"
     assert (predict.load(folder).engine.place or "pytorch") == found["fastest"]
     assert main(words) == 0
-    assert "is the fastest on this machine" in capsys.readouterr().out
+    assert "the fastest on this machine" in capsys.readouterr().out
 
 
 def test_one_engine_alone_decides_nothing(run: Callable[..., Run]) -> None:
@@ -51,7 +51,7 @@ def test_written_tokens_are_counted(run: Callable[..., Run]) -> None:
         count=80,
         **{"train.max_steps": 2, "model.max_length": 128, "request.max_tokens": 8, "task.report_rows": 6},
     ).folder
-    (found,) = speed.race(folder, seconds=0.05).speeds
+    found, _ = speed.race(folder, seconds=0.05).speeds
     assert set(found.tokens_per_s) == set(found.answers_per_s)
     assert found.tokens_per_s[1] > found.answers_per_s[1]
     assert "tokens/s" in str(speed.race(folder, seconds=0.05))

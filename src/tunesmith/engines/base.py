@@ -33,6 +33,9 @@ class Engine(ABC):
     exact: ClassVar[bool] = True
     """Whether its answers are the model's own, or were held against them when the form that it opens was made."""
 
+    weights: ClassVar[str] = ""
+    """Number format of the weights, where it is not that of the form that it opens."""
+
     network: Network | None = None
     """The network, where it is run here."""
 

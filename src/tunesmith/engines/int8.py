@@ -21,6 +21,7 @@ class Engine(NetworkEngine):
     """A network whose linear layers have weights of eight bits; its adapter is part of them where that can be."""
 
     exact = False
+    weights = "int8"
 
     @classmethod
     def finds(cls, folder: Path) -> bool:
