@@ -111,7 +111,7 @@ def review(given: Path, out: Path, true: dict[int, tuple[str, str]]) -> Path:
         rows = list(csv.DictReader(file))
     for row in rows:
         was, now = true[int(row["line"])]
-        row |= {"action": "keep" if was == now else "relabel", "label": was}
+        row |= {"action": "keep", "label": ""} if was == now else {"action": "relabel", "label": was}
     with out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
