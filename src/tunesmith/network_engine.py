@@ -67,7 +67,8 @@ class NetworkEngine(base.Engine):
         from tunesmith.generation import decode
 
         most = max((request.rows for request in requests), default=1)
-        return decode.generate(self._writer, tokenizer, prompts, requests, max_rows=max(_ROWS, most))
+        name, rows = base.engine_name(type(self)), max(_ROWS, most)
+        return decode.generate(self._writer, tokenizer, prompts, requests, max_rows=rows, engine=name)
 
     @property
     def _writer(self) -> Any:

@@ -25,7 +25,7 @@ def chosen(folder: Path, name: str | None = None) -> str:
 
 def test_pytorch_comes_first_unless_another_was_faster_here(tmp_path: Path) -> None:
     folder = bundle(tmp_path, "pytorch", "onnx")
-    assert engine_choice.openable(folder) == ["pytorch", "onnx"]
+    assert engine_choice.openable(folder) == ["pytorch", "int8", "onnx"]
     assert chosen(folder) == "pytorch"
     assert chosen(folder, "onnx") == "onnx"
     engine_choice.record(folder, "onnx")

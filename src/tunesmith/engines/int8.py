@@ -6,7 +6,6 @@ evaluate BUNDLE DATA --engine int8` says what it costs on a task.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.errors import UsageError
@@ -22,12 +21,6 @@ class Engine(NetworkEngine):
 
     exact = False
     weights = "int8"
-
-    @classmethod
-    def finds(cls, folder: Path) -> bool:
-        from tunesmith.networks import int8
-
-        return super().finds(folder) and int8.runs_here()
 
     @classmethod
     def open(cls, bundle: Bundle) -> Engine:

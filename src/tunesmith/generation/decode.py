@@ -46,6 +46,7 @@ class Scheduler:
             encoder-decoder's text, is not read twice; 0: nothing is.
         adapters: low-rank updates that requests may name, by name: folders as PEFT saves them (bundles are), or ``Lora``.
         alone: see ``Network``; nothing is remembered then, since numbers would depend on what came before.
+        engine: what users call whatever runs the model.
 
     Raises:
         UsageError: an adapter cannot share a batch with others, or does not fit the model.
@@ -61,10 +62,11 @@ class Scheduler:
         prefix_bytes: int = 256 << 20,
         adapters: Mapping[str, str | Path | Lora] | None = None,
         alone: bool = False,
+        engine: str = "pytorch",
     ) -> None:
         self._network = Network(model, alone=alone)
         self._tokenizer = tokenizer
-        self._admission = Admission(self._network.facts, tokenizer, max_rows)
+        self._admission = Admission(self._network.facts, tokenizer, max_rows, engine)
         self._max_rows, self._prefill_tokens = max_rows, prefill_tokens
         self._store = PrefixStore(0 if alone else prefix_bytes)
         self._prompts = Prompts(self._network, self._store, prefill_tokens)

@@ -98,6 +98,9 @@ class PreferenceExamples(Examples):
         both = self._answers.tokens(np.concatenate([2 * indices, 2 * indices + 1]))
         return {**both, "pairs": torch.from_numpy(np.asarray(indices))}
 
+    def _inputs(self, indices: np.ndarray) -> dict[str, Tensor]:
+        return self.tokens(indices)
+
     def targets_of(self, indices: np.ndarray) -> Tensor:
         """One for each pair: what is to be learned is among the inputs."""
         return torch.from_numpy(self.targets[indices])

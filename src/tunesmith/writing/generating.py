@@ -305,13 +305,14 @@ class GeneratingTask(base.Task):
         from tunesmith.writing import streaming
 
         engine: Any = reader.engine
+        name = engine_name(type(engine))
         if engine.network is None:
-            hint = "take the engine pytorch"
-            raise UsageError(f"the engine {engine_name(type(engine))} does not stream answers", hint=hint)
+            raise UsageError(f"the engine {name} does not stream answers", hint="take the engine pytorch")
         examples: Any = self.encode(rows, reader.tokenizer, requested.reading(reader.reading, request), folder)
         prompts = examples.prompts()
         each = self.asked_of(reader, prompts, request)
-        parts = yield from streaming.pieces(engine.network.eval().backbone.model, reader.tokenizer, prompts, each)
+        model = engine.network.eval().backbone.model
+        parts = yield from streaming.pieces(model, reader.tokenizer, prompts, each, name)
         yield self.told(rows, examples, parts)
 
     def idle(self, scored: Scored, target: Target, request: Any, reading: Model) -> Iterator[str]:

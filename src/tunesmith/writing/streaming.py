@@ -37,7 +37,7 @@ class Trimmed:
 
 
 def pieces(
-    model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], requests: Sequence[Any]
+    model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], requests: Sequence[Any], engine: str
 ) -> Generator[Piece, None, list[list[Any]]]:
     """Write for the windows of a text, one after the other.
 
@@ -46,13 +46,14 @@ def pieces(
         tokenizer: likewise.
         prompts: of each window.
         requests: of each window.
+        engine: what runs the model.
 
     Returns:
         The answers of each window, when all pieces are told. Leaving early ends the work.
     """
     from tunesmith.generation import decode
 
-    scheduler = decode.Scheduler(model, tokenizer, max_rows=max(request.rows for request in requests))
+    scheduler = decode.Scheduler(model, tokenizer, max_rows=max(request.rows for request in requests), engine=engine)
     answers = []
     for number, (prompt, request) in enumerate(zip(prompts, requests, strict=True)):
         job = scheduler.submit(prompt, request)

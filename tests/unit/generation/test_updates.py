@@ -208,9 +208,10 @@ def test_a_row_that_breaks_on_its_way_leaves_nothing_behind(made: Callable[[str]
     scheduler = Scheduler(*mine.base, max_rows=3, adapters=mine.folders)
     jobs = [scheduler.submit(prompt, GREEDY.but(ignore_eos=True)) for prompt in prompts[:3]]
     scheduler.step()
-    for layer in scheduler._batch.state.own.layers:
-        for buffer in layer.buffers:
-            buffer[jobs[0].places] = float("nan")
+    with torch.inference_mode():
+        for layer in scheduler._batch.state.own.layers:
+            for buffer in layer.buffers:
+                buffer[jobs[0].places] = float("nan")
     jobs += [scheduler.submit(prompt, GREEDY.but(ignore_eos=True)) for prompt in prompts[3:6]]
     run(scheduler)
     assert jobs[0].results[0].finish_reason == "error"
