@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import argparse
 import ast
-import json
-import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+
+from docs.tables import table
 
 import tunesmith
+from docs import figures
 from tunesmith import cli, config, params, plugins
 from tunesmith.errors import TunesmithError
 from tunesmith.generation.honours import DEFAULTS, Honours, When
@@ -23,7 +23,6 @@ from tunesmith.params import Leaf, Params, Range
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
 MARKED = ("ARCHITECTURE.md", "README.md", "README.zh-CN.md", "docs/adapters.md", "docs/guide/engines.md")
-RESULTS = ROOT / "benchmarks" / "results.jsonl"
 DEMO = ROOT / "docs" / "demo.txt"
 KINDS = {
     "tasks": "Tasks",
@@ -62,14 +61,16 @@ def main() -> int:
 def files() -> dict[Path, str]:
     """Every file that this module looks after, with what it should hold."""
     found = {REFERENCE / name: NOTE + text for name, text in pages().items()}
-    demo = f"```console\n{_recorded(DEMO)}```\n"
+    told = DEMO.read_text(encoding="utf-8") if DEMO.exists() else ""
+    demo = f"```console\n{told}```\n"
     parts = {
         "tree": tree(),
         "tasks": task_pages(),
-        "figures": figures(),
-        "adapters": adapter_figures(),
+        "figures": figures.figures(),
+        "adapters": figures.adapter_figures(),
         "demo": demo,
         "honours": honoured(),
+        "generation": figures.generation_figures(),
     }
     for path in (ROOT / name for name in MARKED):
         if path.exists():
@@ -132,7 +133,7 @@ def _section(heading: str, group: type[Params], name: str) -> Iterator[str]:
     yield f"{heading}\n"
     if section is not None and section.__doc__:
         yield f"{section.__doc__.splitlines()[0]}\n"
-    yield _table(
+    yield table(
         ("flag and variable", "legal", "default", "search", "meaning"), (_parameter_row(leaf) for leaf in leaves)
     )
 
@@ -174,16 +175,14 @@ def plugin_lists() -> str:
     parts = ["# Plugins\n"]
     for kind, title in KINDS.items():
         parts.append(f"## {title}\n\nIn `{_place_of(kind)}`.\n")
-        parts.append(
-            _table(("name", "what it is"), ((f"`{n}`", plugins.summary(kind, n)) for n in plugins.names(kind)))
-        )
+        parts.append(table(("name", "what it is"), ((f"`{n}`", plugins.summary(kind, n)) for n in plugins.names(kind))))
     return "\n".join(parts)
 
 
 def task_pages() -> str:
     """Every task, with a link to its page."""
     names = plugins.names("tasks")
-    return _table(
+    return table(
         ("task", "what it learns"),
         ((f"[{name}](docs/tasks/{name}.md)", plugins.summary("tasks", name)) for name in names),
     )
@@ -198,7 +197,7 @@ def errors() -> str:
     """The tree of errors."""
     head = ("error", "code", "exit code", "HTTP status", "meaning")
     intro = "# Errors\n\nEverything that a user can mend is one of these; each lists all problems found, not only the first.\n\n"
-    return intro + _table(head, _error_rows(TunesmithError, 0))
+    return intro + table(head, _error_rows(TunesmithError, 0))
 
 
 def _error_rows(group: type[TunesmithError], depth: int) -> Iterator[tuple[str, ...]]:
@@ -207,15 +206,6 @@ def _error_rows(group: type[TunesmithError], depth: int) -> Iterator[tuple[str, 
     yield name, f"`{group.code}`", str(group.exit_code), str(group.http_status), first
     for child in group.__subclasses__():
         yield from _error_rows(child, depth + 1)
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "".join(f"| {' | '.join(_cell(text) for text in line)} |\n" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "&#124;").replace("``", "`")
 
 
 # the tree of files
@@ -253,53 +243,6 @@ def _first_line(module: Path) -> str:
 # figures
 
 
-def figures() -> str:
-    """What defaults reach, and the race against other loops: the last result of each kind in benchmarks/results.jsonl."""
-    entries = [json.loads(line) for line in _recorded(RESULTS).splitlines()]
-    accuracy = {(entry["data"], entry["task"]): entry for entry in entries if entry["benchmark"] == "accuracy"}
-    race = {(entry["race"], entry["seed"], entry["side"]): entry for entry in entries if entry["benchmark"] == "train"}
-    head = (
-        "data",
-        "task",
-        "base model",
-        "training rows",
-        "rows scored",
-        "score [95% interval]",
-        "whole run",
-        "peak memory",
-    )
-    text = (
-        "The runs of `benchmarks/accuracy.py` on 2 CPU cores that other work shared (IMDB: 8,000 rows asked for):\n\n"
-        + _table(head, map(_accuracy, accuracy.values()))
-    )
-    if race:
-        limits = " or ".join(sorted({f"{entry['limit_s']:g} s" for entry in race.values()}))
-        how = f"same model, data and machine, one after the other, each stopped after {limits} of training"
-        text += f"\n`benchmarks/train.py`, {how}:\n\n" + _race(race)
-    if chat := {entry["side"]: entry for entry in entries if entry["benchmark"] == "chat"}:
-        how = "LoRA on SmolLM2-135M, MultiWOZ, the same rows and rates on the same machine, one after the other"
-        text += f"\n`benchmarks/chat.py`, {how}:\n\n" + _chat_race(chat)
-    return text
-
-
-_LITTLE_WAITED = 0.15
-"""Share of a run in which other programs may have had the processor for its time to be told without a mark."""
-
-
-def adapter_figures() -> str:
-    """What each adapter costs and reaches: its last result on each set, the best first."""
-    entries = [json.loads(line) for line in _recorded(RESULTS).splitlines()]
-    found: dict[str, dict[str, Any]] = {}
-    for entry in entries:
-        if entry["benchmark"] == "adapters":
-            found.setdefault(entry["adapter"], {})[entry["data"]] = entry
-    sets = list(dict.fromkeys(data for by_set in found.values() for data in by_set))
-    figures = [f"{name} {what}" for name in sets for what in ("score [95% interval]", "training", "peak memory")]
-    head = ("adapter", "trained weights", *figures, "adapter", "bundle")
-    ranked = sorted(found.items(), key=lambda row: -sum(entry["value"] for entry in row[1].values()))
-    return _table(head, (_adapter(name, [by_set.get(data) for data in sets]) for name, by_set in ranked))
-
-
 def honoured() -> str:
     """Which engine honours which request parameter, by what the engines declare; numbers stand for conditions."""
     declared: dict[str, Honours] = {}
@@ -312,7 +255,7 @@ def honoured() -> str:
         cells = [_honoured(honours.get(parameter), notes) for honours in declared.values()]
         rows.append((f"`{parameter}`", *cells))
     told = "".join(f"{number}. {note}\n" for number, note in enumerate(notes, 1))
-    return f"{_table(('parameter', *declared), rows)}\n{told}"
+    return f"{table(('parameter', *declared), rows)}\n{told}"
 
 
 def _honoured(when: When | None, notes: list[str]) -> str:
@@ -323,73 +266,6 @@ def _honoured(when: When | None, notes: list[str]) -> str:
     if when.where not in notes:
         notes.append(when.where)
     return f"({notes.index(when.where) + 1})"
-
-
-def _adapter(name: str, entries: list[dict[str, Any] | None]) -> tuple[str, ...]:
-    cells: list[str] = []
-    for entry in entries:
-        if entry is None:
-            cells += ["", "", ""]
-            continue
-        low, high = entry["interval"]
-        timing = entry["timing"]
-        disturbed = "≤ " if entry.get("waited_s", 0) > _LITTLE_WAITED * timing["total_s"] else ""
-        cells += [
-            f"**{entry['value']:.3f}** [{low:.3f}, {high:.3f}]",
-            f"{disturbed}{timing['train_s']:.0f} of {timing['total_s']:.0f} s",
-        ]
-        cells.append(f"{timing['peak_memory_bytes'] / 1e9:.1f} GB")
-    last = next(entry for entry in entries if entry is not None)
-    trained, whole = last["weights"]
-    sizes = (_size(last[key]) for key in ("adapter_bytes", "bundle_bytes"))
-    return (f"`{name}`", f"{trained:,} ({trained / whole:.1%})", *cells, *sizes)
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.0f} kB"
-
-
-def _recorded(file: Path) -> str:
-    return file.read_text(encoding="utf-8") if file.exists() else ""
-
-
-def _accuracy(entry: dict[str, Any]) -> tuple[str, ...]:
-    rows, timing = entry["rows"], entry["timing"]
-    low, high = entry["interval"]
-    score = f"{entry['metric']} **{entry['value']:.3f}** [{low:.3f}, {high:.3f}]"
-    cost = (f"{timing['total_s'] / 60:.0f} min", f"{timing['peak_memory_bytes'] / 1e9:.1f} GB")
-    scored = entry.get("scored") or rows["test"]
-    return (entry["data"], entry["task"], entry["base"], f"{rows['train']:,}", f"{scored:,}", score, *cost)
-
-
-def _race(race: Mapping[tuple[str, int, str], dict[str, Any]]) -> str:
-    head = ("data", "seed", "side", "best F1", "seconds to it", "seconds to Trainer's best", "tokens/s", "peak memory")
-    return _table(head, (_lap(entry, race.get((name, seed, "trainer"))) for (name, seed, _), entry in race.items()))
-
-
-def _lap(entry: dict[str, Any], trainer: dict[str, Any] | None) -> tuple[str, ...]:
-    best_s, best = max(entry["curve"], key=lambda point: (point[1], -point[0]))
-    goal = max(score for _, score in trainer["curve"]) if trainer else math.inf
-    reached = next((f"{seconds:.0f}" for seconds, score in entry["curve"] if score >= goal), "not reached")
-    speed, memory = f"{entry['tokens_per_s']:,.0f}", f"{entry['peak_memory_mb'] / 1000:.1f} GB"
-    return (entry["race"], str(entry["seed"]), entry["side"], f"{best:.3f}", f"{best_s:.0f}", reached, speed, memory)
-
-
-def _chat_race(chat: Mapping[str, dict[str, Any]]) -> str:
-    head = ("side", "dialogues", "held-out loss at each second step", "tokens/s", "peak memory")
-    return _table(
-        head,
-        (
-            (
-                side,
-                str(entry["rows"]),
-                ", ".join(f"{loss:.2f}" for _, loss in entry["curve"]),
-                f"{entry['tokens_per_s']:,.0f}",
-                f"{entry['peak_memory_mb'] / 1000:.1f} GB",
-            )
-            for side, entry in chat.items()
-        ),
-    )
 
 
 if __name__ == "__main__":
