@@ -47,7 +47,7 @@ class Engine(base.Engine):
         settings.model.path = str(file)
         settings.n_ctx = facts.context or 0
         settings.n_parallel = 1
-        settings.warmup = False
+        settings.warmup, settings.verbosity = False, -1
         settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = 1
         self._server = xllamacpp.Server(settings)
 
