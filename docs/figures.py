@@ -13,9 +13,14 @@ from docs.tables import table
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results.jsonl"
 
 
+def recorded() -> list[dict[str, Any]]:
+    """All results, the oldest first."""
+    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()] if RESULTS.exists() else []
+
+
 def figures() -> str:
     """What defaults reach, and the race against other loops: the last result of each kind in benchmarks/results.jsonl."""
-    entries = [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+    entries = recorded()
     accuracy = {(entry["data"], entry["task"]): entry for entry in entries if entry["benchmark"] == "accuracy"}
     race = {(entry["race"], entry["seed"], entry["side"]): entry for entry in entries if entry["benchmark"] == "train"}
     head = (
@@ -48,7 +53,7 @@ _LITTLE_WAITED = 0.15
 
 def adapter_figures() -> str:
     """What each adapter costs and reaches: its last result on each set, the best first."""
-    entries = [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+    entries = recorded()
     found: dict[str, dict[str, Any]] = {}
     for entry in entries:
         if entry["benchmark"] == "adapters":
@@ -62,11 +67,10 @@ def adapter_figures() -> str:
 
 def generation_figures() -> str:
     """The last race of generation at each number of streams, and what eight bits cost."""
-    last = {}
-    for line in RESULTS.read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
-        if entry["benchmark"] == "generate":
-            last[entry["part"], entry["base"], entry.get("streams", 0)] = entry
+    mine = [entry for entry in recorded() if entry["benchmark"] == "generate"]
+    last = {(entry["part"], entry["base"], entry.get("streams", 0)): entry for entry in mine}
+    if not last:
+        return ""
     races = [entry for (part, _, _), entry in sorted(last.items()) if part == "decoder"]
     sides = [name for name in races[0]["tokens_per_s"] if all(name in race["tokens_per_s"] for race in races)]
     head = ("tokens a second", *(f"{race['streams']} at once" for race in races))

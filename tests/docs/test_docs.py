@@ -39,7 +39,8 @@ def test_stale_reference_is_named_and_mended(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     for folder in ("examples", "benchmarks"):
         (tmp_path / folder).mkdir()
-    (tmp_path / "docs" / "generate.py").write_bytes((ROOT / "docs" / "generate.py").read_bytes())
+    for module in (ROOT / "docs").glob("*.py"):
+        (tmp_path / "docs" / module.name).write_bytes(module.read_bytes())
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- tree -->\nyesterday\n<!-- /tree -->\nafter\n", encoding="utf-8")
     orphan = tmp_path / "docs" / "reference" / "gone.md"
