@@ -178,4 +178,4 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
         check=True,
     )
     found = json.loads((tmp_path / "results.jsonl").read_text(encoding="utf-8"))
-    assert found["grown_mb"] < 24, said.stdout
+    assert found["grown_mb"] < 12, said.stdout
