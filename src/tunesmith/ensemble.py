@@ -43,12 +43,12 @@ class Ensemble(Model):
         """The largest of the members' differences from their golden answers."""
         return max(member.replay() for member in self.members)
 
-    def _read(self, rows: pa.Table, request: Any, folder: Path) -> Scored:
-        found = [member._read(rows, request, folder / str(number)) for number, member in enumerate(self.members)]
+    def read(self, rows: pa.Table, request: Any, folder: Path) -> Scored:
+        found = [member.read(rows, request, folder / str(number)) for number, member in enumerate(self.members)]
         return replace(found[0], scores=np.mean([np.asarray(one.scores) for one in found], axis=0))
 
     def _judge(self, rows: pa.Table, request: Any, folder: Path) -> Predictions | Counted:
-        return self.task.predictions(self._read(rows, request, folder), self.task.asked(self.target, request))
+        return self.task.predictions(self.read(rows, request, folder), self.task.asked(self.target, request))
 
 
 def load(folder: Path, engine: str | None = None) -> Ensemble:

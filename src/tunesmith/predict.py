@@ -81,7 +81,7 @@ class Model:
     def __init__(self, bundle: Bundle, engine: Engine, tokenizer: Any) -> None:
         self.bundle, self.task, self.target = bundle, bundle.task, bundle.target
         self.engine, self.tokenizer = engine, tokenizer
-        self._reader = Reader(engine, tokenizer, bundle.config.model, bundle.target)
+        self.reader = Reader(engine, tokenizer, bundle.config.model, bundle.target)
         self._asked: type[Params] = plugins.module("tasks", bundle.config.task_name).Request
         self._folder = Path(tempfile.mkdtemp(prefix="tunesmith-"))
         self._readings = itertools.count()
@@ -106,11 +106,11 @@ class Model:
             raise UsageError("answers() takes a list of inputs", hint=f"write answers([{inputs[:30]!r}])")
         if not len(inputs):
             return []
-        with self._reading() as folder:
-            return self._told(self._read(self._table(inputs), asked, folder), asked)
+        with self.reading() as folder:
+            return self.told(self.read(self.rows(inputs), asked, folder), asked)
 
-    def _told(self, scored: Scored, asked: Any) -> list[dict[str, Any]]:
-        """What a caller sees of each row."""
+    def told(self, scored: Scored, asked: Any) -> list[dict[str, Any]]:
+        """What a caller sees of each row that ``read`` gave."""
         answers = self.task.answers(scored, self.target, asked)
         idle = tuple(self.task.idle(scored, self.target, asked, self.bundle.config.model))
         cuts = scored.examples.left_out.tolist()
@@ -132,13 +132,13 @@ class Model:
         """
         if not self.task.writes:
             raise UsageError(f"{self.bundle.config.task_name} writes no text, so there is none to stream")
-        asked, rows = self.request(**request), self._table([given])
+        asked, rows = self.request(**request), self.rows([given])
         return self._stream(rows, asked)
 
     def _stream(self, rows: pa.Table, asked: Any) -> Iterator[Piece | dict[str, Any]]:
-        with self._reading() as folder:
-            for news in self.task.stream(self._reader, rows, asked, folder):
-                yield from self._told(news, asked) if isinstance(news, Scored) else [news]
+        with self.reading() as folder:
+            for news in self.task.stream(self.reader, rows, asked, folder):
+                yield from self.told(news, asked) if isinstance(news, Scored) else [news]
 
     @property
     def columns(self) -> dict[str, str]:
@@ -155,24 +155,24 @@ class Model:
 
     def scores(self, rows: pa.Table, request: Any = None) -> Scores:
         """Scores of canonical rows, one entry a row."""
-        with self._reading() as folder:
-            return self._read(rows, request or self.request(), folder).scores
+        with self.reading() as folder:
+            return self.read(rows, request or self.request(), folder).scores
 
     def predictions(self, rows: pa.Table) -> Predictions | Counted:
         """Scores beside the truth of canonical rows with labels."""
-        with self._reading() as folder:
+        with self.reading() as folder:
             return self._judge(rows, self.request(), folder)
 
-    def _read(self, rows: pa.Table, request: Any, folder: Path) -> Scored:
-        """What the model gives for canonical rows."""
-        return self.task.read(self._reader, rows, request, folder)
+    def read(self, rows: pa.Table, request: Any, folder: Path) -> Scored:
+        """What the model gives for canonical rows, with a folder for their tokens (see ``reading``)."""
+        return self.task.read(self.reader, rows, request, folder)
 
     def _judge(self, rows: pa.Table, request: Any, folder: Path) -> Predictions | Counted:
         """The same beside the truth."""
-        return self.task.judge(self._reader, rows, request, folder)
+        return self.task.judge(self.reader, rows, request, folder)
 
     @contextmanager
-    def _reading(self) -> Iterator[Path]:
+    def reading(self) -> Iterator[Path]:
         """A place for tokens while it lasts; few tokens need none, and nothing is made there then."""
         folder = self._folder / str(next(self._readings))
         try:
@@ -201,8 +201,8 @@ class Model:
 
     def golden(self, inputs: Sequence[Input]) -> list[Any]:
         """What is kept of some inputs' scores, to tell later whether a model still gives the same."""
-        with self._reading() as folder:
-            return self.task.golden(self._reader, self._table(inputs), self.request(), folder)
+        with self.reading() as folder:
+            return self.task.golden(self.reader, self.rows(inputs), self.request(), folder)
 
     def golden_inputs(self) -> list[Input]:
         """The inputs of the golden answers."""
@@ -228,7 +228,12 @@ class Model:
         self.task.check_input(row, dict(self.bundle.config.columns))
         return row
 
-    def _table(self, inputs: Sequence[Input]) -> pa.Table:
+    def rows(self, inputs: Sequence[Input]) -> pa.Table:
+        """Canonical rows.
+
+        Raises:
+            UsageError: inputs cannot be read, all named at once.
+        """
         rows, problems = [], []
         for number, given in enumerate(inputs):
             try:

@@ -11,13 +11,14 @@ from typing import Any
 import pyarrow as pa
 
 from tunesmith import bundle as bundles
-from tunesmith import plugins, sources
+from tunesmith import plugins, requested, sources
 from tunesmith.bundle import Bundle
 from tunesmith.errors import UsageError, did_you_mean
 from tunesmith.generation import lora
 from tunesmith.generation.decode import Job, Scheduler
 from tunesmith.networks.shared import Bases
 from tunesmith.predict import Input, Model
+from tunesmith.tasks.base import Scored
 from tunesmith.writing.generating import GeneratingTask
 
 
@@ -64,32 +65,64 @@ def _check(opened: Mapping[str, Bundle]) -> None:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What is asked of one bundle: the places of its inputs, their rows as they are read, and the jobs of these."""
+class Put:
+    """What was put to one bundle: its rows as they are read, and the jobs of these."""
 
     model: Model
-    places: list[int]
     rows: pa.Table
     request: Any
     examples: Any
     jobs: list[Job]
 
+    @property
+    def done(self) -> bool:
+        """Whether all is answered."""
+        return all(job.done for job in self.jobs)
+
+    def told(self) -> Scored:
+        """The rows with what was written for them, once that is done."""
+        task: GeneratingTask = self.model.task  # type: ignore[assignment]
+        return task.told(self.rows, self.examples, [job.results for job in self.jobs])
+
 
 class SideBySide:
-    """Bundles of one base model.
+    """Bundles of one base model, or a model by itself.
 
     Args:
-        models: the base model as each bundle asks it, by name.
+        models: by name; where there are adapters, the base model as each bundle asks it.
         options: of the scheduler.
+        shared: whether the bundles' weights are adapters beside the model, rather than in it.
     """
 
-    def __init__(self, models: Mapping[str, Model], options: Mapping[str, Any]) -> None:
+    def __init__(self, models: Mapping[str, Model], options: Mapping[str, Any], *, shared: bool = True) -> None:
         self.models = dict(models)
         first = next(iter(self.models.values()))
         network = first.engine.network
         assert network is not None
-        folders = {name: model.bundle.folder for name, model in self.models.items()}
-        self.scheduler = Scheduler(network.backbone.model, first.tokenizer, adapters=folders, **options)
+        self._shared = shared
+        folders = {name: model.bundle.folder for name, model in self.models.items()} if shared else {}
+        model = network.eval().backbone.model
+        self.scheduler = Scheduler(model, first.tokenizer, adapters=folders, **options)
+
+    def add(self, name: str, folder: str | Path) -> Model:
+        """Open one more bundle of the base model.
+
+        Raises:
+            UsageError: it is of another base model, or its adapter cannot share a batch.
+        """
+        first = next(iter(self.models.values()))
+        opened = bundles.open_bundle(folder)
+        _check({"": first.bundle, name: opened})
+        bases = first.bundle.bases
+        model = _untuned(replace(opened, untuned=True, bases=bases))
+        self.scheduler.add_adapter(name, opened.folder)
+        self.models[name] = model
+        return model
+
+    def remove(self, name: str) -> None:
+        """Let nobody ask a bundle any more; those that did are answered."""
+        self.scheduler.remove_adapter(name)
+        del self.models[name]
 
     def answers(self, asked: Sequence[tuple[str, Input]], **request: Any) -> list[dict[str, Any]]:
         """Answer each input by the bundle that is named with it.
@@ -108,46 +141,54 @@ class SideBySide:
             places.setdefault(name, []).append(place)
         found: list[dict[str, Any]] = [{} for _ in asked]
         with ExitStack() as stack:
-            waiting: list[_Asked] = []
-            stack.callback(self._cancel, waiting)
+            waiting: list[tuple[Put, list[int]]] = []
+            stack.callback(self._cancel_all, waiting)
             for name, mine in places.items():
-                folder = stack.enter_context(self.models[name]._reading())
-                waiting.append(self._ask(name, mine, [asked[place][1] for place in mine], request, folder))
+                model = self.models[name]
+                rows = model.rows([asked[place][1] for place in mine])
+                folder = stack.enter_context(model.reading())
+                waiting.append((self.put(name, rows, model.request(**request), folder), mine))
             while not self.scheduler.idle:
                 self.scheduler.step()
-            for one in waiting:
-                for place, answer in zip(one.places, self._answered(one), strict=True):
+            for one, mine in waiting:
+                for place, answer in zip(mine, one.model.told(one.told(), one.request), strict=True):
                     found[place] = answer
         return found
 
-    def _ask(
-        self, name: str, places: list[int], inputs: Sequence[Input], given: dict[str, Any], folder: Path
-    ) -> _Asked:
+    def put(self, name: str, rows: pa.Table, request: Any, folder: Path) -> Put:
+        """Queue rows for one of the bundles; a folder holds their tokens.
+
+        Raises:
+            UsageError: they cannot be answered; nothing is queued then.
+        """
         model = self.models[name]
         task: GeneratingTask = model.task  # type: ignore[assignment]
-        request, rows = model.request(**given), model._table(inputs)
-        examples: Any = task.encode(rows, model.tokenizer, model.bundle.config.model, folder)
+        examples: Any = task.encode(
+            rows, model.tokenizer, requested.reading(model.bundle.config.model, request), folder
+        )
         prompts = examples.prompts()
-        each = task.asked_of(model._reader, prompts, request)
+        each = task.asked_of(model.reader, prompts, request)
         facts = model.engine.facts  # also where its answers begin, as the task pointed it
         start = facts.start if facts.has_encoder else None
         jobs: list[Job] = []
         try:
             for prompt, one in zip(prompts, each, strict=True):
-                jobs.append(self.scheduler.submit(prompt, one, start=start, adapter=name))
+                jobs.append(self.scheduler.submit(prompt, one, start=start, adapter=self.adapter(name)))
         except BaseException:
             for job in jobs:
                 self.scheduler.cancel(job)
             raise
-        return _Asked(model, places, rows, request, examples, jobs)
+        return Put(model, rows, request, examples, jobs)
 
-    def _cancel(self, waiting: Sequence[_Asked]) -> None:
-        """Leave nothing behind, whatever went wrong."""
-        for one in waiting:
-            for job in one.jobs:
-                self.scheduler.cancel(job)
+    def adapter(self, name: str) -> str | None:
+        """What the scheduler calls a bundle's adapter; None: it has none of its own."""
+        return name if self._shared else None
 
-    def _answered(self, one: _Asked) -> list[dict[str, Any]]:
-        task: GeneratingTask = one.model.task  # type: ignore[assignment]
-        scored = task.told(one.rows, one.examples, [job.results for job in one.jobs])
-        return one.model._told(scored, one.request)
+    def cancel(self, put: Put) -> None:
+        """End what was put as it stands, and leave nothing of it behind."""
+        for job in put.jobs:
+            self.scheduler.cancel(job)
+
+    def _cancel_all(self, waiting: Sequence[tuple[Put, list[int]]]) -> None:
+        for put, _ in waiting:
+            self.cancel(put)

@@ -168,7 +168,7 @@ def test_many_are_loaded_over_one_base(run: Callable[..., Run]) -> None:
     alone = [predict.load(made.folder) for made in runs]
     for one, other in zip(together, alone, strict=True):
         assert one.answers(["the film was fine"]) == other.answers(["the film was fine"])
-    tables = {model._reader.engine.network.backbone.embeddings.weight.data_ptr() for model in together}  # type: ignore[attr-defined]
+    tables = {model.reader.engine.network.backbone.embeddings.weight.data_ptr() for model in together}  # type: ignore[attr-defined]
     assert len(tables) == 1
 
 

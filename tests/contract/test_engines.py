@@ -35,7 +35,7 @@ def examples_of(bundle: Bundle, kind: str, folder: Path) -> Examples:
     given = [one if kind in ("pairs", "similarity", "alike") else one[0] for one in TEXTS]
     if kind in ("questions", "marked"):
         given = predict.load(bundle.folder).golden_inputs()[:4]
-    return bundle.task.encode(model._table(given), model.tokenizer, bundle.config.model, folder)
+    return bundle.task.encode(model.rows(given), model.tokenizer, bundle.config.model, folder)
 
 
 @engine_and_kind

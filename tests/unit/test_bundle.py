@@ -120,7 +120,7 @@ def by_the_layout(folder: Path, text: str) -> np.ndarray:
 def ours(folder: Path, text: str) -> np.ndarray:
     """Probabilities as the network gives them, which calibration changes."""
     model = predict.load(folder)
-    scores = np.asarray(model.scores(model._table([text])))
+    scores = np.asarray(model.scores(model.rows([text])))
     found: np.ndarray = uncalibrated(scores, model.target.decision.calibration, exclusive=True)[0]
     return found
 

@@ -25,7 +25,7 @@ def test_scores_are_the_means(run: Callable[..., Any], tmp_path: Path, kind: str
     folders = [run(kind, out=f"{seed}", **{"train.seed": seed, "train.epochs": 1}).folder for seed in (0, 1)]
     members = [predict.load(folder) for folder in folders]
     together = Ensemble(members)
-    rows = members[0]._table(TEXTS)
+    rows = members[0].rows(TEXTS)
     expected = np.mean([np.asarray(member.scores(rows)) for member in members], axis=0)
     assert np.asarray(together.scores(rows)) == pytest.approx(expected)
     assert together.replay() == max(member.replay() for member in members)
