@@ -44,6 +44,7 @@ class Ensemble(Model):
         return max(member.replay() for member in self.members)
 
     def read(self, rows: pa.Table, request: Any, folder: Path) -> Scored:
+        """The mean of what its members give."""
         found = [member.read(rows, request, folder / str(number)) for number, member in enumerate(self.members)]
         return replace(found[0], scores=np.mean([np.asarray(one.scores) for one in found], axis=0))
 

@@ -13,9 +13,13 @@ import pyarrow as pa
 from tunesmith import bundle as bundles
 from tunesmith import plugins, requested, sources
 from tunesmith.bundle import Bundle
+from tunesmith.engines.base import Engine
 from tunesmith.errors import UsageError, did_you_mean
-from tunesmith.generation import lora
+from tunesmith.generation import honours, lora
+from tunesmith.generation.answers import Generated
 from tunesmith.generation.decode import Job, Scheduler
+from tunesmith.generation.facts import Facts
+from tunesmith.generation.request import GenerationRequest
 from tunesmith.networks.shared import Bases
 from tunesmith.predict import Input, Model
 from tunesmith.tasks.base import Scored
@@ -85,6 +89,37 @@ class Put:
         return task.told(self.rows, self.examples, [job.results for job in self.jobs])
 
 
+class _Beside(Engine):
+    """Computes a bundle by the base model in the batch of all, with the bundle's adapter."""
+
+    honours = honours.everything()
+
+    def __init__(self, base: Engine, scheduler: Scheduler, name: str) -> None:
+        self.network, self._base, self._scheduler, self._name = base.network, base, scheduler, name
+
+    @classmethod
+    def open(cls, bundle: Bundle) -> Engine:
+        raise NotImplementedError("it shares a scheduler, and is made by SideBySide")
+
+    def outputs(self, inputs: Mapping[str, Any]) -> Any:
+        raise NotImplementedError("the base model alone knows nothing of the adapter")
+
+    @property
+    def facts(self) -> Facts:
+        return self._base.facts
+
+    def write(
+        self, prompts: Sequence[Sequence[int]], requests: Sequence[GenerationRequest], tokenizer: Any
+    ) -> list[list[Generated]]:
+        jobs = [
+            self._scheduler.submit(prompt, request, adapter=self._name)
+            for prompt, request in zip(prompts, requests, strict=True)
+        ]
+        while not all(job.done for job in jobs):
+            self._scheduler.step()
+        return [job.results for job in jobs]
+
+
 class SideBySide:
     """Bundles of one base model, or a model by itself.
 
@@ -103,6 +138,8 @@ class SideBySide:
         folders = {name: model.bundle.folder for name, model in self.models.items()} if shared else {}
         model = network.eval().backbone.model
         self.scheduler = Scheduler(model, first.tokenizer, adapters=folders, **options)
+        for name in self.models if shared else ():
+            self._put_beside(name)
 
     def add(self, name: str, folder: str | Path) -> Model:
         """Open one more bundle of the base model.
@@ -117,7 +154,14 @@ class SideBySide:
         model = _untuned(replace(opened, untuned=True, bases=bases))
         self.scheduler.add_adapter(name, opened.folder)
         self.models[name] = model
+        self._put_beside(name)
         return model
+
+    def _put_beside(self, name: str) -> None:
+        """Have a bundle's own answers, golden ones too, come with its adapter out of the batch."""
+        model = self.models[name]
+        model.engine = _Beside(model.engine, self.scheduler, name)
+        model.reader = replace(model.reader, engine=model.engine)
 
     def remove(self, name: str) -> None:
         """Let nobody ask a bundle any more; those that did are answered."""
@@ -167,8 +211,12 @@ class SideBySide:
             rows, model.tokenizer, requested.reading(model.bundle.config.model, request), folder
         )
         prompts = examples.prompts()
-        each = task.asked_of(model.reader, prompts, request)
-        facts = model.engine.facts  # also where its answers begin, as the task pointed it
+        jobs = self._submit(name, prompts, task.asked_of(model.reader, prompts, request))
+        return Put(model, rows, request, examples, jobs)
+
+    def _submit(self, name: str, prompts: Sequence[Sequence[int]], each: Sequence[Any]) -> list[Job]:
+        """A job for each prompt, or none at all."""
+        facts = self.models[name].engine.facts  # also where its answers begin, as the task pointed it
         start = facts.start if facts.has_encoder else None
         jobs: list[Job] = []
         try:
@@ -178,7 +226,18 @@ class SideBySide:
             for job in jobs:
                 self.scheduler.cancel(job)
             raise
-        return Put(model, rows, request, examples, jobs)
+        return jobs
+
+    def go_on(self, name: str, texts: Sequence[str], request: Any) -> list[Job]:
+        """Queue texts that a bundle's model goes on with as they are, without its task's own form.
+
+        Raises:
+            UsageError: as for ``put``.
+        """
+        model = self.models[name]
+        task: GeneratingTask = model.task  # type: ignore[assignment]
+        prompts = [model.tokenizer(text, verbose=False)["input_ids"] for text in texts]
+        return self._submit(name, prompts, task.asked_of(model.reader, prompts, request))
 
     def adapter(self, name: str) -> str | None:
         """What the scheduler calls a bundle's adapter; None: it has none of its own."""

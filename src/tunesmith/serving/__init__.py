@@ -1,0 +1,21 @@
+"""The HTTP server: bundles behind addresses that people can put in front of users.
+
+options.py      what an operator may set, with legal ranges
+server.py       the process: it listens, loads, is told to stop, drains
+app.py          every request's way: who asks, may it come in, what does it say, what is answered, who hears of it
+endpoint.py     what a route is; the files in ``routes/`` hold them
+call.py         one HTTP request on that way
+gate.py         what may come in: rates, how many wait, how large a body is; decided before anything is tokenised
+body.py         strict JSON: what is no object, too deep or not a number is refused
+asking.py       from a route to the thread that answers, and back
+asked.py        something that is asked of a model, and what is told of it
+queueing.py     what waits for a thread: by priority, and in turns between keys
+worker.py       a thread that answers, and is made anew where it dies; readers.py and writers.py are its two kinds
+models.py       the models that are served, by name
+checking.py     a body becomes request parameters, with presets and with what may be dropped
+replies.py      answers as they are sent
+refusal.py      errors in the form that OpenAI's clients read
+keys.py         who there is, and what they may do
+state.py        what a running server has
+record.py       what is known of a request once it is over, for those who count, trace and log
+"""

@@ -1,0 +1,97 @@
+"""Strict JSON: UTF-8, one object, no deeper than people write, and numbers that are numbers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from starlette.requests import ClientDisconnect, Request
+
+from tunesmith.serving.refusal import Refusal
+
+_DEEPEST = 64
+
+
+async def read(request: Request, most_bytes: int) -> dict[str, Any]:
+    """The object in a request's body.
+
+    Raises:
+        Refusal: it is too large, no JSON, or no object.
+        ClientDisconnect: whoever sent it is gone.
+    """
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise Refusal(f"the body is {kind}", "unsupported_media_type", 415, hint="send application/json")
+    told = request.headers.get("content-length", "")
+    if told.isdigit() and int(told) > most_bytes:
+        raise _too_large(most_bytes)
+    pieces, size = [], 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > most_bytes:
+            raise _too_large(most_bytes)
+        pieces.append(piece)
+    return parse(b"".join(pieces))
+
+
+def parse(content: bytes) -> dict[str, Any]:
+    """The object that some bytes hold.
+
+    Raises:
+        Refusal: they hold none.
+
+    >>> parse(b'{"model": "reviews"}')
+    {'model': 'reviews'}
+    """
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _no_json(f"byte {error.start} is no UTF-8") from None
+    try:
+        found = json.loads(text, parse_constant=_no_number, object_pairs_hook=_once)
+    except RecursionError:
+        raise _no_json("it is nested too deep") from None
+    except ValueError as error:
+        raise _no_json(str(error)) from None
+    if not isinstance(found, dict):
+        raise _no_json(f"it is a {type(found).__name__}, not an object")
+    if _is_deep(found):
+        raise _no_json(f"it is nested deeper than {_DEEPEST}")
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for number, (name, _) in enumerate(pairs) if name in [one for one, _ in pairs[:number]])
+        raise ValueError(f"the key {twice!r} stands there twice")
+    return found
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def _is_deep(found: Any) -> bool:
+    level = [found]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, (dict, list))
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _no_json(why: str) -> Refusal:
+    return Refusal(f"the body cannot be read: {why}", "invalid_json")
+
+
+def _too_large(most_bytes: int) -> Refusal:
+    return Refusal(f"the body is larger than {most_bytes:,} bytes", "body_too_large", 413)
+
+
+__all__ = ["ClientDisconnect", "parse", "read"]

@@ -1,0 +1,104 @@
+"""One HTTP request on its way: who asks, what, and what was found out while it was answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.serving.asked import Answered, Asked
+from tunesmith.serving.endpoint import Endpoint
+from tunesmith.serving.keys import ANYONE, Key
+from tunesmith.serving.record import Record
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from tunesmith.serving.models import Served
+    from tunesmith.serving.state import Serving
+
+
+@dataclass
+class Call:
+    """An HTTP request.
+
+    Args:
+        request: as it came.
+        endpoint: which route it is.
+        serving: what the server has.
+        id: told to the caller, and in every log.
+        key: who asks.
+        body: the object that it holds.
+        served: the model that answers.
+        asked: what was asked of it.
+        answered: what came of that.
+        parameters: as they took effect.
+        inputs: what was to be answered, as the caller wrote it.
+        answers: as the caller sees them, where that is not what the model says.
+    """
+
+    request: Request
+    endpoint: Endpoint
+    serving: Serving
+    id: str
+    key: Key = ANYONE
+    body: dict[str, Any] = field(default_factory=dict)
+    served: Served | None = None
+    asked: Asked | None = None
+    answered: Answered | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[Any, ...] = ()
+    answers: tuple[Any, ...] = ()
+    status: int = 200
+    code: str | None = None
+    stream: bool = False
+    at: float = field(default_factory=time.time)
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def path(self) -> Mapping[str, str]:
+        """The values in the path."""
+        return self.request.path_params
+
+    def record(self) -> Record:
+        """What there is to say of it now that it is over."""
+        answered, served = self.answered or Answered([]), self.served
+        choices = [windows[-1][n] for windows in answered.generated for n in range(len(windows[-1]))]
+        return Record(
+            id=self.id,
+            route=self.endpoint.path,
+            method=self.endpoint.method,
+            status=self.status,
+            code=self.code,
+            at=self.at,
+            duration_s=time.monotonic() - self.began,
+            trace_parent=self.request.headers.get("traceparent"),
+            key=self.key.name,
+            **({} if served is None else _served(served)),
+            **_times(self.asked, answered.tokens),
+            prompt_tokens=answered.prompt_tokens,
+            tokens=answered.tokens,
+            cached_tokens=answered.cached_tokens,
+            finish_reasons=tuple(choice.finish_reason for choice in choices),
+            stream=self.stream,
+            parameters=self.parameters,
+            inputs=self.inputs,
+            answers=self.answers or tuple(answered.answers),
+        )
+
+
+def _served(served: Served) -> dict[str, Any]:
+    return {"model": served.name, "version": served.version, "task": served.task, "engine": served.engine}
+
+
+def _times(asked: Asked | None, tokens: int) -> dict[str, Any]:
+    if asked is None or asked.times.started is None:
+        return {}
+    times = asked.times
+    found: dict[str, Any] = {"queue_s": asked.times.started - times.asked}
+    if times.first is not None and times.last is not None and tokens:
+        found["first_token_s"] = times.first - times.asked
+        if tokens > 1:
+            found["token_s"] = (times.last - times.first) / (tokens - 1)
+    return found

@@ -1,0 +1,148 @@
+"""A body becomes request parameters: the route's own fields apart from the model's, presets below what is given.
+
+A field that nobody knows is refused with the nearest name, or dropped and listed where the caller says ``on_unsupported:
+drop``. ``null`` means not given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from tunesmith import params, presets
+from tunesmith.errors import Problem, did_you_mean
+from tunesmith.params import Params, Seconds, param
+from tunesmith.serving.call import Call
+from tunesmith.serving.refusal import Refusal
+
+if TYPE_CHECKING:
+    from tunesmith.serving.models import Served
+
+
+class Asking(Params):
+    """Fields of every body that asks a model."""
+
+    model: str | None = param(None, "Which model; none: the only one that is served.")
+    preset: str | None = param(None, "Named request parameters of the bundle; what is given beside them counts more.")
+    on_unsupported: Literal["refuse", "drop"] = param(
+        "refuse", "A parameter that is unknown or cannot be honoured: refuse the request, or drop it and list it in the answer."
+    )  # fmt: skip
+    priority: int = param(0, "Requests with a lower number are begun first.", ge=-100, le=100)
+    time: Seconds | None = param(None, "Longest time of this request in seconds; it ends as it stands then.")
+    user: str | None = param(None, "Whom the request is for; kept with it where predictions are kept.")
+
+
+A = TypeVar("A", bound=Asking)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A model's request parameters.
+
+    Args:
+        request: checked.
+        dropped: names that were given and dropped.
+    """
+
+    request: Any
+    dropped: tuple[str, ...] = ()
+
+
+def own(call: Call, group: type[A], **path: Any) -> tuple[A, dict[str, Any]]:
+    """The route's own fields of a body, and the others; what stands in the path counts as given.
+
+    Raises:
+        UsageError: fields are illegal.
+    """
+    names = {field.alias or name for name, field in group.model_fields.items()}
+    given = {name: value for name, value in {**call.body, **path}.items() if value is not None}
+    mine = params.check(group, {name: value for name, value in given.items() if name in names}, {n: n for n in names})
+    return mine, {name: value for name, value in given.items() if name not in names}
+
+
+def request(call: Call, served: Served, asking: Asking, given: Mapping[str, Any], also: Iterable[str] = ()) -> Checked:
+    """Request parameters of a model, and what was dropped.
+
+    Args:
+        call: who asks.
+        served: the model.
+        asking: the route's own fields.
+        given: the others.
+        also: names that the route knows beside the model's, for the nearest name.
+
+    Raises:
+        Refusal: a name that nobody knows.
+        UsageError: an illegal value.
+    """
+    known = names_of(type(served.model.request()))
+    unknown = tuple(name for name in given if name not in known)
+    if unknown and asking.on_unsupported == "refuse":
+        raise unknown_parameters(unknown, [*known, *also, *names_of(type(asking))])
+    preset = dict(presets.find(served.folder, asking.preset).parameters) if asking.preset else {}
+    kept = {name: value for name, value in given.items() if name in known}
+    checked = served.model.request(**{**preset, **kept})
+    call.parameters = checked.model_dump(mode="json", by_alias=True)
+    return Checked(checked, unknown)
+
+
+def names_of(group: type[Params]) -> list[str]:
+    """Every name that a group of parameters accepts."""
+    found = []
+    for name, field in group.model_fields.items():
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        found += [field.alias or name, *([str(extra["also"])] if "also" in extra else [])]
+    return found
+
+
+def unknown_parameters(unknown: Iterable[str], known: Iterable[str]) -> Refusal:
+    """The refusal of names that nobody knows, all of them."""
+    names = list(known)
+    problems = [Problem(f"unknown parameter '{name}'", name, did_you_mean(name, names)) for name in unknown]
+    refused = Refusal(problems[0].message, "unknown_parameter", param=problems[0].where, hint=problems[0].hint)
+    refused.problems = tuple(problems) if len(problems) > 1 else ()
+    return refused
+
+
+def limits(call: Call, texts: Iterable[str], inputs: int, request: Any = None) -> None:
+    """Hold a request against what one request may hold.
+
+    Raises:
+        Refusal: it has too many inputs, too long a text, or asks for too many tokens.
+    """
+    options = call.serving.options
+    if inputs > options.max_inputs:
+        raise Refusal(f"{inputs} inputs, and a request may have {options.max_inputs}", "too_many_inputs")
+    longest = max(map(len, texts), default=0)
+    if longest > options.max_input_chars:
+        message = f"a text has {longest:,} characters, and may have {options.max_input_chars:,}"
+        raise Refusal(message, "input_too_long")
+    asked = inputs * getattr(request, "rows", 1) * (getattr(request, "max_tokens", None) or 0)
+    if asked > options.max_answer_tokens:
+        message = f"up to {asked:,} tokens are asked for, and a request may have {options.max_answer_tokens:,}"
+        raise Refusal(message, "too_many_tokens", param="max_tokens")
+
+
+def told(call: Call, checked: Checked) -> dict[str, Any]:
+    """What every answer says of how it came about."""
+    served = call.served
+    assert served is not None
+    found: dict[str, Any] = {
+        "effective_parameters": call.parameters,
+        "engine": served.engine,
+        "system_fingerprint": served.fingerprint,
+    }
+    if checked.dropped:
+        found["dropped_parameters"] = list(checked.dropped)
+    return found
+
+
+def texts_in(given: Any) -> Iterator[str]:
+    """Every text in a value, however deep."""
+    if isinstance(given, str):
+        yield given
+    elif isinstance(given, (list, tuple)):
+        for one in given:
+            yield from texts_in(one)
+    elif isinstance(given, Mapping):
+        yield from texts_in(list(given.values()))

@@ -1,0 +1,58 @@
+"""What a route is. Each file in ``routes/`` declares some, as ``ENDPOINTS``; none is listed anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from tunesmith import plugins
+from tunesmith.serving.keys import Scope
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from tunesmith.serving.call import Call
+
+Schema = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A route.
+
+    Args:
+        path: with its parameters in braces.
+        handle: gives the answer.
+        summary: one line for the documentation.
+        method: of HTTP.
+        scope: what a key must be allowed; None: nobody is asked for one.
+        takes: JSON schema of the body; None: it has none.
+        gives: JSON schema of the answer.
+        example: a body that works, ``{model}`` standing for a model's name.
+        media: content type of the answer.
+        always: whether it is answered while the server stops or is full.
+        query: JSON schemas of the query's parameters.
+    """
+
+    path: str
+    handle: Callable[[Call], Awaitable[Response]]
+    summary: str
+    method: Literal["GET", "POST", "PUT", "DELETE"] = "POST"
+    scope: Scope | None = "infer"
+    takes: Callable[[], Schema] | None = None
+    gives: Callable[[], Schema] | None = None
+    example: Mapping[str, Any] | None = None
+    media: str = "application/json"
+    always: bool = False
+    query: Mapping[str, Schema] = field(default_factory=dict)
+
+
+def every() -> list[Endpoint]:
+    """All routes."""
+    return [endpoint for name in plugins.names("serving.routes") for endpoint in _of(name)]
+
+
+def _of(name: str) -> tuple[Endpoint, ...]:
+    found: tuple[Endpoint, ...] = plugins.module("serving.routes", name).ENDPOINTS
+    return found

@@ -1,0 +1,100 @@
+"""What waits for a worker: by priority, and between the keys of one priority in turns.
+
+Start-time fair queueing (Goyal, Vin and Cheng 1996): each request gets a virtual start, the later of the present virtual
+time and the virtual end of what its key asked before; the earliest start is next. A key that asks a lot waits behind its
+own requests, not others behind it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable
+
+from tunesmith.serving import refusal
+from tunesmith.serving.asked import Asked
+
+
+class Queue:
+    """Requests that wait; any thread may put, one takes.
+
+    Args:
+        most: inputs that may wait.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._waiting: list[tuple[int, float, int, Asked]] = []
+        self._ends: dict[str, float] = {}
+        self._now = 0.0
+        self._numbers = itertools.count()
+        self._changed = threading.Condition()
+        self._inputs = 0
+        self._woken = False
+
+    def __len__(self) -> int:
+        """Inputs that wait."""
+        return self._inputs
+
+    def put(self, asked: Asked, *, again: bool = False) -> None:
+        """Let something wait; what comes ``again`` is never refused.
+
+        Raises:
+            Refusal: too much waits already.
+        """
+        with self._changed:
+            if self._inputs and self._inputs + asked.inputs > self._most and not again:
+                raise refusal.full(f"{self._inputs} inputs wait already, and at most {self._most} may", 1.0)
+            start = max(self._now, self._ends.get(asked.key, 0.0))
+            self._ends[asked.key] = start + asked.size
+            heapq.heappush(self._waiting, (asked.priority, start, next(self._numbers), asked))
+            self._inputs += asked.inputs
+            self._changed.notify()
+
+    def take(self, most: int | None = None) -> Asked | None:
+        """The next one, if there is one of no more than this size; one that was cancelled is passed over."""
+        with self._changed:
+            while self._waiting:
+                _, start, _, asked = self._waiting[0]
+                if not asked.cancelled and most is not None and asked.size > most:
+                    return None
+                heapq.heappop(self._waiting)
+                self._inputs -= asked.inputs
+                self._now = max(self._now, start)
+                if not self._waiting:
+                    self._ends.clear()
+                if not asked.cancelled:
+                    return asked
+            return None
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until there is something, somebody wakes it, or the time is over."""
+        with self._changed:
+            if not self._waiting and not self._woken:
+                self._changed.wait(timeout_s)
+            self._woken = False
+
+    def wake(self) -> None:
+        """End a ``wait``."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify()
+
+    def late(self) -> list[Asked]:
+        """Take out what waited past its time."""
+        return self._remove(lambda asked: asked.ends_at <= time.monotonic())
+
+    def empty(self) -> list[Asked]:
+        """Take out everything."""
+        return self._remove(lambda _: True)
+
+    def _remove(self, which: Callable[[Asked], bool]) -> list[Asked]:
+        with self._changed:
+            gone = [entry for entry in self._waiting if which(entry[3])]
+            if gone:
+                self._waiting = [entry for entry in self._waiting if entry not in gone]
+                heapq.heapify(self._waiting)
+                self._inputs -= sum(entry[3].inputs for entry in gone)
+            return [entry[3] for entry in gone]

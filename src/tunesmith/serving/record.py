@@ -1,0 +1,62 @@
+"""What is known of a request once it is over: for those who count, trace, log and keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Record:
+    """A request that is over.
+
+    Args:
+        id: of the request, as the caller sees it.
+        trace_parent: the W3C ``traceparent`` that came with it.
+        key: name of the API key; empty: none was needed.
+        route: the path as it is declared (``/v1/predict/{model}``).
+        method: of HTTP.
+        status: of HTTP; a stream that failed later keeps its 200.
+        code: of the error, if any.
+        at: when it came, seconds since 1970.
+        duration_s: from then until all was sent.
+        model, version, task, engine: who answered; empty: nobody.
+        queue_s: how long it waited for the worker.
+        first_token_s: until something was written.
+        token_s: each moment between tokens, on average.
+        prompt_tokens, tokens, cached_tokens: read, written, and known already.
+        finish_reasons: of each answer that is a text.
+        parameters: as they took effect.
+        inputs: what was asked.
+        answers: what was answered.
+    """
+
+    id: str
+    route: str
+    method: str
+    status: int
+    at: float
+    duration_s: float
+    code: str | None = None
+    trace_parent: str | None = None
+    key: str = ""
+    model: str = ""
+    version: int = 0
+    task: str = ""
+    engine: str = ""
+    queue_s: float | None = None
+    first_token_s: float | None = None
+    token_s: float | None = None
+    prompt_tokens: int = 0
+    tokens: int = 0
+    cached_tokens: int = 0
+    finish_reasons: tuple[str, ...] = ()
+    stream: bool = False
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Sequence[Any] = ()
+    answers: Sequence[Any] = ()
+
+
+Observer = Callable[[Record], None]
+"""Hears of every request that is over; quick, and its errors reach nobody."""

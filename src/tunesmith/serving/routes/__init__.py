@@ -1,0 +1,1 @@
+"""The server's routes: each file declares some as ``ENDPOINTS``."""

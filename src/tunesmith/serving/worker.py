@@ -1,0 +1,189 @@
+"""A thread that answers what is put to it. Where it dies, it is made anew with a model loaded anew, and goes on.
+
+What it had begun and told nothing of is tried once more; what had told something ends with an error.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from tunesmith.errors import TunesmithError
+from tunesmith.serving import refusal
+from tunesmith.serving.asked import Asked
+from tunesmith.serving.queueing import Queue
+
+_LOG = logging.getLogger("tunesmith.serving")
+_TRIES = 2
+_LONGEST_PAUSE_S = 30.0
+_IDLE_WAIT_S = 0.5
+
+
+@dataclass(frozen=True)
+class Load:
+    """How busy a worker is: inputs that wait and that are answered, and how much of its cache holds something (0 to 1)."""
+
+    waiting: int
+    running: int
+    cache: float = 0.0
+
+
+class Worker(ABC):
+    """A thread that answers for one or several models.
+
+    Args:
+        name: for the log.
+        build: loads what it computes with; called in its thread, also again where it died.
+        most_waiting: inputs that may wait.
+    """
+
+    def __init__(self, name: str, build: Callable[[], Any], most_waiting: int) -> None:
+        self.name = name
+        self._build = build
+        self.queue = Queue(most_waiting)
+        self._closing = threading.Event()
+        self._ready = threading.Event()
+        self._errands: deque[tuple[Callable[[Any], Any], Future[Any]]] = deque()
+        self._first: BaseException | None = None
+        self._loaded = threading.Event()
+        self.deaths = 0
+        self._thread = threading.Thread(target=self._live, name=f"tunesmith {name}", daemon=True)
+
+    def start(self) -> None:
+        """Load, and begin to answer.
+
+        Raises:
+            TunesmithError: what is to be loaded cannot be.
+        """
+        self._thread.start()
+        self._loaded.wait()
+        if self._first is not None:
+            raise self._first
+
+    @property
+    def ready(self) -> bool:
+        """Whether it answers now."""
+        return self._ready.is_set()
+
+    @property
+    @abstractmethod
+    def load(self) -> Load:
+        """How busy it is; any thread may ask."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing is answered."""
+        load = self.load
+        return not (load.waiting or load.running)
+
+    def put(self, asked: Asked) -> None:
+        """Queue something.
+
+        Raises:
+            Refusal: too much waits.
+        """
+        self.queue.put(asked)
+
+    def cancel(self, asked: Asked) -> None:
+        """Nobody waits for it any more; its place is free at the next step."""
+        asked.cancelled = True
+        self.queue.wake()
+
+    def between(self, do: Callable[[Any], Any]) -> Any:
+        """Do something with what the worker computes with, in its thread and between two steps; return what it gives.
+
+        Raises:
+            TunesmithError: as ``do`` does.
+        """
+        done: Future[Any] = Future()
+        self._errands.append((do, done))
+        self.queue.wake()
+        return done.result()
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """End the thread; what is not answered is refused."""
+        self._closing.set()
+        self.queue.wake()
+        self._thread.join(timeout_s)
+
+    @abstractmethod
+    def work(self, built: Any) -> None:
+        """One round: take what waits, go on with what is begun."""
+
+    @abstractmethod
+    def begun(self) -> list[Asked]:
+        """What is begun and not ended; it is forgotten here."""
+
+    def _live(self) -> None:
+        while not self._closing.is_set():
+            try:
+                built = self._build()
+                self._loaded.set()
+                self._ready.set()
+                while not self._closing.is_set():
+                    self._run_errands(built)
+                    self.work(built)
+                    for late in self.queue.late():
+                        late.end(refusal.full("it waited as long as the request may take", 1.0, "timed_out"))
+            except BaseException as error:
+                self._ready.clear()
+                if not self._loaded.is_set():
+                    self._first = error
+                    self._loaded.set()
+                    return
+                self._died(error)
+        self._ready.clear()
+        for _, done in self._errands:
+            done.set_exception(_taken_away())
+        for left in [*self.begun(), *self.queue.empty()]:
+            left.end(_taken_away())
+
+    def _run_errands(self, built: Any) -> None:
+        while self._errands:
+            do, done = self._errands.popleft()
+            try:
+                done.set_result(do(built))
+            except TunesmithError as error:
+                done.set_exception(error)
+
+    def _died(self, error: BaseException) -> None:
+        """Say so, and see to what was begun."""
+        self.deaths += 1
+        _LOG.error("worker %s died and is made anew: %s", self.name, error, exc_info=error)
+        for asked in self.begun():
+            asked.tries += 1
+            if not asked.told and asked.tries < _TRIES and not asked.cancelled:
+                asked.times.started = asked.times.first = asked.times.last = None
+                self.queue.put(asked, again=True)
+            else:
+                asked.end(refusal.failed("the engine failed while it answered"))
+        self._closing.wait(min(_LONGEST_PAUSE_S, 0.1 * 2 ** min(self.deaths - 1, 10)))
+
+    def pause(self) -> None:
+        """Wait for something to do."""
+        self.queue.wait(_IDLE_WAIT_S)
+
+
+def guarded(asked: Asked, answer: Callable[[], Any]) -> Any:
+    """What a function gives; a mistake in the request ends the request alone, and None is given."""
+    try:
+        return answer()
+    except TunesmithError as error:
+        asked.end(error)
+    return None
+
+
+def is_over(asked: Asked) -> bool:
+    """Whether nobody waits for it, or its time has passed."""
+    return asked.cancelled or asked.ends_at <= time.monotonic()
+
+
+def _taken_away() -> refusal.Refusal:
+    return refusal.full("the model is being taken away", 1.0, "server_stopping")

@@ -1,0 +1,141 @@
+"""Answers of models that write: everybody's rows go on together, a token at a time, and come and go at every step."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.serving.asked import Answered, Asked, Delta
+from tunesmith.serving.worker import Load, Worker, guarded, is_over
+from tunesmith.writing.streaming import Trimmed
+
+if TYPE_CHECKING:
+    from tunesmith.generation.decode import Job
+    from tunesmith.side_by_side import Put, SideBySide
+
+
+@dataclass(eq=False)
+class _Going:
+    """What is being answered: its jobs, one for each window of each input, and the letters told of each choice."""
+
+    asked: Asked
+    jobs: list[Job]
+    put: Put | None
+    held: ExitStack
+    trimmed: dict[int, Trimmed] = field(default_factory=dict)
+
+
+class Writer(Worker):
+    """Feeds a scheduler with what waits, and tells its news."""
+
+    def __init__(self, *options: Any) -> None:
+        super().__init__(*options)
+        self._going: dict[Job, _Going] = {}
+        self._load = Load(0, 0)
+
+    @property
+    def load(self) -> Load:
+        """Inputs that wait, jobs that are under way, and the share of the rows that are taken."""
+        return Load(len(self.queue), self._load.running, self._load.cache)
+
+    def work(self, built: SideBySide) -> None:
+        """Take what there is room for, and go on by one token."""
+        self._leave(built)
+        self._admit(built)
+        if built.scheduler.idle:
+            self._count(built)
+            return self.pause()
+        built.scheduler.step()
+        for job, going in list(self._going.items()):  # an errand may have stepped it before
+            if job.pieces:
+                self._tell(going, job)
+        self._count(built)
+        return None
+
+    def begun(self) -> list[Asked]:
+        """What has jobs."""
+        going, self._going = list(dict.fromkeys(self._going.values())), {}
+        for one in going:
+            one.held.close()
+        self._load = Load(0, 0)
+        return [one.asked for one in going]
+
+    def _count(self, built: SideBySide) -> None:
+        counts = built.scheduler.counts
+        self._load = Load(0, len(self._going), counts.rows / max(1, counts.rows + built.scheduler.free_rows))
+
+    def _admit(self, built: SideBySide) -> None:
+        """Begin with as much as finds a place at once: what waits here rather than there can still be overtaken."""
+        while built.scheduler.free_rows > 0:
+            asked = self.queue.take()
+            if asked is None:
+                return
+            asked.start()
+            held = ExitStack()
+            going = guarded(asked, partial(self._begun, built, asked, held))
+            if going is None:
+                held.close()
+                continue
+            for job in going.jobs:
+                self._going[job] = going
+
+    def _begun(self, built: SideBySide, asked: Asked, held: ExitStack) -> _Going:
+        if asked.rows is None:
+            jobs = built.go_on(asked.model, asked.prompts, asked.request)
+            return _Going(asked, jobs, None, held)
+        folder = held.enter_context(built.models[asked.model].reading())
+        put = built.put(asked.model, asked.rows, asked.request, folder)
+        return _Going(asked, put.jobs, put, held)
+
+    def _leave(self, built: SideBySide) -> None:
+        """End what nobody waits for, or whose time has passed."""
+        for one in {going for going in self._going.values() if is_over(going.asked)}:
+            for job in one.jobs:
+                built.scheduler.cancel(job)
+            if one.asked.cancelled:
+                self._forget(one)
+            else:
+                self._finish(one)
+
+    def _tell(self, one: _Going, job: Job) -> None:
+        """Letters of a stream as they come, and the whole once all jobs are done."""
+        one.asked.mark()
+        streams = one.asked.stream and len(one.jobs) == 1
+        for piece in job.pieces:
+            if streams:
+                text = self._letters(one, job, piece.choice, piece.text)
+                known = (piece.logprob,) if piece.logprob is not None and one.asked.request.logprobs else ()  # type: ignore[attr-defined]
+                if text or known:
+                    one.asked.news(Delta(piece.choice, text, known))
+        job.pieces.clear()
+        if all(other.done for other in one.jobs):
+            self._finish(one)
+
+    def _letters(self, one: _Going, job: Job, choice: int, text: str) -> str:
+        """Letters that are certain to be in the answer, which has no space around it; a raw continuation keeps it."""
+        echoed = "" if choice in one.trimmed else job.opening_text
+        own = one.trimmed.setdefault(choice, Trimmed())
+        return echoed + text if one.put is None else own.push(echoed + text)
+
+    def _finish(self, one: _Going) -> None:
+        self._forget(one)
+        if (answered := guarded(one.asked, lambda: _answered(one))) is not None:
+            one.asked.end(answered)
+
+    def _forget(self, one: _Going) -> None:
+        one.held.close()
+        for job in one.jobs:
+            self._going.pop(job, None)
+
+
+def _answered(one: _Going) -> Answered:
+    prompt = sum(job.plan.terms.prompt_tokens for job in one.jobs)
+    cached = sum(job.reused for job in one.jobs)
+    written = sum(choice.token_count for job in one.jobs for choice in job.results)
+    if one.put is None:
+        return Answered([], [[job.results] for job in one.jobs], prompt, written, cached)
+    scored = one.put.told()
+    parts: list[Any] = [own.parts for own in scored.scores]  # type: ignore[union-attr]
+    return Answered(one.put.model.told(scored, one.put.request), parts, prompt, written, cached)
