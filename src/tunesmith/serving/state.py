@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tunesmith import plugins
 from tunesmith.serving.gate import Gate
 from tunesmith.serving.keys import Keys
 from tunesmith.serving.models import Models
@@ -25,7 +26,7 @@ class Serving:
         models: that answer.
         gate: who may come in.
         keys: who there is; None: no key is asked for.
-        observers: hear of each request that is over.
+        observers: hear of each request that is over, by the names of their files in ``observers/``.
         loading: whether models are still being loaded.
     """
 
@@ -33,15 +34,19 @@ class Serving:
     models: Models
     gate: Gate
     keys: Keys | None = None
-    observers: Sequence[Observer] = ()
+    observers: Mapping[str, Observer] = field(default_factory=dict)
     loading: bool = True
     stopped: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
-    def of(cls, options: Options, observers: Sequence[Observer] = ()) -> Serving:
+    def of(cls, options: Options) -> Serving:
         """A server's state before any model is loaded."""
         keys = Keys(options.keys) if options.keys else None
-        return cls(options, Models(options), Gate(options), keys, observers)
+        serving = cls(options, Models(options), Gate(options), keys)
+        named = {name: plugins.module("serving.observers", name) for name in plugins.names("serving.observers")}
+        made = {name: module.observer(serving) for name, module in named.items()}
+        serving.observers = {name: observer for name, observer in made.items() if observer is not None}
+        return serving
 
     @property
     def ready(self) -> bool:
@@ -50,7 +55,7 @@ class Serving:
 
     def observe(self, record: Record) -> None:
         """Tell everybody who hears of requests; whoever fails at it is logged and does no harm."""
-        for observer in self.observers:
+        for observer in self.observers.values():
             try:
                 observer(record)
             except Exception:
