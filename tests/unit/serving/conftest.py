@@ -10,7 +10,6 @@ import pytest
 
 from served import Served, running
 
-
 WRITES = {
     "train.epochs": 1,
     "model.max_length": 128,
