@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import TunesmithError
+from tunesmith.serving import refusal
 from tunesmith.serving.asked import Answered, Asked, Delta
 from tunesmith.serving.call import Call
 
@@ -42,7 +43,7 @@ async def answer(
         TunesmithError: it cannot be answered.
     """
     news = _put(call, request, rows, prompts, priority, time_s, stream=False)
-    waiting = asyncio.ensure_future(news.get())
+    waiting = asyncio.ensure_future(_next(call, news))
     gone = asyncio.ensure_future(_disconnected(call))
     try:
         await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -52,7 +53,7 @@ async def answer(
     finally:
         for future in (waiting, gone):
             future.cancel()
-        _leave(call)
+        leave(call)
     if isinstance(outcome, TunesmithError):
         raise outcome
     call.answered = outcome
@@ -79,7 +80,7 @@ async def stream(
 async def _told(call: Call, news: asyncio.Queue[Any]) -> AsyncIterator[Delta | Answered]:
     try:
         while True:
-            one = await news.get()
+            one = await _next(call, news)
             if isinstance(one, TunesmithError):
                 raise one
             if isinstance(one, Answered):
@@ -88,7 +89,19 @@ async def _told(call: Call, news: asyncio.Queue[Any]) -> AsyncIterator[Delta | A
             if isinstance(one, Answered):
                 return
     finally:
-        _leave(call)
+        leave(call)
+
+
+async def _next(call: Call, news: asyncio.Queue[Any]) -> Any:
+    """The next of the news; what waits for its turn past its time is refused here, since its worker may be held up."""
+    asked = call.asked
+    while asked is not None and asked.times.started is None:
+        try:
+            return await asyncio.wait_for(news.get(), max(0.0, asked.ends_at - time.monotonic()))
+        except TimeoutError:
+            if asked.times.started is None:
+                return refusal.late()
+    return await news.get()
 
 
 def _put(
@@ -128,7 +141,8 @@ def _tell(loop: asyncio.AbstractEventLoop, news: asyncio.Queue[Any], one: Any) -
         return
 
 
-def _leave(call: Call) -> None:
+def leave(call: Call) -> None:
+    """Nobody waits for what a call asked any more."""
     if call.asked is not None and call.asked.times.ended is None and call.served is not None:
         call.served.worker.cancel(call.asked)
 
