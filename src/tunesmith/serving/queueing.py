@@ -20,7 +20,6 @@ from collections.abc import Callable
 from tunesmith.serving import refusal
 from tunesmith.serving.asked import Asked
 
-
 _SOME_TAKES = 64
 _LONGEST_S = 60.0
 _AT_FIRST_S = 1.0

@@ -21,6 +21,7 @@ from tunesmith.serving.state import Serving
 
 _LOG = logging.getLogger("tunesmith.requests")
 _HEARTBEATS = ("/health", "/ready", "/metrics")
+_LOOKED = (200, 503)
 _PLAIN = (
     "id", "key", "method", "route", "model", "version", "engine", "status", "code", "stream", "prompt_tokens", "tokens",
     "cached_tokens", "finish_reasons",
@@ -45,7 +46,7 @@ def level_of(record: Record) -> int:
     """How much a request matters to whoever reads the log."""
     if record.status in (500, 502) or record.code == "engine_failed":
         return logging.ERROR
-    return logging.DEBUG if record.route in _HEARTBEATS and record.status == 200 else logging.INFO
+    return logging.DEBUG if record.route in _HEARTBEATS and record.status in _LOOKED else logging.INFO
 
 
 def _fields(record: Record, *, texts: bool) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class Metrics:
     def __init__(self, serving: Serving) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
-        self._registry.register(_Now(serving))  # type: ignore[arg-type]
+        self._registry.register(_Now(serving))
         self._prompt_tokens = self._counter("prompt_tokens", "Tokens read.")
         self._tokens = self._counter("generation_tokens", "Tokens written.")
         self._cached_tokens = self._counter("cached_tokens", "Tokens of prompts that were known and not read anew.")
