@@ -26,7 +26,7 @@ _TRIES = 6
 _PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions", "embeddings": "/v1/embeddings"}
 
 
-class Unreachable(EngineError):
+class Unreachable(EngineError):  # noqa: N818
     """Nothing answers there."""
 
 
