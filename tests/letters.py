@@ -41,5 +41,5 @@ async def stream(call: Call) -> Response:
 def route() -> Iterator[None]:
     """The server that is made while it lasts has the route."""
     every = [*endpoint.every(), Endpoint(PATH, stream, "Letters.", takes=dict)]
-    with mock.patch.object(endpoint, "every", lambda: every):
+    with mock.patch.object(endpoint, "every", return_value=every):
         yield

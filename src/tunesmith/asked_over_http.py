@@ -233,7 +233,8 @@ def _refusal(error: urllib.error.HTTPError, where: str) -> UsageError | EngineEr
     try:
         message = _message(json.load(error))
     except (ValueError, OSError):
-        message = f"{error.code} {error.reason}"
+        message = ""
+    message = message or f"{error.code} {error.reason}"
     return (EngineError if error.code >= 500 else Refused)(message, where=where)
 
 
@@ -242,8 +243,8 @@ def _message(told: Any) -> str:
     inner = told.get("error", told) if isinstance(told, dict) else told
     if not isinstance(inner, dict):
         return str(inner)
-    code = inner.get("code")
-    return f"{inner.get('message', inner)}" + (f" [{code}]" if code else "")
+    message, code = str(inner.get("message") or ""), inner.get("code")
+    return f"{message} [{code}]" if message and code else message
 
 
 __all__ = ["Client", "Refused", "Unreachable", "answer", "form", "letters", "values"]
