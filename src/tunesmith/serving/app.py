@@ -112,9 +112,17 @@ def _sent(response: Response, call: Call, inside: ExitStack) -> ASGIApp:
                 call.code = "client_gone"
             asking.leave(call)
             inside.close()
-            call.serving.observe(call.record())
+            _observe(call)
 
     return send_it
+
+
+def _observe(call: Call) -> None:
+    """Tell of a request; what goes wrong here is the log's business alone."""
+    try:
+        call.serving.observe(call.record())
+    except Exception:
+        _LOG.exception("request %s could not be told of", call.id)
 
 
 def _noting(send: Send, call: Call) -> Send:
@@ -148,7 +156,7 @@ def _unrouted(serving: Serving) -> Callable[[Request, Exception], Awaitable[Resp
             response = _refused(call, refused)
         call.status = response.status_code
         response.headers["x-request-id"] = call.id
-        serving.observe(call.record())
+        _observe(call)
         return response
 
     return handle

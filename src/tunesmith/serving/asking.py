@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import TunesmithError
@@ -43,21 +43,28 @@ async def answer(
         TunesmithError: it cannot be answered.
     """
     news = _put(call, request, rows, prompts, priority, time_s, stream=False)
-    waiting = asyncio.ensure_future(_next(call, news))
-    gone = asyncio.ensure_future(_disconnected(call))
     try:
-        await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not waiting.done():
-            raise Gone
-        outcome = waiting.result()
+        outcome = await _while_there(call, _next(call, news))
     finally:
-        for future in (waiting, gone):
-            future.cancel()
         leave(call)
     if isinstance(outcome, TunesmithError):
         raise outcome
     call.answered = outcome
     return call.answered
+
+
+async def _while_there(call: Call, told: Coroutine[Any, Any, Any]) -> Any:
+    """What is told, unless the caller goes away before."""
+    waiting = asyncio.ensure_future(told)
+    gone = asyncio.ensure_future(_disconnected(call))
+    try:
+        await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            raise Gone
+        return waiting.result()
+    finally:
+        for future in (waiting, gone):
+            future.cancel()
 
 
 async def stream(
@@ -69,25 +76,33 @@ async def stream(
     priority: int = 0,
     time_s: float | None = None,
 ) -> AsyncIterator[Delta | Answered]:
-    """Letters as they come, and last all answers. What is asked is queued at once, so that a refusal comes before the first.
+    """Letters as they come, and last all answers. It gives back once there is something, so that a refusal comes before it.
 
     Raises:
+        Gone: the caller went away before.
         TunesmithError: it cannot be answered.
     """
-    return _told(call, _put(call, request, rows, prompts, priority, time_s, stream=True))
-
-
-async def _told(call: Call, news: asyncio.Queue[Any]) -> AsyncIterator[Delta | Answered]:
+    news = _put(call, request, rows, prompts, priority, time_s, stream=True)
     try:
-        while True:
-            one = await _next(call, news)
+        first = await _while_there(call, _next(call, news))
+        if isinstance(first, TunesmithError):
+            raise first
+    except BaseException:
+        leave(call)
+        raise
+    return _told(call, news, first)
+
+
+async def _told(call: Call, news: asyncio.Queue[Any], first: Delta | Answered) -> AsyncIterator[Delta | Answered]:
+    one: Any = first
+    try:
+        while not isinstance(one, Answered):
             if isinstance(one, TunesmithError):
                 raise one
-            if isinstance(one, Answered):
-                call.answered = one
             yield one
-            if isinstance(one, Answered):
-                return
+            one = await _next(call, news)
+        call.answered = one
+        yield one
     finally:
         leave(call)
 

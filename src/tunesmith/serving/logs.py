@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from tunesmith.serving.options import Options
 
 _ERROR_OUTPUT = 2
 _LAST_LINES_S = 1.0
+_LONGEST_LINE = 1 << 16
 _PRINTED = logging.getLogger("tunesmith.printed")
 
 
@@ -106,7 +108,10 @@ class _Printed(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Log what is a whole line."""
-        *lines, self._begun = (self._begun + text).split("\n")
+        *lines, self._begun = re.split(r"[\r\n]", self._begun + text)
+        if len(self._begun) > _LONGEST_LINE:
+            lines.append(self._begun)
+            self._begun = ""
         for line in filter(str.strip, lines):
             _PRINTED.info("%s", line)
         return len(text)

@@ -27,7 +27,7 @@ from tunesmith.serving.state import Serving
 
 _LOG = logging.getLogger("tunesmith.serving")
 _STEP_S = 0.05
-_AFTER_DRAIN_S = 2.0
+_AFTER_DRAIN_S = 5.0
 _BACKLOG = 2048
 
 
@@ -38,17 +38,17 @@ def run(folders: Mapping[str, str], options: Options) -> None:
         TunesmithError: an option is wrong, or a bundle cannot be opened.
     """
     check(folders, options)
-    serving = Serving.of(options)
-    listening = _listening(options)
-    serving.logs = Logs(options)
-    server = _server(serving)
-    serving.logs.start()
+    place = _listening(options)
+    logs = Logs(options)
+    logs.start()
     try:
+        serving = Serving.of(options)
+        serving.logs = logs
+        server = _server(serving)
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-            runner.run(_serve(folders, serving, server, listening))
+            runner.run(_serve(folders, serving, server, place))
     finally:
-        serving.close()
-        serving.logs.stop()
+        logs.stop()
     if serving.loading:
         os._exit(0)  # told to stop while it loaded: the thread that loads would be waited for
 
@@ -152,7 +152,7 @@ async def _serve(folders: Mapping[str, str], serving: Serving, server: _Server, 
         await asyncio.wait({listening})
         stopping.cancel()
         loading.cancel()
-        await _in_a_thread(serving.models.close)
+        await _in_a_thread(serving.close)
 
 
 def _in_a_thread(do: Callable[[], None]) -> asyncio.Future[None]:

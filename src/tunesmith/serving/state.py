@@ -57,10 +57,10 @@ class Serving:
         return not self.loading and not self.gate.stopping and self.models.ready
 
     def close(self) -> None:
-        """End what the observers have begun; takes a moment, so that they can tell what they still hold."""
+        """End all workers, and let whoever hears of requests finish with what they heard."""
+        self.models.close()
         for observer in self.observers.values():
-            close = getattr(observer, "close", None)
-            if close is not None:
+            if (close := getattr(observer, "close", None)) is not None:
                 close()
 
     def observe(self, record: Record) -> None:

@@ -111,11 +111,14 @@ class Worker(ABC):
         self.queue.wake()
         return done.result()
 
-    def close(self, timeout_s: float = 10.0) -> None:
-        """End the thread; what is not answered is refused."""
+    def close(self, timeout_s: float = 3.0) -> None:
+        """End the thread; what is not answered is refused, even if the thread cannot be waited for any longer."""
         self._closing.set()
         self.queue.wake()
         self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            for left in [*self.begun(), *self.queue.empty()]:
+                left.end(_taken_away())
 
     @abstractmethod
     def work(self, built: Any) -> None:

@@ -209,7 +209,14 @@ def test_a_row_that_is_refused_keeps_no_other_from_its_answer(server, call, tmp_
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["a", "--input", "x"], ["a", "--output", "x"], ["a", "--stream"], ["a", "--route", "nowhere"], ["a", "--ca", "/none"]],
+    [
+        [],
+        ["a", "--input", "x"],
+        ["a", "--output", "x"],
+        ["a", "--stream"],
+        ["a", "--route", "nowhere"],
+        ["a", "--ca", "/none"],
+    ],
 )
 def test_a_mistake_in_the_call_is_one_error(call, words):
     code, _, err = call(*words)

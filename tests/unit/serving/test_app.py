@@ -49,7 +49,11 @@ def test_a_path_that_is_not_there(served: Served) -> None:
 def preflight(server: Served, origin: str) -> tuple[int, dict[str, str]]:
     parts = urlsplit(server.url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
-    headers = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    headers = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization",
+    }
     connection.request("OPTIONS", "/v1/predict/reviews", headers=headers)
     reply = connection.getresponse()
     reply.read()

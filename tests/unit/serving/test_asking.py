@@ -187,10 +187,10 @@ def test_a_stream_that_is_cut_by_its_time_has_all_its_letters(lettered: Served):
     assert "".join(piece["letters"] for piece in pieces) == last["text"]
 
 
-def test_a_stream_that_waits_as_long_as_it_may_take_ends_with_an_error(lettered: Served):
+def test_a_stream_that_waits_as_long_as_it_may_take_is_refused_before_it_begins(lettered: Served):
     with held(worker(lettered)):
-        (told,) = lettered.events(letters.PATH, {**LONG, "time": 0.2})
-    assert told["error"]["code"] == "timed_out"
+        refused = lettered.post(letters.PATH, {**LONG, "time": 0.2})
+    assert (refused.status, refused.body["error"]["code"]) == (503, "timed_out")
 
 
 def test_who_goes_away_while_waiting_is_forgotten(server: Served):

@@ -59,8 +59,17 @@ def test_everything_that_is_said_is_a_line_of_json(tmp_path):
 def test_whoever_does_not_take_the_log_holds_nobody_up(tmp_path, place):
     file = tmp_path / "log"
     reading, writing = os.pipe()
-    output = {"/dev/full": lambda: os.open("/dev/full", os.O_WRONLY), "a pipe": lambda: writing, "closed": lambda: None}[place]()
-    words = [sys.executable, "-c", SPEAKS.replace('"one")', '"one" * 100_000)').replace('print("seven", file=sys.stderr)', ""), str(file)]
+    output = {
+        "/dev/full": lambda: os.open("/dev/full", os.O_WRONLY),
+        "a pipe": lambda: writing,
+        "closed": lambda: None,
+    }[place]()
+    words = [
+        sys.executable,
+        "-c",
+        SPEAKS.replace('"one")', '"one" * 100_000)').replace('print("seven", file=sys.stderr)', ""),
+        str(file),
+    ]
     if output is None:
         words = ["sh", "-c", 'exec "$@" 2>&-', "sh", *words]
     done = subprocess.run(words, stderr=output, timeout=30, check=False)

@@ -251,3 +251,25 @@ def test_a_format_that_cannot_be_kept_harms_no_batch_mate(server: Served):
     assert 400 <= found[0].status < 500
     assert found[1].body["answers"] == right
     assert writer.deaths == 0
+
+
+def test_a_worker_that_cannot_be_waited_for_leaves_nobody_without_an_answer(server: Served):
+    reader = worker(server, "reviews")
+    go = threading.Event()
+
+    def hangs(built: Any) -> None:
+        plain = built["reviews"].read
+
+        def read(*args: Any) -> Any:
+            go.wait(60)
+            return plain(*args)
+
+        built["reviews"].read = read
+
+    reader.between(hangs)
+    threads, found = asked_at_once(*[lambda: server.post("/v1/predict/reviews", {"inputs": "a film"})] * 3)
+    until(lambda: reader.load.running + len(reader.queue) == 3)
+    reader.close(0.2)
+    ended(threads)
+    assert [(reply.status, reply.body["error"]["code"]) for reply in found] == [(503, "server_stopping")] * 3
+    go.set()

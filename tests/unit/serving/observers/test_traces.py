@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import letters
-from holding import held
+from holding import held, slow
 from served import Served, running
 from tunesmith import params
 from tunesmith.errors import UsageError
@@ -22,6 +22,7 @@ from tunesmith.serving.observers import traces
 from tunesmith.serving.options import Options
 from tunesmith.serving.record import Record
 from tunesmith.serving.state import Serving
+from tunesmith.serving.worker import Worker
 
 WRITES = {"train.epochs": 1, "model.max_length": 128, "request.max_tokens": 8, "task.report_rows": 1, "adapter": "lora"}
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -83,13 +84,21 @@ def test_what_the_server_failed_at_is_marked_and_what_was_asked_wrongly_is_not(s
     one.get("/nothing")
     with held(one.serving.models.find("chat").worker):
         one.post("/v1/predict/chat", {"inputs": "a", "time": 0.1})
-        one.events(letters.PATH, {"inputs": "a", "time": 0.1})
-    wrong, nowhere, late, stream = spans()
+    writer = one.serving.models.find("chat").worker
+    with slow(writer, 0.02):
+        threading.Timer(0.3, _kill, [writer]).start()
+        one.events(letters.PATH, {"inputs": "a", "max_tokens": 48, "ignore_eos": True})
+    wrong, nowhere, late, *_, stream = spans()
     assert (wrong.status.is_unset, wrong.attributes["error.type"]) == (True, "unknown_parameter")
     assert (nowhere.status.is_unset, nowhere.name) == (True, "GET unknown")
     assert not late.status.is_ok
     assert (late.status.description, late.attributes["http.response.status_code"]) == ("timed_out", 503)
-    assert (stream.status.description, stream.attributes["http.response.status_code"]) == ("timed_out", 200)
+    assert (stream.status.description, stream.attributes["http.response.status_code"]) == ("engine_failed", 200)
+
+
+def _kill(writer: Worker) -> None:
+    with pytest.raises(ZeroDivisionError):
+        writer.between(lambda _: 1 / 0)
 
 
 def test_a_parent_that_is_not_sampled_is_followed(server):
