@@ -104,7 +104,7 @@ def test_others_are_not_harmed_and_streams_are_told(server: Served):
     assert stream[-1]["error"]["code"] == "engine_failed"
     assert len(stream) > 1
     assert (whole.status, whole.body["answers"]) == (200, right)
-    assert server.serving.gate.inside == 0
+    until(lambda: server.serving.gate.inside == 0)
 
 
 def test_it_is_not_ready_while_it_is_made_anew(server: Served):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import letters
+from holding import held, until
 from served import Served, running
 from tunesmith.serving import keys
 from tunesmith.serving.logs import told
@@ -33,7 +34,17 @@ def server(bundles: Callable[..., Path], tmp_path_factory) -> Iterator[tuple[Ser
 @pytest.fixture
 def lines(caplog) -> Callable[[], list[dict]]:
     caplog.set_level(logging.DEBUG, "tunesmith.requests")
-    return lambda: [json.loads(told(one)) for one in caplog.records if one.name == "tunesmith.requests"]
+
+    def found(count: int = 1) -> list[dict]:
+        """All of them, once there are so many: a request is told of after its answer is sent."""
+
+        def all_told() -> list[dict]:
+            return [json.loads(told(one)) for one in list(caplog.records) if one.name == "tunesmith.requests"]
+
+        until(lambda: len(all_told()) >= count)
+        return all_told()
+
+    return found
 
 
 def test_a_request_is_one_line(server, lines):
@@ -64,7 +75,7 @@ def test_no_text_of_anybody_is_in_the_log(server, lines):
     one.events(letters.PATH, {"inputs": SECRET}, **key)
     one.post(f"/v1/predict/{SECRET.replace(' ', '-')}", {"inputs": SECRET}, **key)
     one.get(f"/{SECRET.replace(' ', '-')}?q={SECRET.replace(' ', '+')}", **key)
-    found = lines()
+    found = lines(7)
     assert len(found) == 7
     assert SECRET not in json.dumps(found)
     assert SECRET.replace(" ", "-") not in json.dumps(found)
@@ -75,7 +86,7 @@ def test_texts_are_there_when_asked_for(bundles: Callable[..., Path], lines):
     with running(folders(bundles), **{"log-texts": True}) as one:
         reply = one.post("/v1/predict/reviews", {"inputs": SECRET})
         one.post("/v1/predict/chat", {"inputs": SECRET, "stop": "END"})
-    first, second = lines()
+    first, second = lines(2)
     assert (first["inputs"], first["answers"]) == ([SECRET], reply.body["answers"])
     assert second["parameters"]["stop"] == ["END"]
 
@@ -118,8 +129,6 @@ def test_who_went_away_is_told_as_gone(server, lines):
     import socket
     from urllib.parse import urlsplit
 
-    from holding import held, until
-
     one, key = server
     parts = urlsplit(one.url)
     body = json.dumps({"inputs": "a film"})
@@ -129,6 +138,6 @@ def test_who_went_away_is_told_as_gone(server, lines):
         with socket.create_connection((parts.hostname, parts.port)) as connection:
             connection.sendall((head + body).encode())
             until(lambda: len(writer.queue) == 1)
-        until(lines)
+        lines()
     (line,) = lines()
     assert (line["status"], line["code"]) == (499, "client_gone")
