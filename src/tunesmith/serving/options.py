@@ -60,3 +60,4 @@ class Options(Params):
     prediction_log: str | None = param(
         None, "Database that keeps each request with its answers, such as sqlite:///log.db; none: nothing is kept.", name="prediction-log"
     )  # fmt: skip
+    log_file: str | None = param(None, "File that the log is written to, beside the error output.", name="log-file")

@@ -63,9 +63,11 @@ class Reader(Worker):
         left = self._batch_tokens
         until: float | None = None
         while left > 0:
-            asked = self.queue.take(left if found else None)
+            asked = self.queue.take(left if found else None, beside=bool(found))
             if asked is not None:
                 found.append(asked)
+                if asked.tries:
+                    break
                 left -= asked.size
                 until = until or time.monotonic() + self._wait_s
             elif found and until is not None and (rest := until - time.monotonic()) > 0 and not len(self.queue):
@@ -78,11 +80,13 @@ class Reader(Worker):
         """Answer what asks a model the same; where they cannot be answered together, one by one."""
         try:
             answered = self._read(model, group)
-        except (TunesmithError, MemoryError) as error:
+        except Exception as error:
             if len(group) > 1:
                 for asked in group:
                     self._answer(model, [asked])
                 return
+            if not isinstance(error, (TunesmithError, MemoryError)):
+                raise
             wrong = error if isinstance(error, TunesmithError) else refusal.failed("the engine has too little memory")
             group[0].end(wrong)
             return

@@ -54,6 +54,11 @@ def full(message: str, retry_after_s: float, code: str = "server_full") -> Refus
     return Refusal(message, code, 503, retry_after_s=retry_after_s)
 
 
+def late() -> Refusal:
+    """It waited too long for its turn."""
+    return full("it waited as long as the request may take", 1.0, "timed_out")
+
+
 def failed(message: str) -> Refusal:
     """The model could not answer; the request was right."""
     return Refusal(message, "engine_failed", 500)

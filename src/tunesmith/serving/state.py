@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from tunesmith import plugins
 from tunesmith.serving.gate import Gate
 from tunesmith.serving.keys import Keys
+from tunesmith.serving.logs import Logs
 from tunesmith.serving.models import Models
 from tunesmith.serving.options import Options
 from tunesmith.serving.record import Observer, Record
@@ -28,6 +29,7 @@ class Serving:
         keys: who there is; None: no key is asked for.
         observers: hear of each request that is over, by the names of their files in ``observers/``.
         loading: whether models are still being loaded.
+        logs: where the process logs; None: wherever Python does.
     """
 
     options: Options
@@ -36,6 +38,7 @@ class Serving:
     keys: Keys | None = None
     observers: Mapping[str, Observer] = field(default_factory=dict)
     loading: bool = True
+    logs: Logs | None = None
     stopped: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
@@ -52,6 +55,13 @@ class Serving:
     def ready(self) -> bool:
         """Whether requests can be answered now."""
         return not self.loading and not self.gate.stopping and self.models.ready
+
+    def close(self) -> None:
+        """End all workers, and let whoever hears of requests finish with what they heard."""
+        self.models.close()
+        for observer in self.observers.values():
+            if (close := getattr(observer, "close", None)) is not None:
+                close()
 
     def observe(self, record: Record) -> None:
         """Tell everybody who hears of requests; whoever fails at it is logged and does no harm."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from tunesmith.side_by_side import Put, SideBySide
 
 
+_OUT_OF_TIME = "cut by the time that the request may take"
+
+
 @dataclass(eq=False)
 class _Going:
     """What is being answered: its jobs, one for each window of each input, and the letters told of each choice."""
@@ -33,6 +36,7 @@ class Writer(Worker):
     def __init__(self, *options: Any) -> None:
         super().__init__(*options)
         self._going: dict[Job, _Going] = {}
+        self._next: Asked | None = None
         self._load = Load(0, 0)
 
     @property
@@ -49,18 +53,22 @@ class Writer(Worker):
             return self.pause()
         built.scheduler.step()
         for job, going in list(self._going.items()):  # an errand may have stepped it before
-            if job.pieces:
+            if job.pieces and job in self._going:
                 self._tell(going, job)
         self._count(built)
         return None
 
     def begun(self) -> list[Asked]:
-        """What has jobs."""
+        """What has jobs, or was just about to."""
         going, self._going = list(dict.fromkeys(self._going.values())), {}
         for one in going:
             one.held.close()
         self._load = Load(0, 0)
-        return [one.asked for one in going]
+        found = [one.asked for one in going if one.asked.times.ended is None]
+        if self._next is not None:
+            found.append(self._next)
+            self._next = None
+        return found
 
     def _count(self, built: SideBySide) -> None:
         counts = built.scheduler.counts
@@ -68,18 +76,19 @@ class Writer(Worker):
 
     def _admit(self, built: SideBySide) -> None:
         """Begin with as much as finds a place at once: what waits here rather than there can still be overtaken."""
-        while built.scheduler.free_rows > 0:
-            asked = self.queue.take()
+        while built.scheduler.free_rows > 0 and not any(one.asked.tries for one in self._going.values()):
+            asked = self.queue.take(beside=bool(self._going))
             if asked is None:
                 return
+            self._next = asked
             asked.start()
             held = ExitStack()
             going = guarded(asked, partial(self._begun, built, asked, held))
             if going is None:
                 held.close()
-                continue
-            for job in going.jobs:
+            for job in () if going is None else going.jobs:
                 self._going[job] = going
+            self._next = None
 
     def _begun(self, built: SideBySide, asked: Asked, held: ExitStack) -> _Going:
         if asked.rows is None:
@@ -93,7 +102,10 @@ class Writer(Worker):
         """End what nobody waits for, or whose time has passed."""
         for one in {going for going in self._going.values() if is_over(going.asked)}:
             for job in one.jobs:
-                built.scheduler.cancel(job)
+                if one.asked.cancelled:
+                    built.scheduler.cancel(job)
+                else:
+                    built.scheduler.cancel(job, "length", _OUT_OF_TIME)
             if one.asked.cancelled:
                 self._forget(one)
             else:
@@ -102,6 +114,11 @@ class Writer(Worker):
     def _tell(self, one: _Going, job: Job) -> None:
         """Letters of a stream as they come, and the whole once all jobs are done."""
         one.asked.mark()
+        self._tell_letters(one, job)
+        if all(other.done for other in one.jobs):
+            self._finish(one)
+
+    def _tell_letters(self, one: _Going, job: Job) -> None:
         streams = one.asked.stream and len(one.jobs) == 1
         for piece in job.pieces:
             if streams:
@@ -110,8 +127,6 @@ class Writer(Worker):
                 if text or known:
                     one.asked.news(Delta(piece.choice, text, known))
         job.pieces.clear()
-        if all(other.done for other in one.jobs):
-            self._finish(one)
 
     def _letters(self, one: _Going, job: Job, choice: int, text: str) -> str:
         """Letters that are certain to be in the answer, which has no space around it; a raw continuation keeps it."""
@@ -120,8 +135,11 @@ class Writer(Worker):
         return echoed + text if one.put is None else own.push(echoed + text)
 
     def _finish(self, one: _Going) -> None:
+        for job in one.jobs:
+            self._tell_letters(one, job)
+        answered = guarded(one.asked, lambda: _answered(one))
         self._forget(one)
-        if (answered := guarded(one.asked, lambda: _answered(one))) is not None:
+        if answered is not None:
             one.asked.end(answered)
 
     def _forget(self, one: _Going) -> None:
