@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import TunesmithError
-from tunesmith.serving.asked import Answered, Asked, Delta
+from tunesmith.serving.asked import Answered, Asked, Delta, Prompts
 from tunesmith.serving.call import Call
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ async def answer(
     request: Params,
     *,
     rows: pa.Table | None = None,
-    prompts: tuple[str, ...] = (),
+    prompts: Prompts = (),
     priority: int = 0,
     time_s: float | None = None,
 ) -> Answered:
@@ -42,16 +42,9 @@ async def answer(
         TunesmithError: it cannot be answered.
     """
     news = _put(call, request, rows, prompts, priority, time_s, stream=False)
-    waiting = asyncio.ensure_future(news.get())
-    gone = asyncio.ensure_future(_disconnected(call))
     try:
-        await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not waiting.done():
-            raise Gone
-        outcome = waiting.result()
+        outcome = await _next(call, news)
     finally:
-        for future in (waiting, gone):
-            future.cancel()
         _leave(call)
     if isinstance(outcome, TunesmithError):
         raise outcome
@@ -59,34 +52,56 @@ async def answer(
     return call.answered
 
 
+async def _next(call: Call, news: asyncio.Queue[Any]) -> Any:
+    """What is told next, unless the caller goes away before."""
+    waiting = asyncio.ensure_future(news.get())
+    gone = asyncio.ensure_future(_disconnected(call))
+    try:
+        await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            raise Gone
+        return waiting.result()
+    finally:
+        for future in (waiting, gone):
+            future.cancel()
+
+
 async def stream(
     call: Call,
     request: Params,
     *,
     rows: pa.Table | None = None,
-    prompts: tuple[str, ...] = (),
+    prompts: Prompts = (),
     priority: int = 0,
     time_s: float | None = None,
 ) -> AsyncIterator[Delta | Answered]:
-    """Letters as they come, and last all answers. What is asked is queued at once, so that a refusal comes before the first.
+    """Letters as they come, and last all answers. It gives back once there is something, so that a refusal comes before it.
 
     Raises:
+        Gone: the caller went away before.
         TunesmithError: it cannot be answered.
     """
-    return _told(call, _put(call, request, rows, prompts, priority, time_s, stream=True))
-
-
-async def _told(call: Call, news: asyncio.Queue[Any]) -> AsyncIterator[Delta | Answered]:
+    news = _put(call, request, rows, prompts, priority, time_s, stream=True)
     try:
-        while True:
-            one = await news.get()
+        first = await _next(call, news)
+        if isinstance(first, TunesmithError):
+            raise first
+    except BaseException:
+        _leave(call)
+        raise
+    return _told(call, news, first)
+
+
+async def _told(call: Call, news: asyncio.Queue[Any], first: Delta | Answered) -> AsyncIterator[Delta | Answered]:
+    one: Any = first
+    try:
+        while not isinstance(one, Answered):
             if isinstance(one, TunesmithError):
                 raise one
-            if isinstance(one, Answered):
-                call.answered = one
             yield one
-            if isinstance(one, Answered):
-                return
+            one = await news.get()
+        call.answered = one
+        yield one
     finally:
         _leave(call)
 
@@ -95,7 +110,7 @@ def _put(
     call: Call,
     request: Params,
     rows: pa.Table | None,
-    prompts: tuple[str, ...],
+    prompts: Prompts,
     priority: int,
     time_s: float | None,
     *,
@@ -139,7 +154,7 @@ async def _disconnected(call: Call) -> None:
         pass
 
 
-def _size(rows: pa.Table | None, prompts: tuple[str, ...], request: Params) -> int:
+def _size(rows: pa.Table | None, prompts: Prompts, request: Params) -> int:
     """About how many tokens it takes, known before anything is tokenised."""
     letters = sum(map(len, prompts)) if rows is None else rows.nbytes
     each = (getattr(request, "max_tokens", None) or 0) * getattr(request, "rows", 1)

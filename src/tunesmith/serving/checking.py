@@ -80,10 +80,24 @@ def request(call: Call, served: Served, asking: Asking, given: Mapping[str, Any]
     if unknown and asking.on_unsupported == "refuse":
         raise unknown_parameters(unknown, [*known, *also, *names_of(type(asking))])
     preset = dict(presets.find(served.folder, asking.preset).parameters) if asking.preset else {}
-    kept = {name: value for name, value in given.items() if name in known}
-    checked = served.model.request(**{**preset, **kept})
+    kept = {**preset, **{name: value for name, value in given.items() if name in known}}
+    checked, dropped = served.model.request(**kept), unknown
+    if asking.on_unsupported == "drop" and (beyond := _beyond_engine(served, checked, kept)):
+        checked = served.model.request(**{name: value for name, value in kept.items() if name not in beyond})
+        dropped = (*unknown, *beyond)
     call.parameters = checked.model_dump(mode="json", by_alias=True)
-    return Checked(checked, unknown)
+    return Checked(checked, dropped)
+
+
+def _beyond_engine(served: Served, request: Any, given: Iterable[str]) -> tuple[str, ...]:
+    """Those of the names given that the engine does not honour; others it refuses itself."""
+    if not served.model.task.writes:
+        return ()
+    from tunesmith.generation.honours import Case, refused
+
+    engine = served.model.engine
+    beyond = {name for name, _ in refused(engine.honours, Case(request, engine.facts))}
+    return tuple(name for name in given if name in beyond)
 
 
 def names_of(group: type[Params]) -> list[str]:
