@@ -49,10 +49,10 @@ class Spelling:
 
     @cached_property
     def longest(self) -> int | None:
-        """Letters of the longest token; None: one token can stand for any number of letters."""
+        """Most letters that one token holds beside space; None: one can stand for any number of letters."""
         if not (self._by_letters or self._has_bytes):
             return None
-        return max(map(len, self._tokenizer.get_vocab()))
+        return max(len("".join(self.text_of(token).split())) for token in self._tokenizer.get_vocab().values())
 
     def chat(self, logprobs: Sequence[TokenLogprob]) -> dict[str, Any]:
         """Log-probabilities as chat answers have them; of a prompt's first token, which has none, 0."""

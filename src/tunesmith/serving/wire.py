@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tunesmith import params
 from tunesmith.errors import Problem, TunesmithError
 from tunesmith.params import param
-from tunesmith.serving import checking, spelling
+from tunesmith.serving import checking, refusal, spelling
 from tunesmith.serving.call import Call
 from tunesmith.serving.checking import Asking, Checked
 from tunesmith.serving.refusal import Refusal
@@ -92,10 +92,7 @@ def stream_options(call: Call) -> None:
 def unsupported(why: Mapping[str, str]) -> Refusal:
     """The refusal of fields that cannot be honoured, by name."""
     problems = [Problem(f"{name} is not supported", name, reason) for name, reason in why.items()]
-    first = problems[0]
-    refused = Refusal(first.message, "unsupported_parameter", param=first.where, hint=first.hint)
-    refused.problems = tuple(problems) if len(problems) > 1 else ()
-    return refused
+    return refusal.of_problems(problems, "unsupported_parameter")
 
 
 def head(call: Call, kind: str, name: str) -> dict[str, Any]:

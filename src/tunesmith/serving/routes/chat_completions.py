@@ -45,7 +45,7 @@ async def chat(call: Call) -> Response:
     """Answer a conversation."""
     wire.stream_options(call)
     body, rest = checking.own(call, Body)
-    call.served = served = call.serving.models.find(body.model)
+    call.served = served = call.serving.find(body.model)
     _check_task(served)
     given = messages.plain(body.messages, body.on_unsupported)
     asked_tools = tools.read(body.tools, body.tool_choice, body.parallel_tool_calls)
@@ -170,6 +170,10 @@ def _checked(call: Call, body: Body, rest: dict[str, Any], given: Plain, asked_t
     if form is None:
         return Checked(found.request, dropped)
     request = found.request.but(response_format=form)
+    if checking.beyond_engine(call.served, request, ["response_format"]):
+        if body.on_unsupported == "refuse":
+            raise wire.unsupported({"tool_choice": f"the engine {call.served.engine} holds answers to no format"})
+        return Checked(found.request, (*dropped, "tool_choice"))
     call.parameters = request.model_dump(mode="json", by_alias=True)
     return Checked(request, dropped)
 

@@ -37,7 +37,7 @@ async def complete(call: Call) -> Response:
     """Go on with texts."""
     wire.stream_options(call)
     body, rest = checking.own(call, Body)
-    call.served = served = call.serving.models.find(body.model)
+    call.served = served = call.serving.find(body.model)
     if not served.model.task.writes:
         message = f"the model '{served.name}' does not write: its task is {served.task}"
         raise Refusal(message, "unsupported_model", param="model", hint=f"ask /v1/predict/{served.name}")

@@ -19,7 +19,7 @@ async def every(call: Call) -> Response:
 
 async def one(call: Call) -> Response:
     """One of them."""
-    return answer(_told(call.serving.models.find(call.path["model"])))
+    return answer(_told(call.serving.find(call.path["model"])))
 
 
 def _told(served: Served) -> dict[str, Any]:
