@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import TunesmithError
@@ -43,7 +43,7 @@ async def answer(
     """
     news = _put(call, request, rows, prompts, priority, time_s, stream=False)
     try:
-        outcome = await _next(call, news)
+        outcome = await _while_there(call, news.get())
     finally:
         _leave(call)
     if isinstance(outcome, TunesmithError):
@@ -52,9 +52,9 @@ async def answer(
     return call.answered
 
 
-async def _next(call: Call, news: asyncio.Queue[Any]) -> Any:
-    """What is told next, unless the caller goes away before."""
-    waiting = asyncio.ensure_future(news.get())
+async def _while_there(call: Call, told: Coroutine[Any, Any, Any]) -> Any:
+    """What is told, unless the caller goes away before."""
+    waiting = asyncio.ensure_future(told)
     gone = asyncio.ensure_future(_disconnected(call))
     try:
         await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -83,7 +83,7 @@ async def stream(
     """
     news = _put(call, request, rows, prompts, priority, time_s, stream=True)
     try:
-        first = await _next(call, news)
+        first = await _while_there(call, news.get())
         if isinstance(first, TunesmithError):
             raise first
     except BaseException:

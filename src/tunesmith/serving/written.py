@@ -90,4 +90,6 @@ def _about(answered: Answered, request: Any) -> Iterator[tuple[str, Any]]:
 
 def _answers(answered: Answered, request: Any) -> list[dict[str, Any]]:
     """Each input's answer as the task tells it, or as it would."""
-    return answered.answers or [shown.answer(Written(tuple(map(tuple, own))), "text", request) for own in answered.generated]
+    return answered.answers or [
+        shown.answer(Written(tuple(map(tuple, own))), "text", request) for own in answered.generated
+    ]

@@ -45,12 +45,12 @@ async def chat(call: Call) -> Response:
     """Answer a conversation."""
     wire.stream_options(call)
     body, rest = checking.own(call, Body)
-    call.served = served = call.serving.find(body.model)
-    _check_task(served)
+    call.served = call.serving.find(body.model)
+    _check_task(call.served)
     given = messages.plain(body.messages, body.on_unsupported)
     asked_tools = tools.read(body.tools, body.tool_choice, body.parallel_tool_calls)
     if asked_tools.told:
-        given.messages = asked_tools.system(given.messages, served.model.task.options.system)
+        given.messages = asked_tools.system(given.messages, call.served.model.task.options.system)
     checked = _checked(call, body, rest, given, asked_tools)
     texts = [message["content"] for message in given.messages]
     checking.limits(call, texts, 1, checked.request)
@@ -58,7 +58,7 @@ async def chat(call: Call) -> Response:
         call, [one["content"] for one in given.messages if one["role"] != "assistant"], "messages", checked.request
     )
     call.inputs = ({"messages": given.messages},)
-    asked: dict[str, Any] = {"rows": _rows(served, given), "priority": body.priority, "time_s": body.time}
+    asked: dict[str, Any] = {"rows": _rows(call.served, given), "priority": body.priority, "time_s": body.time}
     try:
         if body.stream:
             return await _stream(call, body, checked, asked_tools, asked)

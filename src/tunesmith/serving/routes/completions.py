@@ -47,6 +47,7 @@ async def complete(call: Call) -> Response:
     checking.limits(call, texts, len(prompts), checked.request)
     call.inputs = prompts
     asked: dict[str, Any] = {"priority": body.priority, "time_s": body.time}
+    served = call.served
     if served.task == "chat":
         asked["prompts"] = await _raw(call, prompts, checked)
     else:
