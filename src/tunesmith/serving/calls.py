@@ -59,8 +59,8 @@ class Calls:
         """What is left, as nothing more comes: a call that lacks its end only is one, any other stays text."""
         before, found, rest = self._held.partition(BEGIN)
         self._held = ""
-        call = self._read(rest) if found else None
-        if call is not None:
+        call = self._read(rest)
+        if found and isinstance(call, ToolCall):
             return [*self._text(before), call]
         if found:
             self._warn("it is not finished")
@@ -80,10 +80,11 @@ class Calls:
                 self._held = BEGIN + rest
                 return
             call = self._read(rest[: end - len(END)])
-            if call is None:
-                yield from self._text(BEGIN + rest[:end])
-            else:
+            if isinstance(call, ToolCall):
                 yield call
+            else:
+                self._warn(call)
+                yield from self._text(BEGIN + rest[:end])
             self._held = rest[end:]
 
     def _end(self, rest: str) -> int | None:
@@ -102,20 +103,16 @@ class Calls:
             place = rest.find(END, place + 1)
         return None
 
-    def _read(self, text: str) -> ToolCall | None:
-        """A call, if it is one of a tool that there is."""
+    def _read(self, text: str) -> ToolCall | str:
+        """A call, or why it is none."""
         try:
             found = _DECODER.decode(text.strip())
             name, arguments = found["name"], found["arguments"]
-            if set(found) == {"name", "arguments"} and isinstance(arguments, dict):
-                if name in self._names:
-                    return ToolCall(name, _written(arguments))
-                self._warn(f"there is no tool {name!r}")
-                return None
+            if set(found) == {"name", "arguments"} and isinstance(name, str) and isinstance(arguments, dict):
+                return ToolCall(name, _written(arguments)) if name in self._names else f"there is no tool {name!r}"
         except (ValueError, KeyError, TypeError, RecursionError):
             pass
-        self._warn("it is no JSON object with a name and arguments")
-        return None
+        return "it is no JSON object with a name and arguments"
 
     def _text(self, text: str) -> Iterator[str]:
         if certain := self._outside.push(text):

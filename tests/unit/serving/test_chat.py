@@ -18,12 +18,10 @@ def test_the_answer_is_the_models_own_with_everything_that_is_told_of_it(writing
     reply = writing.post(URL, {**DRAWN, "sampler_order": ["top_k", "temperature"], "top_k": 50})
     assert reply.status == 200, reply.body
     answer = reply.body
-    own = writing.serving.models.find("chat").worker.between(
-        lambda built: built.models["chat"].answers(
-            ["the bank was here"], temperature=1.0, seed=5, max_tokens=12, min_tokens=12, top_k=50,
-            sampler_order=["top_k", "temperature"],
-        )  # fmt: skip
-    )[0]
+    asked = {name: DRAWN[name] for name in ("temperature", "seed", "max_tokens", "min_tokens")}
+    asked.update(top_k=50, sampler_order=["top_k", "temperature"])
+    worker = writing.serving.models.find("chat").worker
+    own = worker.between(lambda built: built.models["chat"].answers(["the bank was here"], **asked))[0]
     assert answer["choices"][0]["message"] == {"role": "assistant", "content": own["answer"], "refusal": None}
     assert answer["choices"][0]["finish_reason"] == own["finish_reason"] == "length"
     assert answer["object"] == "chat.completion"

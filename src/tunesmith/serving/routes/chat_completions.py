@@ -65,6 +65,10 @@ async def chat(call: Call) -> Response:
         return await _whole(call, checked, asked_tools, asked)
     except ContextError as error:
         raise wire.named(error, "messages") from None
+    except UsageError as error:
+        if asked_tools.told and error.headline.where == "response_format":
+            raise wire.named(error, "tools") from None
+        raise
 
 
 async def _whole(call: Call, checked: Checked, asked_tools: Tools, asked: dict[str, Any]) -> Response:
