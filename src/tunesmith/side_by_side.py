@@ -23,6 +23,7 @@ from tunesmith.generation.request import GenerationRequest
 from tunesmith.networks.shared import Bases
 from tunesmith.predict import Input, Model
 from tunesmith.tasks.base import Scored
+from tunesmith.writing import raw
 from tunesmith.writing.generating import GeneratingTask
 
 
@@ -236,7 +237,7 @@ class SideBySide:
         """
         model = self.models[name]
         task: GeneratingTask = model.task  # type: ignore[assignment]
-        prompts = task.raw(model.tokenizer, texts)
+        prompts = raw.prompts(model.tokenizer, texts)
         return self._submit(name, prompts, task.asked_of(model.reader, prompts, request))
 
     def adapter(self, name: str) -> str | None:

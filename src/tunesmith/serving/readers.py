@@ -10,6 +10,7 @@ from tunesmith.errors import TunesmithError
 from tunesmith.serving import refusal
 from tunesmith.serving.asked import Answered, Asked
 from tunesmith.serving.worker import Load, Worker
+from tunesmith.writing import raw
 
 if TYPE_CHECKING:
     from tunesmith.predict import Model
@@ -110,7 +111,7 @@ class Reader(Worker):
 def _gone_on(model: Model, asked: Asked) -> Answered:
     """What comes after texts as they are."""
     task: Any = model.task
-    found = task.go_on(model.reader, asked.prompts, asked.request)
+    found = raw.go_on(task, model.reader, asked.prompts, asked.request)
     read = sum(choices[0].terms.prompt_tokens for choices in found)
     written = sum(one.token_count for choices in found for one in choices)
     return Answered([], [[choices] for choices in found], read, written)

@@ -254,14 +254,6 @@ class GeneratingTask(base.Task):
         found = self._generate(reader, [first[row] for row in range(len(rows))], asked)
         return [[math.exp(logprob) for _, logprob in choices[0].logprobs[0].top] for choices in found]
 
-    def raw(self, tokenizer: Any, texts: Sequence[str | Sequence[int]]) -> list[list[int]]:
-        """Texts as tokens without the task's own form; what is tokens already stays so."""
-        return [tokenizer(text, verbose=False)["input_ids"] if isinstance(text, str) else list(text) for text in texts]
-
-    def go_on(self, reader: Reader, texts: Sequence[str | Sequence[int]], request: Any) -> list[list[Any]]:
-        """What comes after each text, without the task's own form: its choices."""
-        return self._generate(reader, self.raw(reader.tokenizer, texts), request)
-
     def _generate(
         self, reader: Reader, prompts: list[list[int]], request: Any, rows: Sequence[int] = ()
     ) -> list[list[Any]]:
