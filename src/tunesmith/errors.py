@@ -2,7 +2,8 @@
 
     TunesmithError
     ├── UsageError      a flag, a config key or a request parameter is wrong
-    │   └── ContextError    prompt and answer are longer than the model's context
+    │   ├── ContextError    prompt and answer are longer than the model's context
+    │   └── UnsupportedError  a request parameter that the engine cannot honour
     ├── DataError       a data file cannot be read or does not fit the task
     ├── SourceError     a base model or data set cannot be fetched, or is not what was pinned
     ├── BundleError     a saved model is missing, damaged or from a newer version
@@ -74,6 +75,12 @@ class ContextError(UsageError):
     """Prompt and answer are longer than the model's context."""
 
     code = "context_length_exceeded"
+
+
+class UnsupportedError(UsageError):
+    """A request parameter that the engine cannot honour."""
+
+    code = "unsupported_parameter"
 
 
 class DataError(TunesmithError):

@@ -245,7 +245,7 @@ def _beam_conflicts(r: GenerationRequest) -> Iterator[tuple[str, str]]:
 
 def _format_conflicts(r: GenerationRequest, form: dict[str, Any]) -> Iterator[tuple[str, str]]:
     kind = form.get("type")
-    if kind not in FORMATS:
+    if not isinstance(kind, str) or kind not in FORMATS:
         yield "response_format", f"type is {kind!r}; legal: {', '.join(FORMATS)}"
         return
     needed = FORMATS[kind]

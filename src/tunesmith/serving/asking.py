@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import TunesmithError
 from tunesmith.serving import refusal
-from tunesmith.serving.asked import Answered, Asked, Delta
+from tunesmith.serving.asked import Answered, Asked, Delta, Prompts
 from tunesmith.serving.call import Call
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ async def answer(
     request: Params,
     *,
     rows: pa.Table | None = None,
-    prompts: tuple[str, ...] = (),
+    prompts: Prompts = (),
     priority: int = 0,
     time_s: float | None = None,
 ) -> Answered:
@@ -72,7 +72,7 @@ async def stream(
     request: Params,
     *,
     rows: pa.Table | None = None,
-    prompts: tuple[str, ...] = (),
+    prompts: Prompts = (),
     priority: int = 0,
     time_s: float | None = None,
 ) -> AsyncIterator[Delta | Answered]:
@@ -123,7 +123,7 @@ def _put(
     call: Call,
     request: Params,
     rows: pa.Table | None,
-    prompts: tuple[str, ...],
+    prompts: Prompts,
     priority: int,
     time_s: float | None,
     *,
@@ -168,7 +168,7 @@ async def _disconnected(call: Call) -> None:
         pass
 
 
-def _size(rows: pa.Table | None, prompts: tuple[str, ...], request: Params) -> int:
+def _size(rows: pa.Table | None, prompts: Prompts, request: Params) -> int:
     """About how many tokens it takes, known before anything is tokenised."""
     letters = sum(map(len, prompts)) if rows is None else rows.nbytes
     each = (getattr(request, "max_tokens", None) or 0) * getattr(request, "rows", 1)

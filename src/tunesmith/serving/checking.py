@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from tunesmith import params, presets
 from tunesmith.errors import Problem, did_you_mean
 from tunesmith.params import Params, Seconds, param
+from tunesmith.serving import refusal
 from tunesmith.serving.call import Call
 from tunesmith.serving.refusal import Refusal
 
@@ -80,10 +81,24 @@ def request(call: Call, served: Served, asking: Asking, given: Mapping[str, Any]
     if unknown and asking.on_unsupported == "refuse":
         raise unknown_parameters(unknown, [*known, *also, *names_of(type(asking))])
     preset = dict(presets.find(served.folder, asking.preset).parameters) if asking.preset else {}
-    kept = {name: value for name, value in given.items() if name in known}
-    checked = served.model.request(**{**preset, **kept})
+    kept = {**preset, **{name: value for name, value in given.items() if name in known}}
+    checked, dropped = served.model.request(**kept), unknown
+    if asking.on_unsupported == "drop" and (beyond := beyond_engine(served, checked, kept)):
+        checked = served.model.request(**{name: value for name, value in kept.items() if name not in beyond})
+        dropped = (*unknown, *beyond)
     call.parameters = checked.model_dump(mode="json", by_alias=True)
-    return Checked(checked, unknown)
+    return Checked(checked, dropped)
+
+
+def beyond_engine(served: Served, request: Any, given: Iterable[str]) -> tuple[str, ...]:
+    """Those of the names given that the engine does not honour; others it refuses itself."""
+    if not served.model.task.writes:
+        return ()
+    from tunesmith.generation.honours import Case, refused
+
+    engine = served.model.engine
+    beyond = {name for name, _ in refused(engine.honours, Case(request, engine.facts))}
+    return tuple(name for name in given if name in beyond)
 
 
 def names_of(group: type[Params]) -> list[str]:
@@ -99,9 +114,7 @@ def unknown_parameters(unknown: Iterable[str], known: Iterable[str]) -> Refusal:
     """The refusal of names that nobody knows, all of them."""
     names = list(known)
     problems = [Problem(f"unknown parameter '{name}'", name, did_you_mean(name, names)) for name in unknown]
-    refused = Refusal(problems[0].message, "unknown_parameter", param=problems[0].where, hint=problems[0].hint)
-    refused.problems = tuple(problems) if len(problems) > 1 else ()
-    return refused
+    return refusal.of_problems(problems, "unknown_parameter")
 
 
 def limits(call: Call, texts: Iterable[str], inputs: int, request: Any = None) -> None:

@@ -10,6 +10,7 @@ from tunesmith.errors import TunesmithError
 from tunesmith.serving import refusal
 from tunesmith.serving.asked import Answered, Asked
 from tunesmith.serving.worker import Load, Worker
+from tunesmith.writing import raw
 
 if TYPE_CHECKING:
     from tunesmith.predict import Model
@@ -46,7 +47,8 @@ class Reader(Worker):
             asked.start()
         alike: dict[Any, list[Asked]] = {}
         for asked in self._now:
-            alike.setdefault((asked.model, asked.request.model_dump_json()), []).append(asked)
+            kind = (asked.model, asked.rows is None, asked.request.model_dump_json())
+            alike.setdefault(kind, []).append(asked)
         for group in alike.values():
             self._answer(built[group[0].model], group)
         self._now, self._running = [], 0
@@ -96,6 +98,8 @@ class Reader(Worker):
     def _read(self, model: Model, group: Sequence[Asked]) -> list[Answered]:
         import pyarrow as pa
 
+        if group[0].rows is None:
+            return [_gone_on(model, asked) for asked in group]
         rows = pa.concat_tables([asked.rows for asked in group])
         with model.reading() as folder:
             scored = model.read(rows, group[0].request, folder)
@@ -108,9 +112,20 @@ class Reader(Worker):
         return found
 
 
+def _gone_on(model: Model, asked: Asked) -> Answered:
+    """What comes after texts as they are."""
+    task: Any = model.task
+    found = raw.go_on(task, model.reader, asked.prompts, asked.request)
+    read = sum(choices[0].terms.prompt_tokens for choices in found)
+    written = sum(one.token_count for choices in found for one in choices)
+    return Answered([], [[choices] for choices in found], read, written)
+
+
 def _answered(scored: Scored, answers: list[dict[str, Any]], own: slice) -> Answered:
     """The part of some inputs."""
-    read = int(scored.examples.text_lengths[own].sum())
     parts = [getattr(one, "parts", ()) for one in list(scored.scores)[own]]
+    read = sum(choices[0].terms.prompt_tokens for windows in parts for choices in windows)
+    if not any(parts):
+        read = int(scored.examples.text_lengths[own].sum())
     written = sum(one.token_count for windows in parts for choices in windows for one in choices)
     return Answered(answers[own], parts if any(parts) else (), read, written)

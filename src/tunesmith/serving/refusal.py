@@ -4,6 +4,7 @@
 |---|---|---|
 | ``invalid_json``, ``invalid_value``, ``missing_value`` | 400 | the body or a value in it |
 | ``unknown_parameter``, ``unsupported_parameter`` | 400 | a name that nobody knows; one that this model or engine cannot honour |
+| ``unsupported_model`` | 400 | a model of a task that the route is not for |
 | ``context_length_exceeded`` | 400 | prompt and answer are longer than the context |
 | ``invalid_api_key``, ``missing_scope`` | 401, 403 | who asks |
 | ``model_not_found``, ``not_found``, ``method_not_allowed`` | 404, 405 | what is asked |
@@ -16,6 +17,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from tunesmith.errors import Problem, TunesmithError
@@ -47,6 +49,16 @@ class Refusal(TunesmithError):  # noqa: N818
     ) -> None:
         super().__init__(message, where=param, hint=hint)
         self.code, self.http_status, self.param, self.retry_after_s = code, status, param, retry_after_s
+
+
+def of_problems(problems: Sequence[Problem], code: str) -> Refusal:
+    """The refusal of fields that are wrong in the same way, of which the first is the one meant."""
+    first = problems[0]
+    if len(problems) == 1:
+        return Refusal(first.message, code, param=first.where, hint=first.hint)
+    refused = Refusal(f"{len(problems)} parameters cannot be taken", code)
+    refused.problems, refused.param = tuple(problems), first.where
+    return refused
 
 
 def full(message: str, retry_after_s: float, code: str = "server_full") -> Refusal:

@@ -11,11 +11,13 @@ from tunesmith import plugins
 from tunesmith.serving.gate import Gate
 from tunesmith.serving.keys import Keys
 from tunesmith.serving.logs import Logs
-from tunesmith.serving.models import Models
+from tunesmith.serving.models import Models, Served
 from tunesmith.serving.options import Options
 from tunesmith.serving.record import Observer, Record
+from tunesmith.serving.refusal import Refusal, full
 
 _LOG = logging.getLogger("tunesmith.serving")
+_LOADING_S = 2.0
 
 
 @dataclass
@@ -62,6 +64,19 @@ class Serving:
         for observer in self.observers.values():
             if (close := getattr(observer, "close", None)) is not None:
                 close()
+
+    def find(self, name: str | None) -> Served:
+        """The model of a name; None: the only one.
+
+        Raises:
+            Refusal: there is none, or there may be one soon.
+        """
+        try:
+            return self.models.find(name)
+        except Refusal:
+            if self.loading:
+                raise full("models are being loaded", _LOADING_S, "model_loading") from None
+            raise
 
     def observe(self, record: Record) -> None:
         """Tell everybody who hears of requests; whoever fails at it is logged and does no harm."""

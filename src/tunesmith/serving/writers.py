@@ -12,6 +12,7 @@ from tunesmith.serving.worker import Load, Worker, guarded, is_over
 from tunesmith.writing.streaming import Trimmed
 
 if TYPE_CHECKING:
+    from tunesmith.generation.answers import Piece
     from tunesmith.generation.decode import Job
     from tunesmith.side_by_side import Put, SideBySide
 
@@ -28,6 +29,11 @@ class _Going:
     put: Put | None
     held: ExitStack
     trimmed: dict[int, Trimmed] = field(default_factory=dict)
+
+    @property
+    def streams(self) -> bool:
+        """Whether letters are told as they come; not of inputs that are read in windows."""
+        return self.asked.stream and len(self.jobs) == self.asked.inputs
 
 
 class Writer(Worker):
@@ -119,20 +125,22 @@ class Writer(Worker):
             self._finish(one)
 
     def _tell_letters(self, one: _Going, job: Job) -> None:
-        streams = one.asked.stream and len(one.jobs) == 1
-        for piece in job.pieces:
-            if streams:
-                text = self._letters(one, job, piece.choice, piece.text)
-                known = (piece.logprob,) if piece.logprob is not None and one.asked.request.logprobs else ()  # type: ignore[attr-defined]
-                if text or known:
-                    one.asked.news(Delta(piece.choice, text, known))
+        for piece in job.pieces if one.streams else ():
+            delta = self._delta(one, job, piece)
+            if delta.text or delta.logprobs:
+                one.asked.news(delta)
         job.pieces.clear()
 
-    def _letters(self, one: _Going, job: Job, choice: int, text: str) -> str:
+    def _delta(self, one: _Going, job: Job, piece: Piece) -> Delta:
         """Letters that are certain to be in the answer, which has no space around it; a raw continuation keeps it."""
-        echoed = "" if choice in one.trimmed else job.opening_text
+        asked: Any = one.asked.request
+        choice = one.jobs.index(job) * asked.n + piece.choice
+        known = (piece.logprob,) if piece.logprob is not None and asked.logprobs else ()
+        text = piece.text
+        if choice not in one.trimmed:
+            text, known = job.opening_text + text, (*job.opening, *known)
         own = one.trimmed.setdefault(choice, Trimmed())
-        return echoed + text if one.put is None else own.push(echoed + text)
+        return Delta(choice, text if one.put is None else own.push(text), known)
 
     def _finish(self, one: _Going) -> None:
         for job in one.jobs:

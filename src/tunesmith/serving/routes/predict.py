@@ -26,7 +26,7 @@ class Body(Asking):
 async def predict(call: Call) -> Response:
     """Answer each input."""
     body, rest = checking.own(call, Body, model=call.path["model"])
-    call.served = call.serving.models.find(body.model)
+    call.served = call.serving.find(body.model)
     checked = checking.request(call, call.served, body, rest, ["inputs"])
     inputs = body.inputs if isinstance(body.inputs, list) else [body.inputs]
     call.inputs = tuple(inputs)
