@@ -105,7 +105,7 @@ def _put(
     loop, news = asyncio.get_running_loop(), asyncio.Queue[Any]()
     most = call.serving.options.max_time_s
     call.asked = Asked(
-        call.served.name,
+        call.served.inside,
         request,
         lambda one: _tell(loop, news, one),
         rows=rows,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from tunesmith import params, presets
+from tunesmith import params
 from tunesmith.errors import Problem, did_you_mean
 from tunesmith.params import Params, Seconds, param
 from tunesmith.serving.call import Call
@@ -79,9 +79,8 @@ def request(call: Call, served: Served, asking: Asking, given: Mapping[str, Any]
     unknown = tuple(name for name in given if name not in known)
     if unknown and asking.on_unsupported == "refuse":
         raise unknown_parameters(unknown, [*known, *also, *names_of(type(asking))])
-    preset = dict(presets.find(served.folder, asking.preset).parameters) if asking.preset else {}
     kept = {name: value for name, value in given.items() if name in known}
-    checked = served.model.request(**{**preset, **kept})
+    checked = served.request(kept, asking.preset)
     call.parameters = checked.model_dump(mode="json", by_alias=True)
     return Checked(checked, unknown)
 

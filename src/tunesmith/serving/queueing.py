@@ -30,9 +30,9 @@ class Queue:
         self._ends: dict[str, float] = {}
         self._now = 0.0
         self._numbers = itertools.count()
-        self._changed = threading.Condition()
+        self._changed = threading.Condition()  # it may be entered twice by one thread
         self._inputs = 0
-        self._woken = False
+        self._woken = self._closed = False
 
     def __len__(self) -> int:
         """Inputs that wait."""
@@ -42,9 +42,11 @@ class Queue:
         """Let something wait; what comes ``again`` is never refused.
 
         Raises:
-            Refusal: too much waits already.
+            Refusal: too much waits already, or nobody takes any more.
         """
         with self._changed:
+            if self._closed:
+                raise taken_away()
             if self._inputs and self._inputs + asked.inputs > self._most and not again:
                 raise refusal.full(f"{self._inputs} inputs wait already, and at most {self._most} may", 1.0)
             start = max(self._now, self._ends.get(asked.key, 0.0))
@@ -90,6 +92,12 @@ class Queue:
         """Take out everything."""
         return self._remove(lambda _: True)
 
+    def close(self) -> list[Asked]:
+        """Take out everything, and let nothing in any more."""
+        with self._changed:
+            self._closed = True
+            return self.empty()
+
     def _remove(self, which: Callable[[Asked], bool]) -> list[Asked]:
         with self._changed:
             gone = [entry for entry in self._waiting if which(entry[3])]
@@ -98,3 +106,8 @@ class Queue:
                 heapq.heapify(self._waiting)
                 self._inputs -= sum(entry[3].inputs for entry in gone)
             return [entry[3] for entry in gone]
+
+
+def taken_away() -> refusal.Refusal:
+    """What is told of requests whose model goes."""
+    return refusal.full("the model is being taken away", 1.0, "server_stopping")
