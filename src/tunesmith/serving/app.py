@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tunesmith.errors import TunesmithError
-from tunesmith.serving import body, endpoint, refusal
+from tunesmith.serving import body, endpoint, refusal, trials
 from tunesmith.serving.asking import Gone
 from tunesmith.serving.call import Call
 from tunesmith.serving.endpoint import Endpoint
@@ -47,6 +47,7 @@ def build(serving: Serving) -> Starlette:
 def _handler(one: Endpoint, serving: Serving) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
         call = Call(request, one, serving, _id(request))
+        serving.live.calls.add(call)
         inside = ExitStack()
         try:
             response = await _answered(call, inside)
@@ -59,6 +60,8 @@ def _handler(one: Endpoint, serving: Serving) -> Callable[[Request], Awaitable[R
             response = _refused(call, refusal.failed("the server made a mistake; its log tells which"))
         call.status = response.status_code
         response.headers["x-request-id"] = call.id
+        if call.served is not None:
+            response.headers["x-model-version"] = str(call.served.version)
         if isinstance(response, StreamingResponse):
             call.stream = True
             response.body_iterator = _followed(response.body_iterator, call, inside)
@@ -105,6 +108,8 @@ async def _followed(pieces: Any, call: Call, inside: ExitStack) -> AsyncIterator
 
 def _over(call: Call, inside: ExitStack) -> None:
     inside.close()
+    call.serving.live.calls.discard(call)
+    trials.over(call)
     call.serving.observe(call.record())
 
 

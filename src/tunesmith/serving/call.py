@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tunesmith.serving.state import Serving
 
 
-@dataclass
+@dataclass(eq=False)
 class Call:
     """An HTTP request.
 
@@ -33,6 +33,9 @@ class Call:
         served: the model that answers.
         asked: what was asked of it.
         answered: what came of that.
+        given: request parameters that the caller gave.
+        preset: and the preset.
+        user: whom the request is for.
         parameters: as they took effect.
         inputs: what was to be answered, as the caller wrote it.
         answers: as the caller sees them, where that is not what the model says.
@@ -47,6 +50,9 @@ class Call:
     served: Served | None = None
     asked: Asked | None = None
     answered: Answered | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
+    preset: str | None = None
+    user: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     inputs: tuple[Any, ...] = ()
     answers: tuple[Any, ...] = ()

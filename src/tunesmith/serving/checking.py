@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from tunesmith import params
 from tunesmith.errors import Problem, did_you_mean
 from tunesmith.params import Params, Seconds, param
+from tunesmith.serving import trials
 from tunesmith.serving.call import Call
 from tunesmith.serving.refusal import Refusal
 
@@ -34,6 +35,7 @@ class Asking(Params):
 
 
 A = TypeVar("A", bound=Asking)
+P = TypeVar("P", bound=Params)
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,23 @@ def own(call: Call, group: type[A], **path: Any) -> tuple[A, dict[str, Any]]:
     return mine, {name: value for name, value in given.items() if name not in names}
 
 
+def plain(call: Call, group: type[P]) -> P:
+    """A body that asks no model.
+
+    Raises:
+        Refusal: a name that nobody knows.
+        UsageError: fields are illegal.
+    """
+    given = {name: value for name, value in call.body.items() if value is not None}
+    known = names_of(group)
+    if unknown := [name for name in given if name not in known]:
+        raise unknown_parameters(unknown, known)
+    return params.check(group, given, {name: name for name in given})
+
+
 def request(call: Call, served: Served, asking: Asking, given: Mapping[str, Any], also: Iterable[str] = ()) -> Checked:
-    """Request parameters of a model, and what was dropped.
+    """Request parameters of a model, and what was dropped; where versions of it are compared, here is chosen which one
+    answers, and ``call.served`` is that one then.
 
     Args:
         call: who asks.
@@ -75,12 +92,14 @@ def request(call: Call, served: Served, asking: Asking, given: Mapping[str, Any]
         Refusal: a name that nobody knows.
         UsageError: an illegal value.
     """
+    call.served = served = trials.chosen(call, served, asking.user)
     known = names_of(type(served.model.request()))
     unknown = tuple(name for name in given if name not in known)
     if unknown and asking.on_unsupported == "refuse":
         raise unknown_parameters(unknown, [*known, *also, *names_of(type(asking))])
-    kept = {name: value for name, value in given.items() if name in known}
-    checked = served.request(kept, asking.preset)
+    call.given = {name: value for name, value in given.items() if name in known}
+    call.preset, call.user = asking.preset, asking.user
+    checked = served.request(call.given, call.preset)
     call.parameters = checked.model_dump(mode="json", by_alias=True)
     return Checked(checked, unknown)
 
@@ -129,6 +148,7 @@ def told(call: Call, checked: Checked) -> dict[str, Any]:
     found: dict[str, Any] = {
         "effective_parameters": call.parameters,
         "engine": served.engine,
+        "model_version": served.version,
         "system_fingerprint": served.fingerprint,
     }
     if checked.dropped:

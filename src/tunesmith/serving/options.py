@@ -60,3 +60,6 @@ class Options(Params):
     prediction_log: str | None = param(
         None, "Database that keeps each request with its answers, such as sqlite:///log.db; none: nothing is kept.", name="prediction-log"
     )  # fmt: skip
+    bundle_folder: str | None = param(
+        None, "Folder below which bundles may be loaded while the server runs; none: nothing is loaded then.", name="bundle-folder"
+    )  # fmt: skip

@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,25 +18,26 @@ from tunesmith.errors import EngineError, UsageError
 from tunesmith.serving import app
 from tunesmith.serving.options import Options
 from tunesmith.serving.state import Serving
+from tunesmith.serving.wanted import Wanted
 
 _STEP_S = 0.05
 _AFTER_DRAIN_S = 2.0
 
 
-def run(folders: Mapping[str, str], options: Options) -> None:
-    """Serve bundles by their names until SIGTERM or SIGINT.
+def run(wanted: Sequence[Wanted], options: Options) -> None:
+    """Serve bundles until SIGTERM or SIGINT.
 
     Raises:
         TunesmithError: an option is wrong, or a bundle cannot be opened.
     """
-    check(folders, options)
+    check(wanted, options)
     serving = Serving.of(options)
     server = _server(serving)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-        runner.run(_serve(folders, serving, server))
+        runner.run(_serve(wanted, serving, server))
 
 
-def check(folders: Mapping[str, str], options: Options) -> None:
+def check(wanted: Sequence[Wanted], options: Options) -> None:
     """Refuse what cannot be served before anything listens.
 
     Raises:
@@ -52,9 +53,11 @@ def check(folders: Mapping[str, str], options: Options) -> None:
     for file in filter(None, (options.tls_certificate, options.tls_key)):
         if not Path(file).is_file():
             raise UsageError("there is no such file", where=file)
-    for folder in folders.values():
-        if not (Path(folder) / predict.ENSEMBLE).exists():
-            bundles.open_bundle(folder)
+    if options.bundle_folder is not None and not Path(options.bundle_folder).is_dir():
+        raise UsageError("there is no such folder", where=f"--bundle-folder {options.bundle_folder}")
+    for one in wanted:
+        if not (Path(one.folder) / predict.ENSEMBLE).exists():
+            bundles.open_bundle(one.folder)
 
 
 class _Server(uvicorn.Server):
@@ -83,11 +86,11 @@ def _server(serving: Serving) -> _Server:
     )
 
 
-async def _serve(folders: Mapping[str, str], serving: Serving, server: _Server) -> None:
+async def _serve(wanted: Sequence[Wanted], serving: Serving, server: _Server) -> None:
     stop = asyncio.Event()
     _on_signals(stop, server)
     listening = asyncio.create_task(_listen(server))
-    loading = asyncio.create_task(asyncio.to_thread(_load, folders, serving))
+    loading = asyncio.create_task(asyncio.to_thread(_load, wanted, serving))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({listening, loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -116,9 +119,9 @@ async def _listen(server: _Server) -> None:
         raise EngineError("the server cannot listen there: is the port taken?", where=where) from None
 
 
-def _load(folders: Mapping[str, str], serving: Serving) -> None:
-    for name, folder in folders.items():
-        serving.models.load(name, folder)
+def _load(wanted: Sequence[Wanted], serving: Serving) -> None:
+    for one in wanted:
+        serving.models.load(one.name, one.folder, one.engine)
     serving.loading = False
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from tunesmith import plugins
 from tunesmith.serving.gate import Gate
 from tunesmith.serving.keys import Keys
+from tunesmith.serving.live import Live
 from tunesmith.serving.models import Models
 from tunesmith.serving.options import Options
 from tunesmith.serving.record import Observer, Record
@@ -28,6 +29,7 @@ class Serving:
         keys: who there is; None: no key is asked for.
         observers: hear of each request that is over, by the names of their files in ``observers/``.
         loading: whether models are still being loaded.
+        live: what changes while it runs.
     """
 
     options: Options
@@ -36,6 +38,7 @@ class Serving:
     keys: Keys | None = None
     observers: Mapping[str, Observer] = field(default_factory=dict)
     loading: bool = True
+    live: Live = field(default_factory=Live)
     stopped: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
