@@ -74,7 +74,7 @@ def plain(call: Call, group: type[P]) -> P:
     known = names_of(group)
     if unknown := [name for name in given if name not in known]:
         raise unknown_parameters(unknown, known)
-    return params.check(group, given, {name: name for name in given})
+    return params.check(group, given, {name: name for name in known})
 
 
 def request(call: Call, served: Served, asking: Asking, given: Mapping[str, Any], also: Iterable[str] = ()) -> Checked:

@@ -121,7 +121,8 @@ def _said(answer: Any) -> Any:
         kept = {name: _said(value) for name, value in answer.items() if name not in _BESIDE}
         return {name: value for name, value in kept.items() if value is not None}
     if isinstance(answer, (list, tuple)):
-        return [_said(one) for one in answer if not isinstance(one, float)]
+        rest = [_said(one) for one in answer if not isinstance(one, float)]
+        return rest if rest or not answer else None
     return None if isinstance(answer, float) else answer
 
 

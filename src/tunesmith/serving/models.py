@@ -7,7 +7,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -258,9 +258,9 @@ def _presets(folder: Path, model: Model) -> dict[str, Preset]:
         try:
             model.request(**preset.parameters)
         except UsageError as error:
-            problems = error.problems or (error.headline,)
-            where = str(folder / presets.FILE)
-            raise BundleError(f"the preset '{name}' is broken", where=where, problems=problems) from None
+            place = f"{presets.FILE}, preset '{name}'"
+            problems = [replace(one, where=place) for one in error.problems or (error.headline,)]
+            raise BundleError("a preset is broken", where=str(folder), problems=problems) from None
     return known
 
 
