@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from serving_waits import until
 from served import Served as Server
 from served import running
+from serving_waits import until
 from tunesmith import params, predict
 from tunesmith.errors import BundleError, TunesmithError
 from tunesmith.serving.asked import Answered, Asked

@@ -34,7 +34,7 @@ def test_a_folder_that_is_there_may_have_any_name(tmp_path: Path) -> None:
 
 
 def test_an_unknown_engine_is_refused_with_the_nearest() -> None:
-    with pytest.raises(UsageError, match="no engine 'onx'(.|\n)*onnx"):
+    with pytest.raises(UsageError, match=r"no engine 'onx'[\s\S]*onnx"):
         read(["good=runs/reviews@onx"])
 
 
