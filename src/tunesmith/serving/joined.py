@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.errors import TunesmithError, UsageError
 from tunesmith.serving.writers import Writer
 
 if TYPE_CHECKING:
     from tunesmith.bundle import Bundle
     from tunesmith.predict import Model
     from tunesmith.side_by_side import SideBySide
+
+_LOG = logging.getLogger("tunesmith.serving")
 
 
 class JoinedWriter(Writer):
@@ -60,14 +64,26 @@ class JoinedWriter(Writer):
             built.remove(name)
 
     def _load_all(self) -> SideBySide:
+        """All bundles; made anew, without those whose folders were changed or taken away meanwhile."""
         from tunesmith import side_by_side
 
-        return side_by_side.load(self._folders, **self._scheduling)
+        whole = self._folders if self.built is None else dict(filter(_is_whole, self._folders.items()))
+        return side_by_side.load(whole or self._folders, **self._scheduling)
+
+
+def _is_whole(named: tuple[str, Path]) -> bool:
+    from tunesmith import bundle as bundles
+
+    try:
+        bundles.open_bundle(named[1])
+    except TunesmithError as error:
+        _LOG.error("%s cannot be loaded anew and does not answer: %s", named[0], error)
+        return False
+    return True
 
 
 def can_join(bundle: Bundle) -> bool:
     """Whether a bundle that writes is an adapter that can share a batch."""
-    from tunesmith.errors import UsageError
     from tunesmith.generation import lora
 
     if bundle.base_fingerprint is None or bundle.config.adapter_name != "lora":

@@ -68,10 +68,19 @@ class Served:
         Raises:
             Refusal: it was closed.
         """
-        built = self.worker.built
-        if built is None:
+        if not self._is_there:
             raise taken_away()
-        return _model(built, self.inside)
+        return _model(self.worker.built, self.inside)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it answers now."""
+        return self.worker.ready and self._is_there
+
+    @property
+    def _is_there(self) -> bool:
+        built = self.worker.built
+        return built is not None and self.inside in (built if isinstance(built, dict) else built.models)
 
     def request(self, given: Mapping[str, Any], preset: str | None = None) -> Any:
         """Request parameters: a preset's, with what is given in their place.
@@ -171,7 +180,7 @@ class Models:
     @property
     def ready(self) -> bool:
         """Whether there are models and all of them answer."""
-        return bool(self._served) and all(served.worker.ready for served in self)
+        return bool(self._served) and all(served.ready for served in self)
 
     @property
     def idle(self) -> bool:

@@ -151,6 +151,23 @@ def test_all_that_joined_are_back_after_the_thread_died(models: Models, folders:
         assert answered(one, "the bank") == alone(one.folder, "the bank"), one.name
 
 
+def test_one_whose_folder_is_gone_does_not_keep_the_others_from_coming_back(
+    models: Models, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(folders["turn"], tmp_path / "turn")
+    turn, talk = models.load("turn", folder), models.find("talk")
+    shutil.rmtree(folder)
+    talk.worker.built.scheduler.step = None  # calling it ends the thread
+    assert answered(talk, "the bank") == alone(folders["talk"], "the bank")
+    assert talk.worker.deaths == 1
+    assert (talk.ready, turn.ready, models.ready) == (True, False, False)
+    with pytest.raises(TunesmithError, match="taken away"):
+        turn.request({})
+    models.close_one(models.unload("turn"))
+    assert models.ready
+    assert answered(models.find("short"), "goal") == alone(folders["short"], "goal")
+
+
 def test_one_that_cannot_join_is_refused_and_the_others_go_on(
     models: Models, folders: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -55,7 +55,7 @@ async def unload(call: Call) -> Response:
 
 
 def _state(served: Served) -> str:
-    return "ready" if served.worker.ready else "restarting"
+    return "ready" if served.ready else "restarting" if not served.worker.ready else "gone"
 
 
 def _told(serving: Serving, served: Served, state: str) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _gives() -> dict[str, Any]:
     properties = {
         "name": {"type": "string"},
         "version": {"type": "integer"},
-        "state": {"type": "string", "enum": ["ready", "restarting", "trial", "draining"]},
+        "state": {"type": "string", "enum": ["ready", "restarting", "gone", "trial", "draining"]},
         "task": {"type": "string"},
         "engine": {"type": "string"},
         "fingerprint": {"type": "string"},
