@@ -97,9 +97,9 @@ def request(call: Call, served: Served, asking: Asking, given: Mapping[str, Any]
     unknown = tuple(name for name in given if name not in known)
     if unknown and asking.on_unsupported == "refuse":
         raise unknown_parameters(unknown, [*known, *also, *names_of(type(asking))])
-    call.given = {name: value for name, value in given.items() if name in known}
-    call.preset, call.user = asking.preset, asking.user
-    checked = served.request(call.given, call.preset)
+    kept = {name: value for name, value in given.items() if name in known}
+    call.user, call.asks = asking.user, lambda one: one.request(kept, asking.preset)
+    checked = call.asks(served)
     call.parameters = checked.model_dump(mode="json", by_alias=True)
     return Checked(checked, unknown)
 

@@ -79,7 +79,7 @@ def over(call: Call) -> None:
             side.failed(call.code)
         return
     side.answered(_answers(call.answered), _time_s(asked))
-    if trial.shadow and trial.takes(call.user or call.id):
+    if trial.shadow and call.asks is not None and trial.takes(call.user or call.id):
         _copy(trial, call)
 
 
@@ -117,8 +117,8 @@ async def _copied(trial: Trial, call: Call) -> None:
 def _asked(trial: Trial, call: Call) -> tuple[Asked, asyncio.Queue[Any]]:
     """What the call asked, with the defaults of the version on trial, behind all others."""
     first, served = call.asked, trial.served
-    assert first is not None
-    request = _drawn_alike(served.request(call.given, call.preset), call)
+    assert first is not None and call.asks is not None
+    request = _drawn_alike(call.asks(served), call)
     news = asyncio.Queue[Any]()
     tell = tell_to(asyncio.get_running_loop(), news)
     until = time.monotonic() + call.serving.options.max_time_s

@@ -67,7 +67,7 @@ def _told(serving: Serving, served: Served, state: str) -> dict[str, Any]:
         "task": served.task,
         "engine": served.engine,
         "fingerprint": served.fingerprint,
-        "bundle": str(served.folder),
+        "bundle": str(served.folder.absolute()),
         "since": served.since,
         "requests": serving.live.inside(served),
         "load": {"waiting": load.waiting, "running": load.running, "cache": load.cache},

@@ -60,7 +60,7 @@ def _both(trial: Trial) -> dict[str, Served]:
 def _version(served: Served) -> dict[str, Any]:
     return {
         "version": served.version,
-        "bundle": str(served.folder),
+        "bundle": str(served.folder.absolute()),
         "engine": served.engine,
         "fingerprint": served.fingerprint,
     }
