@@ -117,7 +117,8 @@ async def _copied(trial: Trial, call: Call) -> None:
 def _asked(trial: Trial, call: Call) -> tuple[Asked, asyncio.Queue[Any]]:
     """What the call asked, with the defaults of the version on trial, behind all others."""
     first, served = call.asked, trial.served
-    assert first is not None and call.asks is not None
+    assert first is not None
+    assert call.asks is not None
     request = _drawn_alike(call.asks(served), call)
     news = asyncio.Queue[Any]()
     tell = tell_to(asyncio.get_running_loop(), news)
