@@ -75,7 +75,7 @@ def _handler(one: Endpoint, serving: Serving) -> Callable[[Request], Awaitable[R
 async def _answered(call: Call, inside: ExitStack) -> Response:
     """The answer, once it is clear who asks, that they may, and what the body holds."""
     one, serving = call.endpoint, call.serving
-    call.key = _who(call.request, serving)
+    call.key = _who(call.request, serving) if one.scope is not None else Key("", ())
     if one.scope is not None and one.scope not in call.key.scopes:
         raise Refusal(f"the key may not do this: it lacks the scope '{one.scope}'", "missing_scope", 403)
     if not one.always:
@@ -88,9 +88,6 @@ async def _answered(call: Call, inside: ExitStack) -> Response:
 def _who(request: Request, serving: Serving) -> Key:
     if serving.keys is None:
         return ANYONE
-    open_to_all = {one.path for one in endpoint.every() if one.scope is None}
-    if request.url.path in open_to_all:
-        return Key("", ())
     return serving.keys.who(request.headers.get("authorization"))
 
 
