@@ -29,7 +29,7 @@ class JoinedWriter(Writer):
     """
 
     def __init__(self, name: str, bundle: Bundle, scheduling: Mapping[str, Any], most_waiting: int) -> None:
-        self.base = bundle.base_fingerprint
+        self.base = base(bundle)
         self._folders = {name: bundle.folder}
         self._scheduling = dict(scheduling)
         super().__init__(name, self._load_all, most_waiting)
@@ -80,6 +80,11 @@ def _is_whole(named: tuple[str, Path]) -> bool:
         _LOG.error("%s cannot be loaded anew and does not answer: %s", named[0], error)
         return False
     return True
+
+
+def base(bundle: Bundle) -> tuple[str | None, str]:
+    """What bundles must have in common to share a worker: the base model, and the numbers that it is computed with."""
+    return bundle.base_fingerprint, bundle.precision
 
 
 def can_join(bundle: Bundle) -> bool:

@@ -17,8 +17,8 @@ from tunesmith import engine_choice, machine, predict, presets
 from tunesmith.engines.base import engine_name
 from tunesmith.errors import BundleError, UsageError, did_you_mean
 from tunesmith.presets import Preset
-from tunesmith.serving import refusal
-from tunesmith.serving.joined import JoinedWriter, can_join
+from tunesmith.serving import joined, refusal
+from tunesmith.serving.joined import JoinedWriter
 from tunesmith.serving.options import Options
 from tunesmith.serving.queueing import taken_away
 from tunesmith.serving.readers import Reader
@@ -196,9 +196,8 @@ class Models:
         """A worker that answers for a bundle: a new one, or one that answers for its base model already."""
         opened = _writing(folder, engine)
         beside = None if opened is None or not _joins(opened, engine) else opened
-        for served in self._opened if beside is not None else ():
-            worker = served.worker
-            if isinstance(worker, JoinedWriter) and worker.base == beside.base_fingerprint:  # type: ignore[union-attr]
+        for worker in {served.worker for served in self._opened} if beside is not None else ():
+            if isinstance(worker, JoinedWriter) and worker.base == joined.base(beside):  # type: ignore[arg-type]
                 worker.join(inside, folder)
                 return worker
         made = self._made(inside, folder, engine, opened, beside)
@@ -236,7 +235,7 @@ def _writing(folder: Path, engine: str | None) -> Bundle | None:
 def _joins(opened: Bundle, engine: str | None) -> bool:
     """Whether a bundle's adapter stays beside its base model, so that others can join it."""
     chosen = engine_name(engine_choice.engine_of(opened.folder, engine))
-    return chosen == "pytorch" and can_join(opened)
+    return chosen == "pytorch" and joined.can_join(opened)
 
 
 def _alone(inside: str, folder: Path, engine: str | None) -> dict[str, Model]:
