@@ -98,7 +98,7 @@ def request(call: Call, served: Served, asking: Asking, given: Mapping[str, Any]
     if unknown and asking.on_unsupported == "refuse":
         raise unknown_parameters(unknown, [*known, *also, *names_of(type(asking))])
     kept = {name: value for name, value in given.items() if name in known}
-    call.user, call.asks = asking.user, lambda one: one.request(kept, asking.preset)
+    call.user, call.asks = asking.user, lambda one: one.model.request(**{**one.preset(asking.preset), **kept})
     checked = call.asks(served)
     call.parameters = checked.model_dump(mode="json", by_alias=True)
     return Checked(checked, unknown)

@@ -82,14 +82,13 @@ class Served:
         built = self.worker.built
         return built is not None and self.inside in (built if isinstance(built, dict) else built.models)
 
-    def request(self, given: Mapping[str, Any], preset: str | None = None) -> Any:
-        """Request parameters: a preset's, with what is given in their place.
+    def preset(self, name: str | None) -> Mapping[str, Any]:
+        """Request parameters of one of its presets; None: none.
 
         Raises:
-            UsageError: there is no such preset, or a value is illegal.
+            UsageError: there is no such preset.
         """
-        named = presets.named(self.presets, preset).parameters if preset else {}
-        return self.model.request(**{**named, **given})
+        return presets.named(self.presets, name).parameters if name else {}
 
 
 class Models:

@@ -55,7 +55,7 @@ def ask(served: Served, text: str, **request: Any) -> tuple[Asked, list[Any], th
         if isinstance(news, (Answered, TunesmithError)):
             over.set()
 
-    asked = Asked(served.inside, served.request(request), tell, rows=served.model.rows([text]))
+    asked = Asked(served.inside, served.model.request(**request), tell, rows=served.model.rows([text]))
     served.worker.put(asked)
     return asked, heard, over
 
@@ -122,7 +122,7 @@ def test_what_is_asked_of_one_that_left_is_refused_and_harms_nobody(models: Mode
     short, talk = models.find("short"), models.find("talk")
     _, heard, over = ask(short, "the bank", max_tokens=100, ignore_eos=True)
     until(lambda: short.worker.load.running == 1)
-    rows, request = short.model.rows(["goal"]), short.request({})
+    rows, request = short.model.rows(["goal"]), short.model.request()
     models.close_one(models.unload("short"))
     assert over.wait(10)
     assert heard[-1].code == "server_stopping"
@@ -162,7 +162,7 @@ def test_one_whose_folder_is_gone_does_not_keep_the_others_from_coming_back(
     assert talk.worker.deaths == 1
     assert (talk.ready, turn.ready, models.ready) == (True, False, False)
     with pytest.raises(TunesmithError, match="taken away"):
-        turn.request({})
+        turn.model.request()
     models.close_one(models.unload("turn"))
     assert models.ready
     assert answered(models.find("short"), "goal") == alone(folders["short"], "goal")

@@ -34,7 +34,7 @@ def put(served: Served, rows: Any, request: Any, tell: Callable[[Any], None]) ->
 
 
 def test_what_is_put_to_a_closed_worker_is_refused_and_never_waits(models: Models, reviews: Served) -> None:
-    rows, request = reviews.model.rows(["a film"]), reviews.request({})
+    rows, request = reviews.model.rows(["a film"]), reviews.model.request()
     models.close_one(models.unload("reviews"))
     with pytest.raises(Refusal, match="taken away") as refused:
         put(reviews, rows, request, lambda _: None)
@@ -42,11 +42,11 @@ def test_what_is_put_to_a_closed_worker_is_refused_and_never_waits(models: Model
     with pytest.raises(Refusal, match="taken away"):
         reviews.worker.between(lambda _: None)
     with pytest.raises(Refusal, match="taken away"):
-        reviews.request({})
+        reviews.model.request()
 
 
 def test_many_threads_ask_while_it_is_closed_and_each_hears_something(models: Models, reviews: Served) -> None:
-    rows, request = reviews.model.rows(["a film"]), reviews.request({})
+    rows, request = reviews.model.rows(["a film"]), reviews.model.request()
     heard: list[Any] = []
     asked = 0
     lock = threading.Lock()
