@@ -13,6 +13,7 @@ from served import Reply, Served, running
 from serving_waits import until
 from tunesmith import predict
 from tunesmith.errors import EngineError
+from tunesmith.serving.worker import Worker
 
 WRITES = {"train.epochs": 1, "model.max_length": 128, "request.max_tokens": 8, "task.report_rows": 1}
 TRIAL = "/v1/admin/models/reviews/trial"
@@ -115,44 +116,46 @@ def test_texts_are_told_only_where_they_are_logged(first: Path, second: Path) ->
     assert "film" not in str(report)
 
 
-def test_copies_are_dropped_where_somebody_waits(server: Served, second: Path) -> None:
-    start(server, second, 1.0, shadow=True)
-    trial = server.serving.live.trials["reviews"]
-    held, inside = threading.Event(), threading.Event()
+def held(worker: Worker) -> tuple[threading.Event, threading.Thread]:
+    """A worker that does nothing until the event."""
+    inside, go_on = threading.Event(), threading.Event()
 
     def hold(_: Any) -> None:
         inside.set()
-        held.wait(20)
+        go_on.wait(20)
 
-    errand = threading.Thread(target=trial.served.worker.between, args=(hold,))
+    errand = threading.Thread(target=worker.between, args=(hold,))
     errand.start()
     assert inside.wait(10)
-    for text in TEXTS[:5]:  # the first copy is stuck in the second's worker; the others find it there
+    return go_on, errand
+
+
+def test_one_copy_is_asked_at_a_time(server: Served, second: Path) -> None:
+    start(server, second, 1.0, shadow=True)
+    trial = server.serving.live.trials["reviews"]
+    go_on, errand = held(trial.served.worker)
+    for text in TEXTS[:5]:  # a copy is stuck in the second's worker; the others find it there
         assert answer(server, text).status == 200
-    until(lambda: trial.dropped == 4)
-    held.set()
+    until(lambda: trial.dropped >= 4)
+    assert trial.served.worker.load.waiting <= 5
+    go_on.set()
     errand.join()
-    until(lambda: server.get(TRIAL).body["compared"] == 1)
-    stop, busy = threading.Event(), threading.Event()
 
-    def hold_both(_: Any) -> None:
-        busy.set()
-        stop.wait(20)
 
-    errand = threading.Thread(target=trial.served.worker.between, args=(hold_both,))
-    errand.start()
-    assert busy.wait(10)
+def test_a_copy_that_waits_is_dropped_as_soon_as_a_caller_waits(server: Served, second: Path) -> None:
+    start(server, second, 1.0, shadow=True)
+    trial = server.serving.live.trials["reviews"]
+    second_goes_on, second_errand = held(trial.served.worker)
     assert answer(server, TEXTS[5]).status == 200
     until(lambda: trial.served.worker.load.waiting == 1)
-    current = threading.Event()
-    holder = threading.Thread(target=trial.current.worker.between, args=(lambda _: current.wait(20),))
-    holder.start()
+    assert trial.dropped == 0
+    first_goes_on, first_errand = held(trial.current.worker)
     caller = threading.Thread(target=answer, args=(server, TEXTS[6]))
-    caller.start()  # a caller waits for the present version: the copy that waits behind it goes
-    until(lambda: trial.dropped == 5)
-    for event in (current, stop):
+    caller.start()
+    until(lambda: trial.dropped == 1)
+    for event in (first_goes_on, second_goes_on):
         event.set()
-    for thread in (holder, caller, errand):
+    for thread in (first_errand, second_errand, caller):
         thread.join()
 
 
