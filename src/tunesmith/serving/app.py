@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tunesmith.errors import TunesmithError
-from tunesmith.serving import asking, body, endpoint, refusal
+from tunesmith.serving import asking, body, endpoint, refusal, trials
 from tunesmith.serving.asking import Gone
 from tunesmith.serving.call import Call
 from tunesmith.serving.endpoint import Endpoint
@@ -57,6 +57,7 @@ def build(serving: Serving) -> Starlette:
 def _handler(one: Endpoint, serving: Serving) -> Callable[[Request], Awaitable[ASGIApp]]:
     async def handle(request: Request) -> ASGIApp:
         call = Call(request, one, serving, _id(request))
+        serving.live.calls.add(call)
         inside = ExitStack()
         try:
             response = await _answered(call, inside)
@@ -69,6 +70,8 @@ def _handler(one: Endpoint, serving: Serving) -> Callable[[Request], Awaitable[A
             response = _refused(call, refusal.failed("the server made a mistake; its log tells which"))
         call.status = response.status_code
         response.headers["x-request-id"] = call.id
+        if call.served is not None:
+            response.headers["x-model-version"] = str(call.served.version)
         call.stream = isinstance(response, StreamingResponse)
         return _sent(response, call, inside)
 
@@ -109,14 +112,16 @@ def _sent(response: Response, call: Call, inside: ExitStack) -> ASGIApp:
                 call.code = "client_gone"
             asking.leave(call)
             inside.close()
-            _observe(call)
+            _over(call)
 
     return send_it
 
 
-def _observe(call: Call) -> None:
+def _over(call: Call) -> None:
     """Tell of a request; what goes wrong here is the log's business alone."""
+    call.serving.live.calls.discard(call)
     try:
+        trials.over(call)
         call.serving.observe(call.record())
     except Exception:
         _LOG.exception("request %s could not be told of", call.id)
@@ -153,7 +158,7 @@ def _unrouted(serving: Serving) -> Callable[[Request, Exception], Awaitable[Resp
             response = _refused(call, refused)
         call.status = response.status_code
         response.headers["x-request-id"] = call.id
-        _observe(call)
+        _over(call)
         return response
 
     return handle

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import TunesmithError
@@ -133,9 +134,9 @@ def _put(
     loop, news = asyncio.get_running_loop(), asyncio.Queue[Any]()
     most = call.serving.options.max_time_s
     call.asked = Asked(
-        call.served.name,
+        call.served.inside,
         request,
-        lambda one: _tell(loop, news, one),
+        tell_to(loop, news),
         rows=rows,
         prompts=prompts,
         key=call.key.name,
@@ -148,12 +149,14 @@ def _put(
     return news
 
 
-def _tell(loop: asyncio.AbstractEventLoop, news: asyncio.Queue[Any], one: Any) -> None:
-    """In the worker's thread; a loop that is closed has nobody left to hear it."""
-    try:
-        loop.call_soon_threadsafe(news.put_nowait, one)
-    except RuntimeError:
-        return
+def tell_to(loop: asyncio.AbstractEventLoop, news: asyncio.Queue[Any]) -> Callable[[Any], None]:
+    """Brings news from a worker's thread to a queue; a loop that is closed has nobody left to hear it."""
+
+    def tell(one: Any) -> None:
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(news.put_nowait, one)
+
+    return tell
 
 
 def leave(call: Call) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tunesmith.serving.state import Serving
 
 
-@dataclass
+@dataclass(eq=False)
 class Call:
     """An HTTP request.
 
@@ -34,6 +34,8 @@ class Call:
         served: the model that answers.
         asked: what was asked of it.
         answered: what came of that.
+        asks: gives the request parameters that it asks a version of its model with.
+        user: whom it is for, as the caller says.
         parameters: as they took effect.
         inputs: what was to be answered, as the caller wrote it.
         answers: as the caller sees them, where that is not what the model says.
@@ -49,6 +51,8 @@ class Call:
     served: Served | None = None
     asked: Asked | None = None
     answered: Answered | None = None
+    asks: Callable[[Served], Any] | None = None
+    user: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     inputs: tuple[Any, ...] = ()
     answers: tuple[Any, ...] = ()

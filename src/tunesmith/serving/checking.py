@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from tunesmith import params, presets
+from tunesmith import params
 from tunesmith.errors import Problem, did_you_mean
 from tunesmith.params import Params, Seconds, param
-from tunesmith.serving import refusal
+from tunesmith.serving import refusal, trials
 from tunesmith.serving.call import Call
 from tunesmith.serving.refusal import Refusal
 
@@ -35,6 +35,7 @@ class Asking(Params):
 
 
 A = TypeVar("A", bound=Asking)
+P = TypeVar("P", bound=Params)
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,23 @@ def own(call: Call, group: type[A], **path: Any) -> tuple[A, dict[str, Any]]:
     return mine, {name: value for name, value in given.items() if name not in names}
 
 
+def plain(call: Call, group: type[P]) -> P:
+    """A body that asks no model.
+
+    Raises:
+        Refusal: a name that nobody knows.
+        UsageError: fields are illegal.
+    """
+    given = {name: value for name, value in call.body.items() if value is not None}
+    known = names_of(group)
+    if unknown := [name for name in given if name not in known]:
+        raise unknown_parameters(unknown, known)
+    return params.check(group, given, {name: name for name in known})
+
+
 def request(call: Call, served: Served, asking: Asking, given: Mapping[str, Any], also: Iterable[str] = ()) -> Checked:
-    """Request parameters of a model, and what was dropped.
+    """Request parameters of a model, and what was dropped; where versions of it are compared, here is chosen which one
+    answers, and ``call.served`` is that one then.
 
     Args:
         call: who asks.
@@ -76,13 +92,15 @@ def request(call: Call, served: Served, asking: Asking, given: Mapping[str, Any]
         Refusal: a name that nobody knows.
         UsageError: an illegal value.
     """
+    call.served = served = trials.chosen(call, served, asking.user)
     known = names_of(type(served.model.request()))
     unknown = tuple(name for name in given if name not in known)
     if unknown and asking.on_unsupported == "refuse":
         raise unknown_parameters(unknown, [*known, *also, *names_of(type(asking))])
-    preset = dict(presets.find(served.folder, asking.preset).parameters) if asking.preset else {}
-    kept = {**preset, **{name: value for name, value in given.items() if name in known}}
-    checked, dropped = served.model.request(**kept), unknown
+    own = {name: value for name, value in given.items() if name in known}
+    call.user, call.asks = asking.user, lambda one: one.model.request(**{**one.preset(asking.preset), **own})
+    kept = {**served.preset(asking.preset), **own}
+    checked, dropped = call.asks(served), unknown
     if asking.on_unsupported == "drop" and (beyond := beyond_engine(served, checked, kept)):
         checked = served.model.request(**{name: value for name, value in kept.items() if name not in beyond})
         dropped = (*unknown, *beyond)
@@ -143,6 +161,7 @@ def told(call: Call, checked: Checked) -> dict[str, Any]:
     found: dict[str, Any] = {
         "effective_parameters": call.parameters,
         "engine": served.engine,
+        "model_version": served.version,
         "system_fingerprint": served.fingerprint,
     }
     if checked.dropped:

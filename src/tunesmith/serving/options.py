@@ -61,3 +61,6 @@ class Options(Params):
         None, "Database that keeps each request with its answers, such as sqlite:///log.db; none: nothing is kept.", name="prediction-log"
     )  # fmt: skip
     log_file: str | None = param(None, "File that the log is written to, beside the error output.", name="log-file")
+    bundle_folder: str | None = param(
+        None, "Folder below which bundles may be loaded while the server runs; none: nothing is loaded then.", name="bundle-folder"
+    )  # fmt: skip

@@ -66,9 +66,9 @@ class Queue:
         self._ends: dict[str, float] = {}
         self._now = 0.0
         self._numbers = itertools.count()
-        self._changed = threading.Condition()
+        self._changed = threading.Condition()  # it may be entered twice by one thread
         self._inputs = 0
-        self._woken = False
+        self._woken = self._closed = False
         self._rate = _Rate()
 
     def __len__(self) -> int:
@@ -79,9 +79,11 @@ class Queue:
         """Let something wait; what comes ``again`` is never refused.
 
         Raises:
-            Refusal: too much waits already.
+            Refusal: too much waits already, or nobody takes any more.
         """
         with self._changed:
+            if self._closed:
+                raise taken_away()
             excess = self._inputs + asked.inputs - self._most
             if self._inputs and excess > 0 and not again:
                 after_s = self._rate.promised(excess, asked.inputs)
@@ -139,6 +141,12 @@ class Queue:
         """Take out everything."""
         return self._remove(lambda _: True)
 
+    def close(self) -> list[Asked]:
+        """Take out everything, and let nothing in any more."""
+        with self._changed:
+            self._closed = True
+            return self.empty()
+
     def _remove(self, which: Callable[[Asked], bool]) -> list[Asked]:
         with self._changed:
             gone = [entry for entry in self._waiting if which(entry[3])]
@@ -147,3 +155,8 @@ class Queue:
                 heapq.heapify(self._waiting)
                 self._inputs -= sum(entry[3].inputs for entry in gone)
             return [entry[3] for entry in gone]
+
+
+def taken_away() -> refusal.Refusal:
+    """What is told of requests whose model goes."""
+    return refusal.full("the model is being taken away", 1.0, "server_stopping")

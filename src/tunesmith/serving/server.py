@@ -10,7 +10,7 @@ import signal
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from tunesmith.serving import app
 from tunesmith.serving.logs import Logs
 from tunesmith.serving.options import Options
 from tunesmith.serving.state import Serving
+from tunesmith.serving.wanted import Wanted
 
 _LOG = logging.getLogger("tunesmith.serving")
 _STEP_S = 0.05
@@ -31,13 +32,13 @@ _AFTER_DRAIN_S = 5.0
 _BACKLOG = 2048
 
 
-def run(folders: Mapping[str, str], options: Options) -> None:
-    """Serve bundles by their names until SIGTERM or SIGINT.
+def run(wanted: Sequence[Wanted], options: Options) -> None:
+    """Serve bundles until SIGTERM or SIGINT.
 
     Raises:
         TunesmithError: an option is wrong, or a bundle cannot be opened.
     """
-    check(folders, options)
+    check(wanted, options)
     place = _listening(options)
     logs = Logs(options)
     logs.start()
@@ -46,14 +47,14 @@ def run(folders: Mapping[str, str], options: Options) -> None:
         serving.logs = logs
         server = _server(serving)
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-            runner.run(_serve(folders, serving, server, place))
+            runner.run(_serve(wanted, serving, server, place))
     finally:
         logs.stop()
     if serving.loading:
         os._exit(0)  # told to stop while it loaded: the thread that loads would be waited for
 
 
-def check(folders: Mapping[str, str], options: Options) -> None:
+def check(wanted: Sequence[Wanted], options: Options) -> None:
     """Refuse what cannot be served before anything listens.
 
     Raises:
@@ -67,9 +68,11 @@ def check(folders: Mapping[str, str], options: Options) -> None:
     if (options.tls_certificate is None) != (options.tls_key is None):
         raise UsageError("HTTPS needs a certificate and its key", where="--tls-certificate", hint="give both")
     _check_certificate(options)
-    for folder in folders.values():
-        if not (Path(folder) / predict.ENSEMBLE).exists():
-            bundles.open_bundle(folder)
+    if options.bundle_folder is not None and not Path(options.bundle_folder).is_dir():
+        raise UsageError("there is no such folder", where=f"--bundle-folder {options.bundle_folder}")
+    for one in wanted:
+        if not (Path(one.folder) / predict.ENSEMBLE).exists():
+            bundles.open_bundle(one.folder)
 
 
 def _check_certificate(options: Options) -> None:
@@ -131,11 +134,11 @@ def _server(serving: Serving) -> _Server:
     )
 
 
-async def _serve(folders: Mapping[str, str], serving: Serving, server: _Server, place: socket.socket) -> None:
+async def _serve(wanted: Sequence[Wanted], serving: Serving, server: _Server, place: socket.socket) -> None:
     stop = asyncio.Event()
     _on_signals(stop, serving)
     listening = asyncio.create_task(server.serve([place]))
-    loading = _in_a_thread(lambda: _load(folders, serving))
+    loading = _in_a_thread(lambda: _load(wanted, serving))
     stopping = asyncio.create_task(stop.wait())
     try:
         first: set[asyncio.Future[Any]] = {listening, loading, stopping}
@@ -181,9 +184,9 @@ def _in_a_thread(do: Callable[[], None]) -> asyncio.Future[None]:
     return done
 
 
-def _load(folders: Mapping[str, str], serving: Serving) -> None:
-    for name, folder in folders.items():
-        serving.models.load(name, folder)
+def _load(wanted: Sequence[Wanted], serving: Serving) -> None:
+    for one in wanted:
+        serving.models.load(one.name, one.folder, one.engine)
     serving.loading = False
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from tunesmith import plugins
 from tunesmith.serving.gate import Gate
 from tunesmith.serving.keys import Keys
+from tunesmith.serving.live import Live
 from tunesmith.serving.logs import Logs
 from tunesmith.serving.models import Models, Served
 from tunesmith.serving.options import Options
@@ -32,6 +33,7 @@ class Serving:
         observers: hear of each request that is over, by the names of their files in ``observers/``.
         loading: whether models are still being loaded.
         logs: where the process logs; None: wherever Python does.
+        live: what changes while it runs.
     """
 
     options: Options
@@ -41,6 +43,7 @@ class Serving:
     observers: Mapping[str, Observer] = field(default_factory=dict)
     loading: bool = True
     logs: Logs | None = None
+    live: Live = field(default_factory=Live)
     stopped: threading.Event = field(default_factory=threading.Event)
 
     @classmethod

@@ -13,13 +13,14 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.errors import TunesmithError
 from tunesmith.serving import refusal
 from tunesmith.serving.asked import Asked
-from tunesmith.serving.queueing import Queue
+from tunesmith.serving.queueing import Queue, taken_away
 
 _LOG = logging.getLogger("tunesmith.serving")
 _TRIES = 2
@@ -44,6 +45,10 @@ class Worker(ABC):
         name: for the log.
         build: loads what it computes with; called in its thread, also again where it died.
         most_waiting: inputs that may wait.
+
+    Attributes:
+        built: what it computes with; others may look things up in it, but compute nothing. None: it has ended.
+        deaths: how often it was made anew.
     """
 
     def __init__(self, name: str, build: Callable[[], Any], most_waiting: int) -> None:
@@ -55,6 +60,8 @@ class Worker(ABC):
         self._errands: deque[tuple[Callable[[Any], Any], Future[Any]]] = deque()
         self._first: BaseException | None = None
         self._loaded = threading.Event()
+        self._over = threading.Event()
+        self.built: Any = None
         self.deaths = 0
         self._in_a_row = 0
         self._thread = threading.Thread(target=self._live, name=f"tunesmith {name}", daemon=True)
@@ -104,12 +111,18 @@ class Worker(ABC):
         """Do something with what the worker computes with, in its thread and between two steps; return what it gives.
 
         Raises:
-            TunesmithError: as ``do`` does.
+            TunesmithError: as ``do`` does, or the worker has ended.
         """
         done: Future[Any] = Future()
         self._errands.append((do, done))
         self.queue.wake()
+        if self._over.is_set():
+            self._refuse_errands()
         return done.result()
+
+    def leave(self, name: str) -> None:
+        """Answer no more for a model; what it was asked and is not answered is refused."""
+        self.close()
 
     def close(self, timeout_s: float = 3.0) -> None:
         """End the thread; what is not answered is refused, even if the thread cannot be waited for any longer."""
@@ -117,8 +130,8 @@ class Worker(ABC):
         self.queue.wake()
         self._thread.join(timeout_s)
         if self._thread.is_alive():
-            for left in [*self.begun(), *self.queue.empty()]:
-                left.end(_taken_away())
+            for left in [*self.begun(), *self.queue.close()]:
+                left.end(taken_away())
 
     @abstractmethod
     def work(self, built: Any) -> None:
@@ -132,7 +145,7 @@ class Worker(ABC):
         while not self._closing.is_set():
             since = time.monotonic()
             try:
-                built = self._build()
+                self.built = built = self._build()
                 self._loaded.set()
                 since = time.monotonic()
                 self._ready.set()
@@ -150,10 +163,16 @@ class Worker(ABC):
                 self._in_a_row = 1 if time.monotonic() - since > _WELL_AFTER_S else self._in_a_row + 1
                 self._died(error)
         self._ready.clear()
-        for _, done in self._errands:
-            done.set_exception(_taken_away())
-        for left in [*self.begun(), *self.queue.empty()]:
-            left.end(_taken_away())
+        self.built = None
+        self._over.set()
+        self._refuse_errands()
+        for left in [*self.begun(), *self.queue.close()]:
+            left.end(taken_away())
+
+    def _refuse_errands(self) -> None:
+        while self._errands:
+            with suppress(IndexError):  # two threads may come here at once
+                self._errands.popleft()[1].set_exception(taken_away())
 
     def _run_errands(self, built: Any) -> None:
         while self._errands:
@@ -195,7 +214,3 @@ def guarded(asked: Asked, answer: Callable[[], Any]) -> Any:
 def is_over(asked: Asked) -> bool:
     """Whether nobody waits for it, or its time has passed."""
     return asked.cancelled or asked.ends_at <= time.monotonic()
-
-
-def _taken_away() -> refusal.Refusal:
-    return refusal.full("the model is being taken away", 1.0, "server_stopping")

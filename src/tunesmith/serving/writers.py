@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.serving.asked import Answered, Asked, Delta
+from tunesmith.serving.queueing import taken_away
 from tunesmith.serving.worker import Load, Worker, guarded, is_over
 from tunesmith.writing.streaming import Trimmed
 
@@ -76,6 +77,14 @@ class Writer(Worker):
             self._next = None
         return found
 
+    def refuse(self, built: SideBySide, name: str) -> None:
+        """End what is being answered for a model, in the worker's thread."""
+        for one in {going for going in self._going.values() if going.asked.model == name}:
+            for job in one.jobs:
+                built.scheduler.cancel(job)
+            self._forget(one)
+            one.asked.end(taken_away())
+
     def _count(self, built: SideBySide) -> None:
         counts = built.scheduler.counts
         self._load = Load(0, len(self._going), counts.rows / max(1, counts.rows + built.scheduler.free_rows))
@@ -97,6 +106,8 @@ class Writer(Worker):
             self._next = None
 
     def _begun(self, built: SideBySide, asked: Asked, held: ExitStack) -> _Going:
+        if asked.model not in built.models:
+            raise taken_away()
         if asked.rows is None:
             jobs = built.go_on(asked.model, asked.prompts, asked.request)
             return _Going(asked, jobs, None, held)
