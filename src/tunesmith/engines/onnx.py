@@ -23,6 +23,7 @@ class Engine(base.Engine):
     """An ONNX Runtime session over ``onnx/model.onnx``."""
 
     place: ClassVar[str] = "onnx"
+    needs: ClassVar[str] = "onnxruntime"
 
     batch_tokens = 512
 

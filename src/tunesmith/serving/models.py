@@ -16,6 +16,7 @@ from tunesmith import bundle as bundles
 from tunesmith import engine_choice, predict
 from tunesmith.engines.base import engine_name
 from tunesmith.errors import UsageError, did_you_mean
+from tunesmith.network_engine import NetworkEngine
 from tunesmith.serving import refusal
 from tunesmith.serving.options import Options
 from tunesmith.serving.readers import Reader
@@ -158,8 +159,6 @@ def _steps(folder: Path, engine: str | None) -> bool:
     if (folder / predict.ENSEMBLE).exists() or (engine or "").startswith("http"):
         return False
     opened = bundles.open_bundle(folder)
-    from tunesmith.network_engine import NetworkEngine
-
     return opened.task.writes and issubclass(engine_choice.engine_of(folder, engine), NetworkEngine)
 
 
