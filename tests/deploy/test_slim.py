@@ -116,10 +116,12 @@ def test_a_server_answers_with_the_packages_of_the_list_alone(bundle: Path) -> N
     texts = ["a fine film", "a dull plot"]
     with slim(bundle) as (process, url):
         answered = asked(url, texts)
+        opened = {os.path.realpath(file) for file in Path(f"/proc/{process.pid}/fd").glob("*")}
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=30)
     assert answered["answers"] == tunesmith.load(bundle, "onnx").answers(texts)
     assert answered["engine"] == "onnx", "PyTorch is not here, so the export answers"
+    assert not [file for file in opened if file.endswith("onnxruntime.db")], "nothing is kept to be told to its makers"
     code, loaded = json.loads(out.splitlines()[-1])
     assert code == 0
     assert not {"torch", "transformers", "pandas", "scikit-learn", "matplotlib", "nltk", "peft"} & set(loaded)

@@ -85,8 +85,7 @@ async def _answered(call: Call, inside: ExitStack) -> Response:
 def _who(request: Request, serving: Serving) -> Key:
     if serving.keys is None:
         return ANYONE
-    open_to_all = {one.path for one in endpoint.every() if one.scope is None}
-    if request.url.path in open_to_all:
+    if request.url.path in endpoint.open_to_all():
         return Key("", ())
     return serving.keys.who(request.headers.get("authorization"))
 
