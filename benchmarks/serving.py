@@ -106,21 +106,28 @@ def serving(command: Sequence[str], ready: str = "/ready") -> Iterator[Running]:
         port = free.getsockname()[1]
     words = [word.replace("PORT", str(port)) for word in command]
     began = time.perf_counter()
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, env={**os.environ, "HF_HUB_OFFLINE": "1"})
-    server = Running(f"http://127.0.0.1:{port}", process, 0.0)
-    try:
-        while server.get(ready) is None:
-            if process.poll() is not None:
-                raise SystemExit(f"it did not start: {' '.join(words)}")
-            time.sleep(0.02)
-        yield Running(server.url, process, time.perf_counter() - began)
-    finally:
-        process.terminate()
+    with tempfile.TemporaryFile() as told:
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+        process = subprocess.Popen(words, stdout=told, stderr=told, env=environment)
+        server = Running(f"http://127.0.0.1:{port}", process, 0.0)
         try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            while server.get(ready) is None:
+                if process.poll() is not None:
+                    told.seek(0)
+                    raise SystemExit(f"{' '.join(words)} did not start:\n{told.read().decode()[-2000:]}")
+                time.sleep(0.02)
+            yield Running(server.url, process, time.perf_counter() - began)
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def ours(*words: str) -> list[str]:
@@ -275,7 +282,8 @@ def writing(options: argparse.Namespace) -> int:
     """Tokens a second, beside `transformers serve`."""
     from tunesmith import bundle, sources
 
-    base = str(sources.resolve(bundle.open_bundle(options.chat).config.model.base).path)
+    opened = bundle.open_bundle(options.chat)
+    base = str(sources.resolve(opened.config.model.base).path)
     theirs = [str(Path(sys.executable).parent / "transformers"), "serve", base, "--device", "cpu", "--port", "PORT"]
     sides = {
         "tunesmith int8": (ours(f"chat={options.chat}", "--engine", "int8"), "/ready", _our_chat),

@@ -68,7 +68,7 @@ class Writer(Worker):
 
     def _admit(self, built: SideBySide) -> None:
         """Begin with as much as finds a place at once: what waits here rather than there can still be overtaken."""
-        while built.scheduler.free_rows > 0:
+        while built.scheduler.unasked_rows > 0:
             asked = self.queue.take()
             if asked is None:
                 return
