@@ -156,3 +156,39 @@ def test_the_long_queue_of_one_key_delays_another_by_no_more_than_a_batch(opened
         until(lambda: all(busy))
     assert own.batches == [8] * 25 + [1]
     assert own.order.index("quiet") < 8
+
+
+def test_a_short_request_does_not_wait_for_the_whole_of_a_long_one(opened: Model) -> None:
+    with watched(opened, batch_tokens=16384) as own:
+        with held(own.worker):
+            long = own.ask(*TEXTS * 40, size=4000, key="long")
+            short = own.ask(TEXTS[1], key="short")
+        answers(short)
+        found = answers(long)
+    assert own.order == ["short", "long"]
+    assert max(own.batches) <= 1024 * 200 / 4000 + 1
+    assert sum(own.batches) == 201
+    assert [one["label"] for one in found] == [one["label"] for one in opened.answers(TEXTS)] * 40
+
+
+def test_a_long_request_ends_however_many_short_ones_come(opened: Model) -> None:
+    with watched(opened, batch_tokens=2000) as own:
+        with held(own.worker):
+            long = own.ask(*TEXTS * 8, size=2000)
+            short = [own.ask(TEXTS[1], size=200) for _ in range(60)]
+        answers(long)
+        assert not all(short)
+        until(lambda: all(short))
+
+
+def test_whoever_goes_in_the_middle_is_read_no_further(opened: Model) -> None:
+    with watched(opened, batch_tokens=100) as own:
+        gone: list[Any] = []
+        long = Asked("m", opened.request(), gone.append, rows=opened.rows(TEXTS * 100), size=100 * 500)
+        plain = own.read
+        own.read = lambda *given: (setattr(long, "cancelled", True), plain(*given))[1]  # type: ignore[method-assign]
+        own.worker.put(long)
+        until(lambda: own.batches and own.worker.idle)
+        answers(own.ask(TEXTS[0]))
+    assert own.batches == [1, 1]
+    assert gone == []

@@ -59,7 +59,7 @@ def test_the_letters_of_a_stream_add_up_to_its_answer(chat: Model) -> None:
         assert isinstance(told[-1], Answered)
         text = "".join(one.text for one in told[:-1])
         assert text == told[-1].generated[0][0][0].text.strip()
-        alone = chat.model.answers([f"the {word}"], max_tokens=8, **asked)
+        alone = chat.worker.between(lambda _, word=word: chat.model.answers([f"the {word}"], max_tokens=8, **asked))
         assert told[-1].answers == alone
 
 
