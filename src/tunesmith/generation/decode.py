@@ -88,6 +88,11 @@ class Scheduler:
         return self._max_rows - self._batch.rows - sum(job.rows for job in self._prompts.jobs)
 
     @property
+    def unasked_rows(self) -> int:
+        """Rows that no request holds, and none that is queued waits for; below 0: more are waited for than are free."""
+        return self.free_rows - sum(job.rows for job in self._prompts.waiting)
+
+    @property
     def counts(self) -> Counts:
         """How it is doing, as of the last thing that it did; any thread may ask."""
         return self._counts

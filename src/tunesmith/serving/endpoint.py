@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -51,6 +52,12 @@ class Endpoint:
 def every() -> list[Endpoint]:
     """All routes."""
     return [endpoint for name in plugins.names("serving.routes") for endpoint in _of(name)]
+
+
+@functools.cache
+def open_to_all() -> frozenset[str]:
+    """Paths for which nobody is asked for a key."""
+    return frozenset(one.path for one in every() if one.scope is None)
 
 
 def _of(name: str) -> tuple[Endpoint, ...]:

@@ -91,7 +91,7 @@ class Writer(Worker):
 
     def _admit(self, built: SideBySide) -> None:
         """Begin with as much as finds a place at once: what waits here rather than there can still be overtaken."""
-        while built.scheduler.free_rows > 0 and not any(one.asked.tries for one in self._going.values()):
+        while built.scheduler.unasked_rows > 0 and not any(one.asked.tries for one in self._going.values()):
             asked = self.queue.take(beside=bool(self._going))
             if asked is None:
                 return
