@@ -78,7 +78,8 @@ async def _answered(call: Call, inside: ExitStack) -> Response:
     if not one.always:
         inside.enter_context(serving.gate.enter(call.key.name))
     if one.takes is not None:
-        call.body = await body.read(call.request, serving.options.max_body_bytes)
+        options = serving.options
+        call.body = await body.read(call.request, options.max_body_bytes, options.body_timeout_s)
     return await one.handle(call)
 
 

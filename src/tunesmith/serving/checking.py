@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tunesmith.serving.models import Served
 
 
+_MOST_NAMED = 20
+
+
 class Asking(Params):
     """Fields of every body that asks a model."""
 
@@ -33,7 +36,7 @@ class Asking(Params):
     user: str | None = param(None, "Whom the request is for; kept with it where predictions are kept.")
 
 
-A = TypeVar("A", bound=Asking)
+A = TypeVar("A", bound=Params)
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,47 @@ def own(call: Call, group: type[A], **path: Any) -> tuple[A, dict[str, Any]]:
     Raises:
         UsageError: fields are illegal.
     """
+    return parted({**call.body, **path}, group)
+
+
+def parted(given: Mapping[str, Any], group: type[A]) -> tuple[A, dict[str, Any]]:
+    """The fields of a group, and the others.
+
+    Raises:
+        UsageError: fields are illegal.
+    """
     names = {field.alias or name for name, field in group.model_fields.items()}
-    given = {name: value for name, value in {**call.body, **path}.items() if value is not None}
+    given = {name: value for name, value in given.items() if value is not None}
     mine = params.check(group, {name: value for name, value in given.items() if name in names}, {n: n for n in names})
     return mine, {name: value for name, value in given.items() if name not in names}
 
 
-def request(call: Call, served: Served, asking: Asking, given: Mapping[str, Any], also: Iterable[str] = ()) -> Checked:
+def query(call: Call, group: type[A]) -> A:
+    """What stands in the address behind the question mark.
+
+    Raises:
+        Refusal: a name that nobody knows.
+        UsageError: an illegal value, or one that stands there twice.
+    """
+    given = dict(call.request.query_params)
+    twice = [name for name, _ in call.request.query_params.multi_items()]
+    if len(twice) > len(given):
+        name = next(name for name in twice if twice.count(name) > 1)
+        raise Refusal("stands there twice", "invalid_value", param=name)
+    found, unknown = parted(given, group)
+    if unknown:
+        raise unknown_parameters(unknown, names_of(group))
+    return found
+
+
+def request(
+    call: Call,
+    served: Served,
+    asking: Asking,
+    given: Mapping[str, Any],
+    also: Iterable[str] = (),
+    usual: Mapping[str, Any] | None = None,
+) -> Checked:
     """Request parameters of a model, and what was dropped.
 
     Args:
@@ -70,18 +107,20 @@ def request(call: Call, served: Served, asking: Asking, given: Mapping[str, Any]
         asking: the route's own fields.
         given: the others.
         also: names that the route knows beside the model's, for the nearest name.
+        usual: the route's own defaults, below presets.
 
     Raises:
         Refusal: a name that nobody knows.
         UsageError: an illegal value.
     """
-    known = names_of(type(served.model.request()))
+    known = [name for name in names_of(type(served.model.request())) if name not in call.endpoint.sets]
     unknown = tuple(name for name in given if name not in known)
     if unknown and asking.on_unsupported == "refuse":
         raise unknown_parameters(unknown, [*known, *also, *names_of(type(asking))])
-    preset = dict(presets.find(served.folder, asking.preset).parameters) if asking.preset else {}
+    preset = presets.find(served.folder, asking.preset).parameters if asking.preset else {}
+    preset = {name: value for name, value in preset.items() if name not in call.endpoint.sets}
     kept = {name: value for name, value in given.items() if name in known}
-    checked = served.model.request(**{**preset, **kept})
+    checked = served.model.request(**{**(usual or {}), **preset, **kept})
     call.parameters = checked.model_dump(mode="json", by_alias=True)
     return Checked(checked, unknown)
 
@@ -96,9 +135,11 @@ def names_of(group: type[Params]) -> list[str]:
 
 
 def unknown_parameters(unknown: Iterable[str], known: Iterable[str]) -> Refusal:
-    """The refusal of names that nobody knows, all of them."""
-    names = list(known)
-    problems = [Problem(f"unknown parameter '{name}'", name, did_you_mean(name, names)) for name in unknown]
+    """The refusal of names that nobody knows; of very many the first are named, and how many more there are."""
+    names, (*given,) = list(known), unknown
+    problems = [Problem(f"unknown parameter '{name}'", name, did_you_mean(name, names)) for name in given[:_MOST_NAMED]]
+    if len(given) > _MOST_NAMED:
+        problems.append(Problem(f"and {len(given) - _MOST_NAMED:,} more unknown parameters"))
     refused = Refusal(problems[0].message, "unknown_parameter", param=problems[0].where, hint=problems[0].hint)
     refused.problems = tuple(problems) if len(problems) > 1 else ()
     return refused

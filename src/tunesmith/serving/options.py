@@ -60,3 +60,6 @@ class Options(Params):
     prediction_log: str | None = param(
         None, "Database that keeps each request with its answers, such as sqlite:///log.db; none: nothing is kept.", name="prediction-log"
     )  # fmt: skip
+    body_timeout_s: Seconds = param(
+        20.0, "How long a request's body may take to arrive; slower ones are answered 408.", name="body-timeout"
+    )

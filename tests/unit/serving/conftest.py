@@ -43,3 +43,26 @@ def served(bundles: Callable[..., Path]) -> Iterator[Served]:
     """A server with the models ``reviews`` (two labels) and ``chat``."""
     with running({"reviews": bundles("binary"), "chat": bundles("conversations", **WRITES)}) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def every_task(bundles: Callable[..., Path]) -> Iterator[Served]:
+    """A server with a model of each task, and of the kinds whose answers look different."""
+    writes = {**WRITES, "request.max_tokens": 4}
+    folders = {
+        "reviews": bundles("binary"),
+        "topics": bundles("multi-label"),
+        "stars": bundles("regression"),
+        "pairs": bundles("pairs"),
+        "names": bundles("entities"),
+        "questions": bundles("questions"),
+        "marked": bundles("marked"),
+        "triples": bundles("triples"),
+        "alike": bundles("alike"),
+        "cross": bundles("alike", **{"task.form": "cross-encoder"}),
+        "translations": bundles("translations", **writes),
+        "summaries": bundles("summaries", **writes),
+        "chat": bundles("conversations", **writes),
+    }
+    with running(folders, max_time=20, body_timeout=2) as server:
+        yield server

@@ -1,0 +1,211 @@
+"""The description of every route as OpenAPI 3.1, out of what the routes declare of themselves."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from tunesmith import params, plugins
+from tunesmith.serving import endpoint, schemas
+from tunesmith.serving.endpoint import Endpoint
+from tunesmith.serving.refusal import CODES
+
+Schema = dict[str, Any]
+
+_ABOUT = (
+    "Answers of fine-tuned models. A field that nobody knows is refused; every error has a code that does not change."
+)
+_SECURITY: list[dict[str, list[str]]] = [{"key": []}]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a description is of.
+
+    Args:
+        models: names of the models, each with its task; none: of any server.
+        tasks: names of the tasks that are described.
+    """
+
+    models: Mapping[str, str]
+    tasks: tuple[str, ...]
+
+    @classmethod
+    def of(cls, models: Mapping[str, str]) -> Known:
+        """Of a server with these models; without any, of all tasks."""
+        return cls(models, tuple(sorted(set(models.values()))) or plugins.names("tasks"))
+
+
+def document(models: Mapping[str, str] | None = None) -> Schema:
+    """The description.
+
+    Args:
+        models: names of the models that a server has, each with its task; None: any server is described.
+    """
+    known, paths = Known.of(models or {}), dict[str, Any]()
+    shared: dict[str, Schema] = {"Error": schemas.ERROR}
+    for one in endpoint.every():
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, known, shared)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Tunesmith", "version": version("tunesmith"), "description": _ABOUT},
+        "paths": paths,
+        "components": {
+            "schemas": shared,
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "Where keys are asked for."}
+            },
+        },
+    }
+
+
+def _operation(one: Endpoint, known: Known, shared: dict[str, Schema]) -> Schema:
+    found: Schema = {
+        "operationId": _name(one),
+        "summary": one.summary,
+        "security": [] if one.scope is None else _SECURITY,
+        "responses": dict(_responses(one, known, shared)),
+    }
+    if one.scope is not None:
+        found["x-scope"] = one.scope
+    if parameters := [*_path(one, known), *_query(one)]:
+        found["parameters"] = parameters
+    if one.takes is not None:
+        content: Schema = {"schema": _lifted(body(one, known), shared)}
+        if shown := examples(one, known):
+            content["examples"] = {name: {"value": example} for name, example in shown.items()}
+        found["requestBody"] = {"required": True, "content": {"application/json": content}}
+    return found
+
+
+def _name(one: Endpoint) -> str:
+    return "_".join([one.method.lower(), *re.findall(r"\w+", one.path)])
+
+
+def _path(one: Endpoint, known: Known) -> Iterator[Schema]:
+    for name in re.findall(r"\{(\w+)", one.path):
+        legal = [model for model, task in known.models.items() if one.tasks is None or task in one.tasks]
+        schema = {"type": "string", **({"enum": legal} if name == "model" and legal else {"minLength": 1})}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _query(one: Endpoint) -> Iterator[Schema]:
+    for name, schema in one.query.items():
+        told = {key: value for key, value in schema.items() if key not in ("title", "description", "plugin")}
+        yield {"name": name, "in": "query", "description": schema.get("description", ""), "schema": told}
+
+
+def body(one: Endpoint, known: Known) -> Schema:
+    """The schema of a route's body, the model's request parameters among its own fields."""
+    assert one.takes is not None
+    own = json.loads(json.dumps(one.takes()))
+    tasks = [name for name in known.tasks if one.tasks is None or name in one.tasks]
+    if one.request is None or not tasks:
+        return dict(own)
+    legal = [_merged(own, one, name) for name in tasks]
+    return legal[0] if len(legal) == 1 else {"anyOf": legal}
+
+
+def _merged(own: Schema, one: Endpoint, task: str) -> Schema:
+    """A route's own fields with the request parameters of a task."""
+    group = plugins.module("tasks", task).Request
+    request = params.schema(group)
+    rows = {name: _optional(row) for name, row in request["properties"].items() if name not in one.sets}
+    rows |= {row["also"]: row for row in rows.values() if "also" in row}
+    rows = {
+        name: {key: value for key, value in row.items() if key not in ("also", "search", "title")}
+        for name, row in rows.items()
+    }
+    properties = dict(own["properties"])
+    if one.request:
+        place = {
+            name: value for name, value in properties[one.request].items() if name not in ("additionalProperties",)
+        }
+        properties[one.request] = {**place, "properties": rows, "additionalProperties": False}
+    else:
+        properties = {**properties, **{name: row for name, row in rows.items() if name not in properties}}
+    named = {name: _optional(row) if name not in own.get("required", ()) else row for name, row in properties.items()}
+    found = {**own, "title": f"{own.get('title', 'Body')} ({task})", "properties": named, "additionalProperties": False}
+    definitions = {**own.get("$defs", {}), **request.get("$defs", {})}
+    return {**found, **({"$defs": definitions} if definitions else {})}
+
+
+def _optional(row: Schema) -> Schema:
+    """Null means not given, wherever a value need not be."""
+    kinds = row.get("anyOf", [row])
+    if any(kind.get("type") == "null" for kind in kinds):
+        return row
+    about = {name: value for name, value in row.items() if name in ("description", "default", "also")}
+    rest = {name: value for name, value in row.items() if name not in about}
+    return {**about, "anyOf": [*row["anyOf"], {"type": "null"}] if "anyOf" in row else [rest, {"type": "null"}]}
+
+
+def examples(one: Endpoint, known: Known) -> dict[str, Any]:
+    """Bodies that work, by the task of the model; a model's name stands in them where one is known."""
+    given = {"any": one.example} if one.example is not None else dict(one.examples)
+    found = {}
+    for name, example in given.items():
+        tasks = one.tasks if name == "any" else (name,)
+        fit = [model for model, task in known.models.items() if tasks is None or task in tasks]
+        if fit or not known.models:
+            found[name] = _filled(example, fit[0] if fit else "{model}")
+    return found
+
+
+def _filled(value: Any, model: str) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _filled(one, model) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_filled(one, model) for one in value]
+    return model if value == "{model}" else value
+
+
+def _responses(one: Endpoint, known: Known, shared: dict[str, Schema]) -> Iterator[tuple[str, Schema]]:
+    """The answer, and every error by its status with its codes."""
+    schema = _lifted(one.gives(), shared) if one.gives is not None else {}
+    yield "200", {"description": one.summary, "content": {one.media: {"schema": schema}}}
+    by_status: dict[int, list[str]] = {}
+    for code, (status, _) in CODES.items():
+        if status in _statuses(one):
+            by_status.setdefault(status, []).append(code)
+    for status, codes in sorted(by_status.items()):
+        told = " ".join(f"{code}: {CODES[code][1]}" for code in codes)
+        error: Schema = {"$ref": "#/components/schemas/Error"}
+        legal = [error, schema] if one.always and status == 503 else [error]
+        schema_of = legal[0] if len(legal) == 1 else {"anyOf": legal}
+        yield str(status), {"description": told, "content": {"application/json": {"schema": schema_of}}}
+
+
+def _statuses(one: Endpoint) -> Iterable[int]:
+    """Every status of an error that a route may have."""
+    found = [500]
+    if one.scope is not None:
+        found += [401, 403]
+    if one.takes is not None:
+        found += [408, 413, 415, 502]
+    if one.takes is not None or one.query:
+        found += [400]
+    if one.takes is not None or one.query or "{" in one.path:
+        found += [404]
+    return [*found, 503] if one.always else [*found, 429, 503]
+
+
+def _lifted(schema: Mapping[str, Any], shared: dict[str, Schema]) -> Schema:
+    """A schema whose definitions are among those that all share."""
+    found = json.loads(json.dumps(schema))
+    for part in [found, *found.get("anyOf", [])]:
+        for name, definition in part.pop("$defs", {}).items():
+            shared.setdefault(name, _pointed(definition))
+    return dict(_pointed(found))
+
+
+def _pointed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _pointed(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_pointed(one) for one in value]
+    return value.replace("#/$defs/", "#/components/schemas/") if isinstance(value, str) else value
