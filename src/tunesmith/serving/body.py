@@ -93,12 +93,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _integer(digits: str) -> int:
-    """A whole number that fits into 64 bits: what is larger, no parameter means."""
+def _integer(digits: str) -> int | float:
+    """A whole number, or, as in JavaScript, a floating-point one where 64 bits cannot hold it."""
     number = int(digits) if len(digits) <= _MOST_DIGITS else _LARGEST
-    if not -_LARGEST <= number < _LARGEST:
-        raise ValueError(f"the number {digits[:_MOST_DIGITS]}... is too large")
-    return number
+    return number if -_LARGEST <= number < _LARGEST else _number(digits)
 
 
 def _number(digits: str) -> float:

@@ -38,6 +38,9 @@ class Endpoint:
         request: where in the body the model's request parameters stand: the name of an object, or empty where they stand
             beside the route's own fields; None: it takes none.
         sets: request parameters that the route sets itself, and so does not take.
+        inputs: the field of the body that holds what is to be answered, in any form that the task reads.
+        forms: further forms of inputs, by the name of the task.
+        names: other names of a task's request parameters that it takes, each with our own.
     """
 
     path: str
@@ -55,6 +58,9 @@ class Endpoint:
     tasks: tuple[str, ...] | None = None
     request: str | None = None
     sets: tuple[str, ...] = ()
+    inputs: str | None = None
+    forms: Callable[[str], list[Schema]] | None = None
+    names: Callable[[str], Mapping[str, str]] | None = None
 
 
 def every() -> list[Endpoint]:

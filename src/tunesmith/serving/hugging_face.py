@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.serving import answering, labelled
+from tunesmith.serving import answering, labelled, schemas
 from tunesmith.serving.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -43,6 +43,14 @@ _WRITTEN = {"translation": "translation_text", "summarization": "summary_text", 
 def names(task: str) -> Mapping[str, str]:
     """Hugging Face's names of a task's request parameters, each with ours."""
     return _NAMES.get(task, {})
+
+
+def forms(task: str) -> list[Mapping[str, Any]]:
+    """Inputs that only this route takes."""
+    if task != "sentence-similarity":
+        return []
+    given = {"source_sentence": schemas.WRITTEN, "sentences": schemas.listed(schemas.WRITTEN)}
+    return [{**schemas.mapping(given), "additionalProperties": False}]
 
 
 def value(given: Any) -> Any:

@@ -88,9 +88,23 @@ def _name(one: Endpoint) -> str:
 
 def _path(one: Endpoint, known: Known) -> Iterator[Schema]:
     for name in re.findall(r"\{(\w+)", one.path):
-        legal = [model for model, task in known.models.items() if one.tasks is None or task in one.tasks]
+        legal = _models(one, known)
         schema = {"type": "string", **({"enum": legal} if name == "model" and legal else {"minLength": 1})}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _models(one: Endpoint, known: Known) -> list[str]:
+    """The models that a route can ask."""
+    return [model for model, task in known.models.items() if one.tasks is None or task in one.tasks]
+
+
+def _name_models(own: Schema, names: list[str]) -> None:
+    """Say in the field that names the model which there are."""
+    row = own["properties"].get("model")
+    if row is not None and "anyOf" in row:
+        row["anyOf"] = [{"enum": names} if kind.get("type") == "string" else kind for kind in row["anyOf"]]
+    elif row is not None:
+        row["enum"] = names
 
 
 def _query(one: Endpoint) -> Iterator[Schema]:
@@ -103,6 +117,8 @@ def body(one: Endpoint, known: Known) -> Schema:
     """The schema of a route's body, the model's request parameters among its own fields."""
     assert one.takes is not None
     own = json.loads(json.dumps(one.takes()))
+    if names := _models(one, known):
+        _name_models(own, names)
     tasks = [name for name in known.tasks if one.tasks is None or name in one.tasks]
     if one.request is None or not tasks:
         return dict(own)
@@ -116,6 +132,7 @@ def _merged(own: Schema, one: Endpoint, task: str) -> Schema:
     request = params.schema(group)
     rows = {name: _optional(row) for name, row in request["properties"].items() if name not in one.sets}
     rows |= {row["also"]: row for row in rows.values() if "also" in row}
+    rows |= {name: rows[ours] for name, ours in one.names(task).items() if ours in rows} if one.names else {}
     rows = {
         name: {key: value for key, value in row.items() if key not in ("also", "search", "title")}
         for name, row in rows.items()
@@ -128,10 +145,20 @@ def _merged(own: Schema, one: Endpoint, task: str) -> Schema:
         properties[one.request] = {**place, "properties": rows, "additionalProperties": False}
     else:
         properties = {**properties, **{name: row for name, row in rows.items() if name not in properties}}
+    if one.inputs is not None:
+        properties[one.inputs] = _inputs(one, task, properties[one.inputs])
     named = {name: _optional(row) if name not in own.get("required", ()) else row for name, row in properties.items()}
     found = {**own, "title": f"{own.get('title', 'Body')} ({task})", "properties": named, "additionalProperties": False}
     definitions = {**own.get("$defs", {}), **request.get("$defs", {})}
     return {**found, **({"$defs": definitions} if definitions else {})}
+
+
+def _inputs(one: Endpoint, task: str, row: Schema) -> Schema:
+    """One input, or a list of them."""
+    forms: list[Any] = schemas.inputs(task)
+    more = one.forms(task) if one.forms is not None else []
+    legal = [*forms, {"type": "array", "items": {"anyOf": forms}}, *more]
+    return {"description": row.get("description", ""), "anyOf": legal}
 
 
 def _optional(row: Schema) -> Schema:

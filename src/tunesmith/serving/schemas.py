@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tunesmith import plugins
+
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
+WRITTEN: Schema = {"type": "string", "pattern": r"\S", "description": "A text that is not blank."}
 NUMBER: Schema = {"type": "number"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 TRUTH: Schema = {"type": "boolean"}
@@ -56,6 +59,19 @@ ERROR: Schema = {
 """Every error (see ``refusal.told``)."""
 
 
+_MESSAGE: Schema = {
+    "type": "object",
+    "properties": {"role": {"enum": ["system", "user", "assistant", "tool"]}, "content": WRITTEN},
+    "required": ["role", "content"],
+    "additionalProperties": False,
+}
+_COLUMNS: dict[str, Schema] = {
+    "messages": {"anyOf": [WRITTEN, {"type": "array", "items": _MESSAGE, "minItems": 1}]},
+    "tokens": {"type": "array", "items": WRITTEN, "minItems": 1},
+}
+"""Inputs of tasks that are more than a text."""
+
+
 def mapping(properties: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None) -> Schema:
     """An object with some properties that it has, and some that it may have.
 
@@ -69,6 +85,13 @@ def mapping(properties: Mapping[str, Schema], optional: Mapping[str, Schema] | N
 def listed(item: Schema, **more: Any) -> Schema:
     """A list of such items."""
     return {"type": "array", "items": item, **more}
+
+
+def inputs(task: str) -> list[Schema]:
+    """The forms of an input that a task reads: its first text alone, or a mapping."""
+    names: tuple[str, ...] = plugins.load("tasks", task).inputs
+    rows = {name: _COLUMNS.get(name, WRITTEN) for name in names}
+    return [WRITTEN, {"type": "object", "properties": rows, "additionalProperties": False}]
 
 
 def usage() -> Schema:

@@ -64,5 +64,5 @@ def every_task(bundles: Callable[..., Path]) -> Iterator[Served]:
         "summaries": bundles("summaries", **writes),
         "chat": bundles("conversations", **writes),
     }
-    with running(folders, max_time=20, body_timeout=2) as server:
+    with running(folders, **{"max-time": 20, "body-timeout": 2}) as server:
         yield server

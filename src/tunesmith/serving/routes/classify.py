@@ -70,6 +70,7 @@ ENDPOINTS = (
         takes=lambda: params.schema(Body),
         gives=_gives,
         request="",
+        inputs="input",
         tasks=("text-classification", "relation-extraction"),
         sets=("top_k",),
         examples={

@@ -82,6 +82,9 @@ ENDPOINTS = (
         takes=lambda: params.schema(Body),
         gives=_gives,
         request="parameters",
+        inputs="inputs",
+        forms=hugging_face.forms,
+        names=hugging_face.names,
         examples={
             "text-classification": {"inputs": "a fine film", "parameters": {"top_k": 2}},
             "token-classification": {"inputs": "Anna lives in Oslo", "parameters": {"aggregation_strategy": "simple"}},

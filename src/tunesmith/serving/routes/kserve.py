@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from starlette.responses import Response
 
-from tunesmith import params
+from tunesmith import params, plugins
 from tunesmith.params import Params, param
 from tunesmith.serving import answering, checking, labelled, schemas, tensors
 from tunesmith.serving.call import Call
@@ -78,6 +78,14 @@ async def infer(call: Call) -> Response:
     return answer({**head, "parameters": told, "outputs": [output.told(found.answers) for output in wanted]})
 
 
+def _takes() -> dict[str, Any]:
+    schema = params.schema(Body)
+    tasks = [plugins.load("tasks", name) for name in plugins.names("tasks")]
+    names = sorted({name for task in tasks for name in task.inputs if name != "tokens"})
+    schema["$defs"]["Given"]["properties"]["name"]["enum"] = names
+    return schema
+
+
 def _tensor(*, data: bool) -> dict[str, Any]:
     shape = schemas.listed({"type": "integer"})
     known = {"name": schemas.TEXT, "datatype": {"enum": ["BYTES", "FP64", "INT64"]}, "shape": shape}
@@ -129,7 +137,7 @@ ENDPOINTS = (
         "/v2/models/{model}/infer",
         infer,
         "Answers of a model as tensors.",
-        takes=lambda: params.schema(Body),
+        takes=_takes,
         gives=_gives,
         request="parameters",
         examples={

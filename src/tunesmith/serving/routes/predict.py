@@ -47,6 +47,7 @@ ENDPOINTS = (
         takes=lambda: params.schema(Body),
         gives=_gives,
         request="",
+        inputs="inputs",
         examples={
             "text-classification": {"inputs": ["a fine film", "a waste of time"], "top_k": 2},
             "token-classification": {"inputs": "Anna Smith lives in Oslo", "threshold": 0.1},

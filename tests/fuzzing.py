@@ -1,0 +1,110 @@
+"""Requests made up by schemathesis from a server's own description, legal and illegal ones, and what is wrong with the answers."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import hypothesis
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import Failure, FailureGroup
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from served import Served
+from tunesmith.serving import endpoint, openapi
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+@dataclass
+class Findings:
+    """What came of all requests."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    routes: Counter[str] = field(default_factory=Counter)
+    slowest_s: float = 0.0
+    wrong: list[str] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def cases(self) -> int:
+        return self.statuses.total()
+
+
+def fuzz(server: Served, cases: int, seed: int = 0) -> Findings:
+    """Send about so many requests, to each model what its description makes of it.
+
+    Routes of administrators are left out, since they change what is served.
+    """
+    findings, every = Findings(), server.serving.models
+    wide = {served.name: [one for one in _operations(served) if one.body or one.query] for served in every}
+    narrow = {one.label: one for served in every for one in _operations(served) if not (one.body or one.query)}
+    each = max(1, round((cases - len(narrow)) / 2 / sum(map(len, wide.values()))))
+    with requests.Session() as session:
+        for operation in narrow.values():
+            _send(operation, GenerationMode.POSITIVE, 1, seed, server.url, session, findings)
+        for number, operation in enumerate(operation for own in wide.values() for operation in own):
+            for mode in GenerationMode:
+                _send(operation, mode, each, seed + number, server.url, session, findings)
+    return findings
+
+
+def _operations(served: Any) -> list[Any]:
+    """What may be asked of a model: routes of other tasks are left out."""
+    document = openapi.document({served.name: served.task})
+    for one in endpoint.every():
+        if one.tasks is not None and served.task not in one.tasks:
+            document["paths"][one.path].pop(one.method.lower())
+    document["paths"] = {path: left for path, methods in document["paths"].items() if (left := _harmless(methods))}
+    return [found.ok() for found in schemathesis.openapi.from_dict(document).get_all_operations()]
+
+
+def _harmless(methods: dict[str, Any]) -> dict[str, Any]:
+    return {name: one for name, one in methods.items() if one.get("x-scope") not in ("admin", "metrics")}
+
+
+def _send(
+    operation: Any, mode: GenerationMode, most: int, seed: int, url: str, session: requests.Session, findings: Findings
+) -> None:
+    """One after the other; nothing is raised, so that all are sent."""
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=most,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+    def send(case: Any) -> None:
+        began = time.monotonic()
+        response = case.call(base_url=url, session=session, timeout=60)
+        findings.slowest_s = max(findings.slowest_s, time.monotonic() - began)
+        findings.statuses[response.status_code] += 1
+        findings.routes[operation.label] += 1
+        if mode is GenerationMode.POSITIVE and response.status_code >= 400:
+            findings.refused[operation.label + response.json()["error"]["message"][:90]] += 1
+        findings.wrong += _wrong(case, response)
+
+    send()
+
+
+def _wrong(case: Any, response: Any) -> Iterator[str]:
+    try:
+        case.validate_response(response, checks=CHECKS)
+    except FailureGroup as group:
+        yield from (f"{case.as_curl_command()}\n{failure}" for failure in group.exceptions)
+    except Failure as failure:
+        yield f"{case.as_curl_command()}\n{failure}"
