@@ -115,6 +115,7 @@ def _put(
         size=_size(rows, prompts, request),
         stream=stream,
         ends_at=time.monotonic() + min(most, time_s or most),
+        own_time=time_s is not None and time_s < most,
     )
     call.served.worker.put(call.asked)
     return news

@@ -15,7 +15,7 @@ from tunesmith.serving.refusal import Refusal
 _DEEPEST = 64
 _LARGEST, _MOST_DIGITS = 2**63, 20
 _SHOWN = 100
-_HALF_WRITTEN = re.compile(r"\\u[dD][89abAB]")
+_HALF_WRITTEN = re.compile(r"\\u[dD][89a-fA-F]")
 _HALF = re.compile("[\ud800-\udfff]")
 
 

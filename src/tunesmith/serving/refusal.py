@@ -26,6 +26,7 @@ CODES: dict[str, tuple[int, str]] = {
     "not_found": (404, "There is no such path."),
     "method_not_allowed": (405, "The path has no such method."),
     "body_too_slow": (408, "The body did not arrive in time."),
+    "own_time_passed": (408, "The request's own time passed before it was its turn."),
     "body_too_large": (413, "The body is larger than the server takes."),
     "unsupported_media_type": (415, "The body is not called JSON."),
     "rate_limit_exceeded": (429, "The key asks too often, or too much at once; again after Retry-After seconds."),
@@ -70,6 +71,13 @@ class Refusal(TunesmithError):  # noqa: N818
 def full(message: str, retry_after_s: float, code: str = "server_full") -> Refusal:
     """Come again."""
     return Refusal(message, code, 503, retry_after_s=retry_after_s)
+
+
+def late(*, own_time: bool) -> Refusal:
+    """Its time passed while it waited: the time that the caller gave it, or the longest of any request."""
+    if own_time:
+        return Refusal("it waited as long as the request says that it may take", "own_time_passed", 408, param="time")
+    return full("it waited as long as a request may take", 1.0, "timed_out")
 
 
 def failed(message: str) -> Refusal:

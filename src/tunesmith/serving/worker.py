@@ -131,7 +131,7 @@ class Worker(ABC):
                     self._run_errands(built)
                     self.work(built)
                     for late in self.queue.late():
-                        late.end(refusal.full("it waited as long as the request may take", 1.0, "timed_out"))
+                        late.end(refusal.late(own_time=late.own_time))
             except BaseException as error:
                 self._ready.clear()
                 if not self._loaded.is_set():
