@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,6 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from served import Served
 from tunesmith.serving import endpoint, openapi
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -42,30 +42,37 @@ class Findings:
         return self.statuses.total()
 
 
-def fuzz(server: Served, cases: int, seed: int = 0) -> Findings:
-    """Send at least so many requests, to each model what its description makes of it.
+def fuzz(url: str, models: Mapping[str, str], cases: int, seed: int = 0) -> Findings:
+    """Send so many requests to a server, to each model what its description makes of it.
 
     Routes of administrators are left out, since they change what is served.
+
+    Args:
+        url: of the server.
+        models: names of its models, each with its task.
+        cases: how many, at least.
+        seed: of what is made up.
     """
-    findings, every = Findings(), server.serving.models
-    wide = {served.name: [one for one in _operations(served) if one.body or one.query] for served in every}
-    narrow = {one.label: one for served in every for one in _operations(served) if not (one.body or one.query)}
-    each = max(1, round((cases - len(narrow)) / 2 / sum(map(len, wide.values()))))
+    findings, every = Findings(), [one for model, task in models.items() for one in _operations(model, task)]
+    wide = [one for one in every if one.body or one.query]
+    narrow = {one.label: one for one in every if one not in wide}
+    each = max(1, round((cases - len(narrow)) / 2 / len(wide)))
     with requests.Session() as session:
         for operation in narrow.values():
-            _send(operation, GenerationMode.POSITIVE, 1, seed, server.url, session, findings)
-        while findings.cases < cases:  # where few different ones can be made up, fewer are
-            for operation in [operation for own in wide.values() for operation in own]:
-                for mode in GenerationMode:
-                    _send(operation, mode, each, seed + findings.cases, server.url, session, findings)
+            _send(operation, GenerationMode.POSITIVE, 1, seed, url, session, findings)
+        for operation in itertools.cycle(wide):  # where few different ones can be made up, fewer are
+            for mode in GenerationMode:
+                _send(operation, mode, each, seed + findings.cases, url, session, findings)
+            if findings.cases >= cases:
+                return findings
     return findings
 
 
-def _operations(served: Any) -> list[Any]:
+def _operations(model: str, task: str) -> list[Any]:
     """What may be asked of a model: routes of other tasks are left out."""
-    document = openapi.document({served.name: served.task})
+    document = openapi.document({model: task})
     for one in endpoint.every():
-        if one.tasks is not None and served.task not in one.tasks:
+        if one.tasks is not None and task not in one.tasks:
             document["paths"][one.path].pop(one.method.lower())
     document["paths"] = {path: left for path, methods in document["paths"].items() if (left := _harmless(methods))}
     return [found.ok() for found in schemathesis.openapi.from_dict(document).get_all_operations()]

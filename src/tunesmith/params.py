@@ -23,6 +23,7 @@ from pydantic import (
     Field,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -252,7 +253,11 @@ def _seconds(value: Any) -> Any:
 
 
 Seconds = Annotated[
-    float, Field(gt=0), BeforeValidator(_seconds), kinds.Legal("seconds > 0, or text such as 90s, 10m, 2h, 1d")
+    float,
+    BeforeValidator(_seconds),
+    Field(gt=0),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
+    kinds.Legal("seconds > 0, or text such as 90s, 10m, 2h, 1d"),
 ]
 """A length of time in seconds; text may carry a unit: ``90s``, ``10m``, ``2h``, ``1d``."""
 

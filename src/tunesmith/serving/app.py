@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tunesmith.errors import TunesmithError
-from tunesmith.serving import body, endpoint, refusal
+from tunesmith.serving import body, checking, endpoint, refusal
 from tunesmith.serving.asking import Gone
 from tunesmith.serving.call import Call
 from tunesmith.serving.endpoint import Endpoint
@@ -75,6 +75,8 @@ async def _answered(call: Call, inside: ExitStack) -> Response:
     call.key = _who(call.request, serving) if one.scope is not None else Key("", ())
     if one.scope is not None and one.scope not in call.key.scopes:
         raise Refusal(f"the key may not do this: it lacks the scope '{one.scope}'", "missing_scope", 403)
+    if one.scope is not None and (unknown := [name for name in call.request.query_params if name not in one.query]):
+        raise checking.unknown_parameters(unknown, one.query)
     if not one.always:
         inside.enter_context(serving.gate.enter(call.key.name))
     if one.takes is not None:

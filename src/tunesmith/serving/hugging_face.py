@@ -16,6 +16,7 @@ Answers = list[dict[str, Any]]
 Form = Callable[[Answers], Any]
 """From the answers to what is sent."""
 
+_MOST_LETTERS = 4000
 _READS = {"stride": "window_overlap"}
 _WRITES = {
     "max_new_tokens": "max_tokens",
@@ -59,8 +60,9 @@ def value(given: Any) -> Any:
 
 
 def header(names: Iterable[str]) -> str:
-    """Names in a header, which has no letters but ASCII."""
-    return ", ".join(json.dumps(name)[1:-1] for name in names)[:_MOST_LETTERS]
+    """Names in a header, which has no letters but ASCII; of very many the first, and dots."""
+    told = ", ".join(json.dumps(name)[1:-1] for name in names)
+    return told if len(told) <= _MOST_LETTERS else f"{told[:_MOST_LETTERS]} ..."
 
 
 def read(served: Served, inputs: Any) -> tuple[list[Any], Form]:
@@ -132,6 +134,3 @@ def _spans(answer: Mapping[str, Any]) -> Any:
         for one in several
     ]
     return told if "alternatives" in answer else told[0]
-
-
-_MOST_LETTERS = 4000

@@ -19,6 +19,9 @@ Schema = dict[str, Any]
 _ABOUT = (
     "Answers of fine-tuned models. A field that nobody knows is refused; every error has a code that does not change."
 )
+_ELSEWHERE = 502
+"""The status of a model that failed and is computed by another server."""
+
 _SECURITY: list[dict[str, list[str]]] = [{"key": []}]
 
 
@@ -128,29 +131,33 @@ def body(one: Endpoint, known: Known) -> Schema:
 
 def _merged(own: Schema, one: Endpoint, task: str) -> Schema:
     """A route's own fields with the request parameters of a task."""
-    group = plugins.module("tasks", task).Request
-    request = params.schema(group)
-    rows = {name: _optional(row) for name, row in request["properties"].items() if name not in one.sets}
-    rows |= {row["also"]: row for row in rows.values() if "also" in row}
-    rows |= {name: rows[ours] for name, ours in one.names(task).items() if ours in rows} if one.names else {}
-    rows = {
-        name: {key: value for key, value in row.items() if key not in ("also", "search", "title")}
-        for name, row in rows.items()
-    }
+    request = params.schema(plugins.module("tasks", task).Request)
+    rows = _parameters(one, task, request["properties"])
     properties = dict(own["properties"])
     if one.request:
-        place = {
-            name: value for name, value in properties[one.request].items() if name not in ("additionalProperties",)
-        }
+        place = {name: value for name, value in properties[one.request].items() if name != "additionalProperties"}
+        rows |= place.get("properties", {})
         properties[one.request] = {**place, "properties": rows, "additionalProperties": False}
     else:
-        properties = {**properties, **{name: row for name, row in rows.items() if name not in properties}}
+        properties = {**rows, **properties}
     if one.inputs is not None:
         properties[one.inputs] = _inputs(one, task, properties[one.inputs])
-    named = {name: _optional(row) if name not in own.get("required", ()) else row for name, row in properties.items()}
-    found = {**own, "title": f"{own.get('title', 'Body')} ({task})", "properties": named, "additionalProperties": False}
+    needed = own.get("required", ())
+    properties = {name: row if name in needed else _optional(row) for name, row in properties.items()}
     definitions = {**own.get("$defs", {}), **request.get("$defs", {})}
-    return {**found, **({"$defs": definitions} if definitions else {})}
+    more = {"$defs": definitions} if definitions else {}
+    title = f"{own.get('title', 'Body')} ({task})"
+    return {**own, "title": title, "properties": properties, "additionalProperties": False, **more}
+
+
+def _parameters(one: Endpoint, task: str, declared: Mapping[str, Schema]) -> dict[str, Schema]:
+    """The request parameters of a task that a route takes, by every name that they have there."""
+    rows = {name: _optional(row) for name, row in declared.items() if name not in one.sets}
+    names = dict(one.names(task)) if one.names is not None else {}
+    names |= {row["also"]: name for name, row in rows.items() if "also" in row}
+    rows |= {name: rows[ours] for name, ours in names.items() if ours in rows}
+    hidden = ("also", "search", "title")
+    return {name: {key: value for key, value in row.items() if key not in hidden} for name, row in rows.items()}
 
 
 def _inputs(one: Endpoint, task: str, row: Schema) -> Schema:
@@ -194,11 +201,16 @@ def _filled(value: Any, model: str) -> Any:
 def _responses(one: Endpoint, known: Known, shared: dict[str, Schema]) -> Iterator[tuple[str, Schema]]:
     """The answer, and every error by its status with its codes."""
     schema = _lifted(one.gives(), shared) if one.gives is not None else {}
-    yield "200", {"description": one.summary, "content": {one.media: {"schema": schema}}}
+    content = {one.media: {"schema": schema}}
+    if one.takes is not None and "stream" in one.takes().get("properties", {}):
+        content["text/event-stream"] = {"schema": schemas.TEXT}
+    yield "200", {"description": one.summary, "content": content}
     by_status: dict[int, list[str]] = {}
     for code, (status, _) in CODES.items():
         if status in _statuses(one):
             by_status.setdefault(status, []).append(code)
+    if one.takes is not None:
+        by_status[_ELSEWHERE] = ["engine_failed"]
     for status, codes in sorted(by_status.items()):
         told = " ".join(f"{code}: {CODES[code][1]}" for code in codes)
         error: Schema = {"$ref": "#/components/schemas/Error"}
@@ -211,11 +223,9 @@ def _statuses(one: Endpoint) -> Iterable[int]:
     """Every status of an error that a route may have."""
     found = [500]
     if one.scope is not None:
-        found += [401, 403]
+        found += [400, 401, 403]
     if one.takes is not None:
-        found += [408, 413, 415, 502]
-    if one.takes is not None or one.query:
-        found += [400]
+        found += [408, 413, 415]
     if one.takes is not None or one.query or "{" in one.path:
         found += [404]
     return [*found, 503] if one.always else [*found, 429, 503]

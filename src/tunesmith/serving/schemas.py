@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith import plugins
+from tunesmith import params, plugins
+from tunesmith.params import Params
 
 Schema = dict[str, Any]
 
@@ -92,6 +93,13 @@ def inputs(task: str) -> list[Schema]:
     names: tuple[str, ...] = plugins.load("tasks", task).inputs
     rows = {name: _COLUMNS.get(name, WRITTEN) for name in names}
     return [WRITTEN, {"type": "object", "properties": rows, "additionalProperties": False}]
+
+
+def fields(group: type[Params]) -> dict[str, Any]:
+    """An object with the fields of a group beside a model's name, which stands in the path."""
+    schema = params.schema(group)
+    rows = {name: row for name, row in schema["properties"].items() if name != "model"}
+    return {"properties": rows, "additionalProperties": False}
 
 
 def usage() -> Schema:

@@ -58,5 +58,7 @@ def test_a_query_is_as_strict_as_a_body(every_task: Served) -> None:
     reply = every_task.get("/v1/parameters?tusk=chat")
     assert (reply.status, reply.body["error"]["code"]) == (400, "unknown_parameter")
     assert "did you mean 'task'" in reply.body["error"]["message"]
+    other = every_task.post("/v1/predict/reviews?threshold=0.9", {"inputs": "a"})
+    assert (other.status, other.body["error"]["param"]) == (400, "threshold")
     twice = every_task.get("/v1/parameters?task=chat&task=translation")
     assert (twice.status, twice.body["error"]["param"]) == (400, "task")

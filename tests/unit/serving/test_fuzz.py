@@ -7,7 +7,8 @@ from served import Served
 
 
 def test_made_up_requests_are_answered_as_described(every_task: Served) -> None:
-    found = fuzz(every_task, 150)
+    models = {served.name: served.task for served in every_task.serving.models}
+    found = fuzz(every_task.url, models, 150)
     assert found.cases >= 150
     assert found.statuses[200] >= 20
     assert found.statuses[400] >= 20

@@ -69,6 +69,12 @@ def _ours(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
+def _takes() -> dict[str, Any]:
+    schema = params.schema(Body)
+    schema["properties"]["options"] |= schemas.fields(Options)
+    return schema
+
+
 def _gives() -> dict[str, Any]:
     entry = schemas.mapping({}, {"label": schemas.TEXT, "score": schemas.NUMBER})
     return {"anyOf": [schemas.listed({}), entry, schemas.ANYTHING], "description": "As Hugging Face's clients read it."}
@@ -79,7 +85,7 @@ ENDPOINTS = (
         "/hf/{model}",
         infer,
         "Answers of a model in the form of Hugging Face's inference API.",
-        takes=lambda: params.schema(Body),
+        takes=_takes,
         gives=_gives,
         request="parameters",
         inputs="inputs",

@@ -82,6 +82,7 @@ def _takes() -> dict[str, Any]:
     schema = params.schema(Body)
     tasks = [plugins.load("tasks", name) for name in plugins.names("tasks")]
     names = sorted({name for task in tasks for name in task.inputs if name != "tokens"})
+    schema["properties"]["parameters"] |= schemas.fields(Asking)
     schema["$defs"]["Given"]["properties"]["name"]["enum"] = names
     return schema
 
