@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tunesmith.errors import TunesmithError
-from tunesmith.serving import asking, body, endpoint, refusal, trials
+from tunesmith.serving import asking, body, checking, endpoint, refusal, trials
 from tunesmith.serving.asking import Gone
 from tunesmith.serving.call import Call
 from tunesmith.serving.endpoint import Endpoint
@@ -84,10 +84,13 @@ async def _answered(call: Call, inside: ExitStack) -> Response:
     call.key = _who(call.request, serving) if one.scope is not None else Key("", ())
     if one.scope is not None and one.scope not in call.key.scopes:
         raise Refusal(f"the key may not do this: it lacks the scope '{one.scope}'", "missing_scope", 403)
+    if one.scope is not None and (unknown := [name for name in call.request.query_params if name not in one.query]):
+        raise checking.unknown_parameters(unknown, one.query)
     if not one.always:
         inside.enter_context(serving.gate.enter(call.key.name))
     if one.takes is not None:
-        call.body = await body.read(call.request, serving.options.max_body_bytes)
+        options = serving.options
+        call.body = await body.read(call.request, options.max_body_bytes, options.body_timeout_s)
     return await one.handle(call)
 
 

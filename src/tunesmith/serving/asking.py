@@ -116,7 +116,7 @@ async def _next(call: Call, news: asyncio.Queue[Any]) -> Any:
             return await asyncio.wait_for(news.get(), max(0.0, asked.ends_at - time.monotonic()))
         except TimeoutError:
             if asked.times.started is None:
-                return refusal.late()
+                return refusal.late(own_time=asked.own_time)
     return await news.get()
 
 
@@ -144,6 +144,7 @@ def _put(
         size=_size(rows, prompts, request),
         stream=stream,
         ends_at=time.monotonic() + min(most, time_s or most),
+        own_time=time_s is not None and time_s < most,
     )
     call.served.worker.put(call.asked)
     return news

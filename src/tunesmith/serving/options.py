@@ -64,3 +64,6 @@ class Options(Params):
     bundle_folder: str | None = param(
         None, "Folder below which bundles may be loaded while the server runs; none: nothing is loaded then.", name="bundle-folder"
     )  # fmt: skip
+    body_timeout_s: Seconds = param(
+        20.0, "How long a request's body may take to arrive; slower ones are answered 408.", name="body-timeout"
+    )

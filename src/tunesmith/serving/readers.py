@@ -76,7 +76,7 @@ class Reader(Worker):
         """Refuse what is read in part and has taken as long as it may."""
         for whole in self._now:
             if not whole.is_over and is_over(whole.asked):
-                whole.asked.end(refusal.late())
+                whole.asked.end(refusal.late(own_time=whole.asked.own_time))
 
     def _taken(self) -> list[Asked]:
         """What is next, up to a batch's tokens together with what is being read."""

@@ -152,7 +152,7 @@ class Worker(ABC):
                 while not self._closing.is_set():
                     self._run_errands(built)
                     for late in self.queue.late():
-                        late.end(refusal.late())
+                        late.end(refusal.late(own_time=late.own_time))
                     self.work(built)
             except BaseException as error:
                 self._ready.clear()
