@@ -9,6 +9,7 @@ modules.json, 1_Pooling/, 2_Dense/ ...     the same in sentence-transformers' la
 onnx/ ...              the model in another form, with its own record and golden answers (see ``exported``)
 engine.json            the engine that was fastest, by the machine that it was measured on
 golden.jsonl           a few inputs with their outputs, replayed wherever the bundle is loaded anew
+training.json          what the training rows were like, to tell later whether what is asked has changed
 report.json, report.html, README.md, predictions.jsonl   how good it is
 """
 
@@ -200,7 +201,7 @@ def description(folder: Path, config: Config, target: Target, fingerprint: str |
     hashed = [
         path
         for path in needed
-        if path.suffix in _HASHED and path.name not in ("bundle.json", "report.json", "engine.json")
+        if path.suffix in _HASHED and path.name not in ("bundle.json", "report.json", "engine.json", "training.json")
     ]
     for path in hashed:
         path.chmod(_READABLE)
