@@ -5,6 +5,8 @@ forms.py       what an answer says, by the kind of its task's target, and the ro
 origin.py      the bundle that an answer came from, as far as its answers cannot be read without it
 training.py    what a bundle remembers of its training rows (training.json)
 tables.py      the tables of a log
+prediction.py  a prediction as a log keeps it
+database.py    where a log lies
 store.py       a log: written, read, thinned out
 recorder.py    the thread that writes while a server answers
 feedback.py    what people said of an answer, checked

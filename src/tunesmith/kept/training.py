@@ -135,7 +135,6 @@ def write(folder: Path, summary: Summary) -> None:
         raise TrainingError(f"{FILE} cannot be written: {error.strerror}", where=str(folder)) from None
 
 
-
 def summarise(task: Task, target: Target, training: pa.Table, validated: Scored, request: Any, folder: Path) -> Summary:
     """What is to be remembered of a training.
 

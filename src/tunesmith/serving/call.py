@@ -33,6 +33,7 @@ class Call:
         served: the model that answers.
         asked: what was asked of it.
         answered: what came of that.
+        user: whom it is for, as the caller says.
         parameters: as they took effect.
         inputs: what was to be answered, as the caller wrote it.
         answers: as the caller sees them, where that is not what the model says.
@@ -47,6 +48,7 @@ class Call:
     served: Served | None = None
     asked: Asked | None = None
     answered: Answered | None = None
+    user: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     inputs: tuple[Any, ...] = ()
     answers: tuple[Any, ...] = ()
@@ -82,6 +84,7 @@ class Call:
             cached_tokens=answered.cached_tokens,
             finish_reasons=tuple(choice.finish_reason for choice in choices),
             stream=self.stream,
+            user=self.user,
             parameters=self.parameters,
             inputs=self.inputs,
             answers=self.answers or tuple(answered.answers),
@@ -89,7 +92,8 @@ class Call:
 
 
 def _served(served: Served) -> dict[str, Any]:
-    return {"model": served.name, "version": served.version, "task": served.task, "engine": served.engine}
+    told = {"model": served.name, "version": served.version, "task": served.task, "engine": served.engine}
+    return {**told, "folder": str(served.folder)}
 
 
 def _times(asked: Asked | None, tokens: int) -> dict[str, Any]:

@@ -58,6 +58,7 @@ def own(call: Call, group: type[A], **path: Any) -> tuple[A, dict[str, Any]]:
     names = {field.alias or name for name, field in group.model_fields.items()}
     given = {name: value for name, value in {**call.body, **path}.items() if value is not None}
     mine = params.check(group, {name: value for name, value in given.items() if name in names}, {n: n for n in names})
+    call.user = mine.user
     return mine, {name: value for name, value in given.items() if name not in names}
 
 

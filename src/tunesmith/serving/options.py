@@ -60,3 +60,9 @@ class Options(Params):
     prediction_log: str | None = param(
         None, "Database that keeps each request with its answers, such as sqlite:///log.db; none: nothing is kept.", name="prediction-log"
     )  # fmt: skip
+    prediction_log_days: float | None = param(
+        None, "How long predictions are kept, in days; none: for ever.", gt=0, name="prediction-log-days"
+    )
+    prediction_log_share: float = param(
+        1.0, "Share of the requests that are kept, drawn by chance.", ge=0, le=1, name="prediction-log-share"
+    )

@@ -22,6 +22,8 @@ class Record:
         at: when it came, seconds since 1970.
         duration_s: from then until all was sent.
         model, version, task, engine: who answered; empty: nobody.
+        folder: the bundle that answered.
+        user: whom the request was for, as the caller says.
         queue_s: how long it waited for the worker.
         first_token_s: until something was written.
         token_s: each moment between tokens, on average.
@@ -45,6 +47,8 @@ class Record:
     version: int = 0
     task: str = ""
     engine: str = ""
+    folder: str = ""
+    user: str | None = None
     queue_s: float | None = None
     first_token_s: float | None = None
     token_s: float | None = None

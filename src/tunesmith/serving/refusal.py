@@ -9,7 +9,7 @@
 | ``model_not_found``, ``not_found``, ``method_not_allowed`` | 404, 405 | what is asked |
 | ``body_too_large``, ``unsupported_media_type`` | 413, 415 | |
 | ``rate_limit_exceeded`` | 429 | the key asks too often, or too much at once |
-| ``server_full``, ``server_stopping``, ``model_loading``, ``timed_out`` | 503 | come again: after ``Retry-After`` seconds |
+| ``server_full``, ``server_stopping``, ``model_loading``, ``timed_out``, ``log_unavailable`` | 503 | come again: after ``Retry-After`` seconds |
 | ``engine_failed`` | 500 | the model could not answer |
 """
 

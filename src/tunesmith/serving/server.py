@@ -104,7 +104,7 @@ async def _serve(folders: Mapping[str, str], serving: Serving, server: _Server) 
         server.should_exit = True
         await asyncio.wait({listening})
         stopping.cancel()
-        serving.models.close()
+        serving.close()
 
 
 async def _listen(server: _Server) -> None:

@@ -53,6 +53,13 @@ class Serving:
         """Whether requests can be answered now."""
         return not self.loading and not self.gate.stopping and self.models.ready
 
+    def close(self) -> None:
+        """End all workers, and let whoever hears of requests finish with what they heard."""
+        self.models.close()
+        for observer in self.observers.values():
+            if (close := getattr(observer, "close", None)) is not None:
+                close()
+
     def observe(self, record: Record) -> None:
         """Tell everybody who hears of requests; whoever fails at it is logged and does no harm."""
         for observer in self.observers.values():
