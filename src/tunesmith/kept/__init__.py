@@ -13,6 +13,7 @@ feedback.py    what people said of an answer, checked
 statistics.py  tests of whether two samples differ
 drift.py       a log beside what a bundle remembers
 weeks.py       a log, week by week
-show.py        both in the terminal and as JSON
+report.py      both together
+show.py        the report in the terminal
 relabel.py     a log as rows to be labelled and learned from
 """

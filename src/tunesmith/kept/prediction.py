@@ -70,9 +70,11 @@ class Wanted:
         bundle: of the bundle with this id.
         since: not before, seconds since 1970.
         most: only the latest so many.
+        judged: only those that somebody said something of.
     """
 
     model: str | None = None
     bundle: str | None = None
     since: float | None = None
     most: int | None = None
+    judged: bool = False

@@ -224,6 +224,8 @@ def _filtered(query: Select[Any], wanted: Wanted) -> Select[Any]:
     p = tables.PREDICTIONS.c
     asked = [(p.model, wanted.model), (p.bundle, wanted.bundle)]
     query = query.where(*(column == value for column, value in asked if value is not None))
+    if wanted.judged:
+        query = query.where(tables.FEEDBACK.c.prediction.is_not(None))
     return query if wanted.since is None else query.where(p.at >= wanted.since)
 
 
