@@ -146,8 +146,10 @@ def _picked(
 
 
 def _uncertain(found: Sequence[Candidate]) -> list[Candidate]:
-    scored = [(one.prediction.score, place) for place, one in enumerate(found) if one.prediction.score is not None]
-    return [found[place] for _, place in sorted(scored)]
+    """The least sure first; last those that are not said to be sure or not, such as texts in which nothing was found."""
+    if all(one.prediction.score is None for one in found):
+        return []
+    return sorted(found, key=lambda one: (one.prediction.score is None, one.prediction.score))
 
 
 def _strange(origin: Origin, found: Sequence[Candidate]) -> list[Candidate]:

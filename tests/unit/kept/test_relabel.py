@@ -74,8 +74,8 @@ def test_each_input_once_and_the_one_with_feedback_counts(model: Callable[..., P
     ("pick", "requests"),
     [
         ("uncertain", ["b", "c", "d", "a"]),
-        ("disagreed", ["b", "d"]),
-        ("feedback", ["b", "c"]),
+        ("disagreed", ["d", "b"]),
+        ("feedback", ["c", "b"]),
         ("drifted", ["d", "c", "b", "a"]),
     ],
 )
@@ -89,6 +89,12 @@ def test_rows_are_picked(model: Callable[..., Path], log: Log, tmp_path: Path, p
     ]
     rows = written(log, model("bert"), tmp_path / "out.jsonl", found, pick=pick)
     assert [row["request"][0] for row in rows] == requests
+
+
+def test_rows_that_do_not_say_how_sure_they_are_come_last(model: Callable[..., Path], log: Log, tmp_path: Path) -> None:
+    found = [replace(of("a", "a film", "food", 0.5), score=None), of("b", "a plot", "food", 0.9)]
+    rows = written(log, model("bert"), tmp_path / "out.csv", found)
+    assert [row["request"] for row in rows] == ["b#0", "a#0"]
 
 
 def test_chance_picks_the_same_rows_again(model: Callable[..., Path], log: Log, tmp_path: Path) -> None:
@@ -148,11 +154,23 @@ def test_training_reads_what_every_task_answered(
     told = capsys.readouterr().out.split("then: tunesmith ")[1].split()
     flags = {word.removeprefix("--"): value.strip("'") for word, value in zip(told[2::2], told[3::2], strict=True)}
     again = configs.resolve(
-        keywords={**small.QUICK, **more, **flags, "data.train": told[1], "model.base": model.bundle.config.model.base},
+        keywords={
+            **small.QUICK,
+            **_reading(kind),
+            **more,
+            **flags,
+            "data.train": told[1],
+            "model.base": model.bundle.config.model.base,
+        },
         environment={},
     )
     again = again.model_copy(update={"out": str(tmp_path / "again")})
     assert runs.train(again, quiet=True).report.rows["train"] > 0
+
+
+def _reading(kind: str) -> dict[str, Any]:
+    """How texts of a kind are read, which no file tells."""
+    return {name: value for name, value in small.options(kind).items() if name.startswith("model.")}
 
 
 def _asked(model: predict.Model, row: dict[str, Any]) -> dict[str, Any]:
