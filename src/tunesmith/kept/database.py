@@ -48,11 +48,11 @@ def engine(url: str, *, make: bool) -> Any:
         if lite:
             _check_file(asked.database, make=make)
         made = sa.create_engine(asked, connect_args={"timeout": _LOCKED_S} if lite else {}, pool_pre_ping=not lite)
-    except sa.exc.ArgumentError:
-        raise UsageError("is no address of a database", where=shown(url), hint="such as sqlite:///log.db") from None
     except (ModuleNotFoundError, sa.exc.NoSuchModuleError) as error:
         hint = "pip install 'tunesmith[postgresql]'" if "psycopg" in str(error) else None
         raise UsageError(f"the database's driver is missing: {error}", where=shown(url), hint=hint) from None
+    except sa.exc.ArgumentError:
+        raise UsageError("is no address of a database", where=shown(url), hint="such as sqlite:///log.db") from None
     if lite:
         sa.event.listen(made, "connect", _prepare_sqlite)
     return made
