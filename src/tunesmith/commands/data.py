@@ -23,6 +23,7 @@ class Arguments(Params):
     )
     count: int = param(500, "Most rows.", ge=1)
     seed: int = param(0, "Seed of --pick random.")
+    rows: int = param(100_000, "Most rows of the log that are looked at, the latest.", ge=1)
     bundle: str | None = param(
         None, "Folder of the bundle whose columns and labels are meant; none: the one that answered last."
     )
@@ -31,19 +32,24 @@ class Arguments(Params):
 def main(arguments: Arguments) -> None:
     """Choose, write, and say what to do with it."""
     import time
+    from contextlib import closing
     from pathlib import Path
 
     from tunesmith.kept import origin, relabel
     from tunesmith.kept.prediction import Wanted
     from tunesmith.kept.store import Log, pick_model
 
-    log, out = Log(arguments.log).open(), Path(arguments.out)
-    name, last = pick_model(log, arguments.model)
-    bundle = origin.of_folder(arguments.bundle) if arguments.bundle else log.origin(last)
+    out = Path(arguments.out)
     since = None if arguments.since is None else time.time() - arguments.since
-    wanted = Wanted(model=name, since=since)
-    made = relabel.write(log, bundle, wanted, out, pick=arguments.pick, count=arguments.count, seed=arguments.seed)
+    with closing(Log(arguments.log).open()) as log:
+        name, last = pick_model(log, arguments.model)
+        bundle = origin.of_folder(arguments.bundle) if arguments.bundle else log.origin(last)
+        wanted = Wanted(model=name, since=since, most=arguments.rows)
+        there = log.count(wanted)
+        made = relabel.write(log, bundle, wanted, out, pick=arguments.pick, count=arguments.count, seed=arguments.seed)
     print(f"{out}: {made.rows:,} of {made.of:,} different inputs of '{name}' ({made.picked})")
+    if there > arguments.rows:
+        print(f"  the latest {arguments.rows:,} of its {there:,} answers were looked at: --rows")
     print(f"  labelled by feedback {made.judged:,}, by the model's own answers {made.rows - made.judged - made.open:,}")
     if made.open:
         print(f"  without a label {made.open:,}: fill them in before training")

@@ -21,6 +21,7 @@ def main(arguments: Arguments) -> None:
     """Compare, and print."""
     import json
     import time
+    from contextlib import closing
     from pathlib import Path
 
     from tunesmith.kept import origin, report, show
@@ -28,9 +29,9 @@ def main(arguments: Arguments) -> None:
 
     folder = Path(arguments.bundle)
     bundle = origin.of_folder(folder)
-    log = Log(arguments.log).open()
     since = None if arguments.since is None else time.time() - arguments.since
-    found = report.look(log, bundle, folder, since=since, most=arguments.rows)
+    with closing(Log(arguments.log).open()) as log:
+        found = report.look(log, bundle, folder, since=since, most=arguments.rows)
     if arguments.as_json:
         print(json.dumps(found.to_json(), ensure_ascii=False))
     else:

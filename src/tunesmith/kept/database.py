@@ -47,7 +47,7 @@ def engine(url: str, *, make: bool) -> Any:
         lite = asked.get_backend_name() == "sqlite"
         if lite:
             _check_file(asked.database, make=make)
-        made = sa.create_engine(asked, connect_args={"timeout": _LOCKED_S} if lite else {}, pool_pre_ping=not lite)
+        made = sa.create_engine(asked, connect_args=_patience(asked.get_backend_name()), pool_pre_ping=not lite)
     except (ModuleNotFoundError, sa.exc.NoSuchModuleError) as error:
         hint = "pip install 'tunesmith[postgresql]'" if "psycopg" in str(error) else None
         raise UsageError(f"the database's driver is missing: {error}", where=shown(url), hint=hint) from None
@@ -56,6 +56,15 @@ def engine(url: str, *, make: bool) -> Any:
     if lite:
         sa.event.listen(made, "connect", _prepare_sqlite)
     return made
+
+
+def _patience(backend: str) -> dict[str, Any]:
+    """How a driver is told to give up soon where the database is locked or away."""
+    if backend == "sqlite":
+        return {"timeout": _LOCKED_S}
+    if backend == "postgresql":
+        return {"connect_timeout": _LOCKED_S, "options": f"-c lock_timeout={1000 * _LOCKED_S}"}
+    return {}
 
 
 def _check_file(database: str | None, *, make: bool) -> None:

@@ -36,7 +36,7 @@ class Candidate:
         text: what it says.
         prediction: the one that counts: the latest that something was said of, else the latest.
         truth: the answer that should have been given; None: nobody said.
-        is_disputed: whether feedback, or another version of the model, says something else than the answer.
+        is_disputed: whether feedback, or another version of the model, says something else than the answer, or it was rated bad.
     """
 
     given: Mapping[str, Any]
@@ -117,7 +117,8 @@ def _candidate(origin: Origin, group: Sequence[Prediction]) -> Candidate:
     chief = judged[0] if judged else group[0]
     truth = chief.feedback.truth if judged and chief.feedback is not None else None
     others = [truth] if truth is not None else [one.answer for one in group[1:]]
-    disputed = any(not origin.form.same(chief.answer, other) for other in others)
+    disliked = any(one.feedback is not None and (one.feedback.rating or 0) < 0 for one in group)
+    disputed = disliked or any(not origin.form.same(chief.answer, other) for other in others)
     given = predict.by_column(chief.input, origin.task.inputs)
     return Candidate(given, origin.text(chief.input), chief, truth, disputed)
 

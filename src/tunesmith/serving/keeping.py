@@ -54,8 +54,8 @@ class Kept:
 
     def __call__(self, record: Record) -> None:
         """Keep a request, where it was answered."""
-        answered = record.model and record.status == _ANSWERED and record.code is None and record.answers
-        if answered and (self._share >= 1 or self._chance.random() < self._share):
+        answered = record.model and record.status == _ANSWERED and record.code is None
+        if answered and record.inputs and record.answers and (self._share >= 1 or self._chance.random() < self._share):
             self.recorder.put(record)
 
     async def ask(self, question: Callable[[Log], T]) -> T:

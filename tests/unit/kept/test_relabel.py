@@ -105,6 +105,15 @@ def test_chance_picks_the_same_rows_again(model: Callable[..., Path], log: Log, 
     assert first == again != other
 
 
+def test_an_answer_that_was_rated_bad_is_disputed(model: Callable[..., Path], log: Log, tmp_path: Path) -> None:
+    bad, good = (
+        replace(of(name, name, "food", 0.5), feedback=Feedback(0.0, rating=rating))
+        for name, rating in [("a", -1), ("b", 1)]
+    )
+    rows = written(log, model("bert"), tmp_path / "out.csv", [bad, good], pick="disagreed")
+    assert [(row["request"], row["labelled_by"]) for row in rows] == [("a#0", "model")]
+
+
 def test_what_cannot_be_written_is_told(model: Callable[..., Path], log: Log, tmp_path: Path) -> None:
     found = [of("a", "a film", "food", 0.5)]
     with pytest.raises(UsageError, match="neither"):

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
+import databases
 import logs
 from tunesmith.errors import SourceError, UsageError
-from tunesmith.kept import database, tables
+from tunesmith.kept import database
 from tunesmith.kept.prediction import Feedback, Wanted
 from tunesmith.kept.store import Log, pick_model
 
@@ -127,11 +127,29 @@ def test_passwords_are_not_shown() -> None:
     assert database.shown("sqlite:////tmp/a@b.db") == "sqlite:////tmp/a@b.db"
 
 
-def test_postgresql_takes_the_same_tables() -> None:
-    """No server is here; the statements are at least those of its dialect."""
-    from sqlalchemy.dialects import postgresql
-
-    for table in tables.METADATA.sorted_tables:
-        told = str(sa.schema.CreateTable(table).compile(dialect=postgresql.dialect()))
-        assert told.strip().startswith("CREATE TABLE")
-    assert "SERIAL" in str(sa.schema.CreateTable(tables.PREDICTIONS).compile(dialect=postgresql.dialect()))
+def test_postgresql_does_the_same(model: Callable[..., Path]) -> None:
+    origin = logs.origin(model("bert"))
+    with databases.folder_of_a_user() as folder, databases.postgresql(folder) as address:
+        log = Log(address.replace("postgresql", "postgres"), make=True).open()
+        Log(address, make=True).open().close()
+        text = "上海 \u0000 x"
+        log.add([logs.prediction(input=text, at=float(n), request=f"{n}") for n in range(3)], {origin.id: origin})
+        log.add([logs.prediction(request="last", at=90_000.0)], {origin.id: origin})
+        found = log.find("1", 0, "")
+        assert found is not None
+        assert found.id is not None
+        assert found.input == text
+        log.give(found.id, Feedback(1.0, {"label": "food"}), "")
+        log.give(found.id, Feedback(2.0, {"label": "money"}), "")
+        (judged,) = log.predictions(Wanted(judged=True))
+        assert judged.feedback == Feedback(2.0, {"label": "money"})
+        assert log.days(Wanted()) == [(0, 3, pytest.approx(0.9), 1), (1, 1, pytest.approx(0.9), 0)]
+        assert pick_model(log, None) == ("topics", "bundle")
+        assert log.origin("bundle") == origin
+        with pytest.raises(UsageError, match="refuses"):
+            log.add([logs.prediction(user_name="a \u0000")], {})
+        assert log.forget(2.0) == 2
+        assert log.count(Wanted()) == 2
+        log.close()
+    with pytest.raises(SourceError, match="does not answer"):
+        Log(address, make=True).open()
