@@ -172,7 +172,11 @@ def _inputs(summary: Summary, asked: Asked, folder: Path) -> list[_Found]:
     if summary.words:
         found.append(_vocabulary(summary, asked))
         shares = [share for share in (unlisted(text, summary.words) for text in asked.texts) if share is not None]
-        found.append(_sampled("unseen words", summary.unlisted, shares, "share of a text's words", "{:.1%}", mean=True))
+        found.append(
+            _sampled(
+                "unseen words", summary.unlisted, shares, "share of words that are not common ones", "{:.1%}", mean=True
+            )
+        )
     return found
 
 

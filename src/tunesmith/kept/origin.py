@@ -102,7 +102,7 @@ def of_folder(folder: str | Path) -> Origin:
     if (folder / predict.ENSEMBLE).exists():
         first = json.loads((folder / predict.ENSEMBLE).read_text(encoding="utf-8"))["members"][0]
         return replace(of_folder(folder / first), id=id_of(folder), folder=str(folder))
-    opened = bundles.open_bundle(folder)
+    opened = bundles.open_bundle(folder, whole=False)
     config = opened.config
     return Origin(
         id=id_of(folder),

@@ -75,11 +75,17 @@ class Kept:
             self._asking -= 1
 
     def find(self, log: Log, request: str, number: int, key_name: str) -> Prediction | None:
-        """A prediction, also one that was not written yet when it was asked for."""
+        """A prediction, also one that was not written yet when it was asked for.
+
+        Raises:
+            Refusal: it is not found, and some are still not written.
+        """
         found = log.find(request, number, key_name)
-        if found is None and self.recorder.flush(_FLUSH_S):
-            found = log.find(request, number, key_name)
-        return found
+        if found is not None:
+            return found
+        if not self.recorder.flush(_FLUSH_S):
+            raise refusal.full("what was answered last is not written yet", 1.0, "log_unavailable")
+        return log.find(request, number, key_name)
 
     def close(self) -> None:
         """Write what is left."""

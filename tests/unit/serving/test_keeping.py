@@ -91,6 +91,23 @@ def test_a_locked_database_slows_no_answer_and_says_so_to_who_asks_it(
     assert len(kept(file)) == 21
 
 
+def test_what_is_not_written_yet_is_not_called_unknown(
+    bundles: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tunesmith.serving import keeping
+
+    monkeypatch.setattr(keeping, "_FLUSH_S", 0.2)
+    with running({"reviews": bundles("binary")}, **{"prediction-log": str(tmp_path / "log.db")}) as server:
+        recorder = keeping.of(server.serving).recorder
+        usual = recorder._rows_of
+        recorder._rows_of = lambda thing: (time.sleep(1.0), usual(thing))[1]
+        request = server.post("/v1/predict/reviews", {"inputs": "a fine film"}).body["id"]
+        early = server.post("/v1/feedback", {"id": request, "rating": 1})
+        assert (early.status, early.body["error"]["code"]) == (503, "log_unavailable")
+        time.sleep(1.5)
+        assert server.post("/v1/feedback", {"id": request, "rating": 1}).status == 200
+
+
 def test_a_database_that_is_none_is_told_at_the_start(tmp_path: Path) -> None:
     with (
         pytest.raises(UsageError, match="no such folder"),
