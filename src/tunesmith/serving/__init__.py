@@ -20,5 +20,6 @@ messages.py     OpenAI's messages become plain ones; tools.py and calls.py: tool
 refusal.py      errors in the form that OpenAI's clients read
 keys.py         who there is, and what they may do
 state.py        what a running server has
+keeping.py      the log of predictions: what is answered goes there, and routes ask it
 record.py       what is known of a request once it is over, for those who count, trace and log
 """

@@ -89,6 +89,7 @@ class Call:
             cached_tokens=answered.cached_tokens,
             finish_reasons=tuple(choice.finish_reason for choice in choices),
             stream=self.stream,
+            user=self.user,
             parameters=self.parameters,
             changed={} if served is None else changed(served, self.parameters, texts=self.serving.options.log_texts),
             inputs=self.inputs,
@@ -97,7 +98,8 @@ class Call:
 
 
 def _served(served: Served) -> dict[str, Any]:
-    return {"model": served.name, "version": served.version, "task": served.task, "engine": served.engine}
+    told = {"model": served.name, "version": served.version, "task": served.task, "engine": served.engine}
+    return {**told, "folder": str(served.folder)}
 
 
 def _times(asked: Asked | None, tokens: int, began: float) -> dict[str, Any]:

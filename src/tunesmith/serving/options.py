@@ -67,3 +67,9 @@ class Options(Params):
     body_timeout_s: Seconds = param(
         20.0, "How long a request's body may take to arrive; slower ones are answered 408.", name="body-timeout"
     )
+    prediction_log_days: float | None = param(
+        None, "How long predictions are kept, in days; none: for ever.", gt=0, name="prediction-log-days"
+    )
+    prediction_log_share: float = param(
+        1.0, "Share of the requests that are kept, drawn by chance.", ge=0, le=1, name="prediction-log-share"
+    )

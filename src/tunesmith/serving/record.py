@@ -23,6 +23,8 @@ class Record:
         duration_s: from then until all was sent.
         model, version, task, engine: who answered; empty: nobody.
         asked_s: from when it came until something was asked of the model.
+        folder: the bundle that answered.
+        user: whom the request was for, as the caller says.
         queue_s: how long it waited for the worker.
         answering_s: from the worker's begin until all was answered.
         first_token_s: until something was written.
@@ -49,6 +51,8 @@ class Record:
     task: str = ""
     engine: str = ""
     asked_s: float | None = None
+    folder: str = ""
+    user: str | None = None
     queue_s: float | None = None
     answering_s: float | None = None
     first_token_s: float | None = None

@@ -35,6 +35,7 @@ CODES: dict[str, tuple[int, str]] = {
     "server_full": (503, "Too much waits; again after Retry-After seconds."),
     "server_stopping": (503, "The server or the model is going away; again after Retry-After seconds."),
     "model_loading": (503, "The model is not there yet; again after Retry-After seconds."),
+    "log_unavailable": (503, "The log of predictions cannot be read now; again after Retry-After seconds."),
     "timed_out": (503, "The request's time passed before it was its turn; again after Retry-After seconds."),
 }
 """Every code with its status of HTTP and when it comes."""
