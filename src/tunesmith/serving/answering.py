@@ -64,7 +64,7 @@ async def whole(
     checking.limits(call, checking.texts_in(inputs), len(inputs), checked.request)
     if not inputs:
         return Whole(Answered([]), checked)
-    rows = call.served.model.rows(inputs)  # of the version that was chosen
+    rows = served.model.rows(inputs)
     return Whole(
         await asking.answer(call, checked.request, rows=rows, priority=body.priority, time_s=body.time), checked
     )

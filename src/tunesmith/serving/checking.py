@@ -72,7 +72,6 @@ def parted(given: Mapping[str, Any], group: type[A]) -> tuple[A, dict[str, Any]]
     names = {field.alias or name for name, field in group.model_fields.items()}
     given = {name: value for name, value in given.items() if value is not None}
     mine = params.check(group, {name: value for name, value in given.items() if name in names}, {n: n for n in names})
-    call.user = mine.user
     return mine, {name: value for name, value in given.items() if name not in names}
 
 
