@@ -138,6 +138,34 @@ def test_told_to_stop_it_answers_what_it_let_in_and_nothing_more(folders, tmp_pa
         assert len(answered) == 25
 
 
+def test_told_to_stop_under_load_it_cuts_nobody_off(folders, tmp_path):
+    with serving(tmp_path, [str(folders["reviews"])]) as server:
+        told: list[Any] = []
+
+        def ask(number: int) -> None:
+            while True:
+                try:
+                    reply = server.post("/v1/predict/reviews", {"inputs": f"a film {number}"})  # a connection each
+                except urllib.error.URLError as error:
+                    told.append(type(error.reason))
+                    return
+                except OSError as error:
+                    told.append(type(error))
+                    return
+                told.append(200 if reply.status == 200 else reply.body["error"]["code"])
+
+        threads, _ = asked_at_once(ask, 12)
+        until(lambda: told.count(200) > 50)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.ended() == 0
+        for thread in threads:
+            thread.join(60)
+        assert set(told) <= {200, "server_stopping", ConnectionRefusedError}, set(told)
+        assert told.count(ConnectionRefusedError) == 12
+        answered = [line for line in server.lines() if line.get("status") == 200 and "predict" in line["message"]]
+        assert len(answered) == told.count(200)
+
+
 def running(server: Process) -> float:
     """Inputs that wait or are answered."""
     lines = [line for line in server.get("/metrics").body.splitlines() if line.startswith("tunesmith:num_requests")]

@@ -29,6 +29,7 @@ from tunesmith.serving.wanted import Wanted
 _LOG = logging.getLogger("tunesmith.serving")
 _STEP_S = 0.05
 _AFTER_DRAIN_S = 5.0
+_LAST_WORDS_S = 0.3
 _BACKLOG = 2048
 
 
@@ -150,6 +151,7 @@ async def _serve(wanted: Sequence[Wanted], serving: Serving, server: _Server, pl
         if listening.done():
             listening.result()
         await _drain(serving)
+        await _take_leave(server, place)
     finally:
         server.should_exit = True
         await asyncio.wait({listening})
@@ -205,6 +207,19 @@ async def _drain(serving: Serving) -> None:
         until = loop.time() + _AFTER_DRAIN_S
         while serving.gate.inside and loop.time() < until:
             await asyncio.sleep(_STEP_S)
+
+
+async def _take_leave(server: _Server, place: socket.socket) -> None:
+    """Take no more connections; whoever has one already, and was just about to ask, is told that the server stops.
+
+    A socket that is closed cuts off who waits at it, so first as good as nobody may wait there any more.
+    """
+    with suppress(OSError):  # it is closed already
+        place.listen(0)
+    await asyncio.sleep(_LAST_WORDS_S)
+    for one in getattr(server, "servers", ()):
+        one.close()
+    await asyncio.sleep(_LAST_WORDS_S)
 
 
 def _on_signals(stop: asyncio.Event, serving: Serving) -> None:
