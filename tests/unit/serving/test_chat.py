@@ -230,7 +230,7 @@ def test_answers_keep_to_a_schema(writing: Served) -> None:
         assert found["stars"] in range(1, 6)
 
 
-@pytest.mark.parametrize("name", ["chat_completions", "completions"])
+@pytest.mark.parametrize("name", ["chat-completions", "completions"])
 def test_what_is_described_is_what_is_taken_and_given(writing: Served, name: str) -> None:
     (endpoint,) = plugins.module("serving.routes", name).ENDPOINTS
     example = {**endpoint.example, "model": "chat"}
