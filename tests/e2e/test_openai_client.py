@@ -18,6 +18,7 @@ from openai import OpenAI
 import tiny_generators
 from served import Served, running
 from tunesmith import config as configs
+from tunesmith.predict import load
 from tunesmith.serving import keys
 from tunesmith.train import run as runs
 
@@ -340,3 +341,14 @@ def test_a_server_that_stops(folders: dict[str, str | Path]) -> None:
         with pytest.raises(openai.InternalServerError) as caught:
             say(asking(server), model="soon")
         assert caught.value.code == "model_loading"
+
+
+def test_a_server_computes_for_another_program_of_ours(
+    folders: dict[str, str | Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    asked: Any = {"max_tokens": 6, "frequency_penalty": 0.5, "stop": ["zz"]}
+    with running({"chat": folders["chat"]}) as server:
+        there = load(folders["chat"], f"{server.url}/v1").answers(["the bank was here"], **asked)
+    here = load(folders["chat"], "pytorch").answers(["the bank was here"], **asked)
+    assert [one["answer"] for one in there] == [one["answer"] for one in here]

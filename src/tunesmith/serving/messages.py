@@ -12,12 +12,13 @@ from typing import Any, cast
 from tunesmith.errors import did_you_mean
 from tunesmith.serving import body, checking, tools
 from tunesmith.serving.refusal import Refusal
-from tunesmith.text.conversations import ROLES, Message
+from tunesmith.text import conversations
+from tunesmith.text.conversations import Message
 
-_ROLES = (*ROLES, "developer")
+ROLES = (*conversations.ROLES, "developer")
 _FIELDS = {
-    "role": _ROLES,
-    "content": _ROLES,
+    "role": ROLES,
+    "content": ROLES,
     "tool_calls": ("assistant",),
     "tool_call_id": ("tool",),
     "name": ("tool",),
@@ -75,8 +76,8 @@ def _fields(message: Any, where: str, on_unsupported: str, dropped: list[str]) -
         raise Refusal(f"a message is an object, not {type(message).__name__}", "invalid_value", param=where)
     given = {name: value for name, value in message.items() if value is not None and value != []}
     role = given.get("role")
-    if role not in _ROLES:
-        hint = did_you_mean(str(role), _ROLES)
+    if role not in ROLES:
+        hint = did_you_mean(str(role), ROLES)
         raise Refusal(f"there is no role {role!r}", "invalid_value", param=f"{where}.role", hint=hint)
     for name in [name for name in given if role not in _FIELDS.get(name, ())]:
         if name not in (*_FIELDS, *_UNSUPPORTED):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jsonschema
 import pytest
 
 from served import Served
+from tunesmith import plugins
 
 URL = "/v1/chat/completions"
 ASKED = {"model": "chat", "messages": [{"role": "user", "content": "the bank was here"}]}
@@ -226,3 +228,13 @@ def test_answers_keep_to_a_schema(writing: Served) -> None:
         found = json.loads(choice["message"]["content"])
         assert found["mood"] in ("good", "bad")
         assert found["stars"] in range(1, 6)
+
+
+@pytest.mark.parametrize("name", ["chat-completions", "completions"])
+def test_what_is_described_is_what_is_taken_and_given(writing: Served, name: str) -> None:
+    (endpoint,) = plugins.module("serving.routes", name).ENDPOINTS
+    example = {**endpoint.example, "model": "chat"}
+    jsonschema.validate(example, endpoint.takes())
+    jsonschema.validate(writing.post(endpoint.path, example).body, endpoint.gives())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**example, "top_p": 2}, endpoint.takes())

@@ -210,7 +210,19 @@ def _rows(served: Served, given: Plain) -> pa.Table:
 
 
 def _takes() -> dict[str, Any]:
-    return wire.takes(Body)
+    """Messages and tools are read by ``messages`` and ``tools``, which tell what is wrong in OpenAI's words."""
+    found = wire.takes(Body)
+    fields = found["properties"]
+    role, text = {"enum": list(messages.ROLES)}, {"type": ["string", "array", "null"]}
+    message = {"type": "object", "properties": {"role": role, "content": text}, "required": ["role"]}
+    function = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    tool = {"type": "object", "properties": {"type": {"const": "function"}, "function": function}}
+    fields["messages"] = {**fields["messages"], "minItems": 1, "items": message}
+    fields["tools"] = {
+        **fields["tools"],
+        "anyOf": [{"type": "array", "items": {**tool, "required": list(tool["properties"])}}, {"type": "null"}],
+    }
+    return found
 
 
 def _gives() -> dict[str, Any]:
