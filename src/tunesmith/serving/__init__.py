@@ -12,7 +12,11 @@ asked.py        something that is asked of a model, and what is told of it
 queueing.py     what waits for a thread: by priority, and in turns between keys
 worker.py       a thread that answers, and is made anew where it dies; readers.py and writers.py are its two kinds
 pieces.py       large requests in pieces, so that small ones need not wait for them
+joined.py       a writer that adapters of one base model join and leave
+wanted.py       which bundles an operator wants served: NAME=FOLDER@ENGINE
 models.py       the models that are served, by name
+live.py         models change while it runs: loaded, unloaded, swapped; allowed.py says which bundles may be loaded
+trials.py       a second version beside the present one; differences.py compares their answers
 checking.py     a body becomes request parameters, with presets and with what may be dropped
 replies.py      answers as they are sent
 wire.py         what OpenAI's routes share; written.py, chunks.py and spelling.py: their choices, streams and log-probabilities
