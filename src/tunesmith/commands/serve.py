@@ -16,10 +16,12 @@ class Arguments(Options):
 
 def main(arguments: Arguments) -> None:
     """Serve until told to stop."""
+    import os
     from pathlib import Path
 
     from tunesmith.errors import UsageError
 
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads of PyTorch that wait leave their cores to requests
     folders: dict[str, str] = {}
     for given in arguments.bundles:
         name, found, folder = given.partition("=")
