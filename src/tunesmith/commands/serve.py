@@ -18,9 +18,12 @@ class Arguments(Options):
 
 def main(arguments: Arguments) -> None:
     """Serve until told to stop."""
+    import os
+
     from tunesmith.errors import UsageError
     from tunesmith.serving import wanted
 
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads of PyTorch that wait leave their cores to requests
     bundles = wanted.read(arguments.bundles)
     try:
         from tunesmith.serving import server
