@@ -206,7 +206,8 @@ def _error_rows(group: type[TunesmithError], depth: int) -> Iterator[tuple[str, 
     name = f"{'&nbsp;' * 4 * depth}`{group.__name__}`"
     yield name, f"`{group.code}`", str(group.exit_code), str(group.http_status), first
     for child in group.__subclasses__():
-        yield from _error_rows(child, depth + 1)
+        if child.__module__ == TunesmithError.__module__:  # a server's refusals stand on the page of its routes
+            yield from _error_rows(child, depth + 1)
 
 
 # the tree of files

@@ -9,7 +9,9 @@ from tunesmith.errors import EngineError, Interrupted, Problem, TrainingError, T
 
 
 def subclasses(group: type[TunesmithError]) -> list[type[TunesmithError]]:
-    return [each for child in group.__subclasses__() for each in (child, *subclasses(child))]
+    """Those of the tree; what others make of it, such as the server's refusals, depends on what is imported."""
+    children = [child for child in group.__subclasses__() if child.__module__ == TunesmithError.__module__]
+    return [each for child in children for each in (child, *subclasses(child))]
 
 
 def test_problem_shows_place_message_and_advice() -> None:

@@ -22,6 +22,9 @@ EVEN, UNKNOWN = 0.5, "unknown"
 """The probability from which a label of several is given where nothing was tuned, and what is answered instead of a label."""
 
 
+_MOST_NAMED = 20
+
+
 def calibrated(chances: NDArray[Any], target: Target) -> NDArray[np.float64]:
     """Probabilities (N, O) as the target has them calibrated."""
     return calibration.calibrated(chances, target.decision.calibration, exclusive=target.kind != "multi-label")
@@ -127,7 +130,9 @@ def _check_labels(named: Mapping[str, float], target: Target) -> None:
     unknown = [name for name in named if name not in target.labels]
     problems = [
         Problem(f"no label '{name}'", "request parameter threshold", did_you_mean(name, target.labels))
-        for name in unknown
+        for name in unknown[:_MOST_NAMED]
     ]
+    if len(unknown) > _MOST_NAMED:
+        problems.append(Problem(f"and {len(unknown) - _MOST_NAMED:,} more", "request parameter threshold"))
     if problems:
         raise UsageError("thresholds of labels that the model does not know", problems=problems)

@@ -92,4 +92,4 @@ def written_name(served: Served) -> str:
 def other_task(served: Served, needed: str) -> Refusal:
     """The refusal of a model that has no such answers."""
     message = f"'{served.name}' is a model for {served.task}, and this needs {needed}"
-    return Refusal(message, "unsupported_task", param="model", hint=f"ask /v1/predict/{served.name}")
+    return Refusal(message, "unsupported_model", param="model", hint=f"ask /v1/predict/{served.name}")

@@ -14,7 +14,7 @@ CODES: dict[str, tuple[int, str]] = {
     "missing_value": (400, "A value is needed and not given."),
     "unknown_parameter": (400, "Nobody knows a parameter of that name."),
     "unsupported_parameter": (400, "This model or engine cannot honour the parameter."),
-    "unsupported_task": (400, "The model's task has no answers of this kind."),
+    "unsupported_model": (400, "The model's task has no answers of this kind."),
     "context_length_exceeded": (400, "Prompt and answer are longer than the model's context."),
     "input_too_long": (400, "A text is longer than the server takes."),
     "too_many_inputs": (400, "More inputs than the server takes in one request."),

@@ -15,18 +15,18 @@ from tunesmith.serving.checking import Asking
 
 
 def test_of_very_many_unknown_names_the_first_are_named() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     told = checking.unknown_parameters([f"treshold{n}" for n in range(50_000)], ["threshold", "top_k"])
-    assert time.monotonic() - began < 0.5
+    assert time.process_time() - began < 0.5
     assert len(told.problems) == 21
     assert "did you mean 'threshold'" in str(told)
     assert "and 49,980 more unknown parameters" in str(told)
 
 
 def test_a_name_far_longer_than_any_is_near_none() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     assert nearest("threshold" * 100_000, ["threshold"]) is None
-    assert time.monotonic() - began < 0.1
+    assert time.process_time() - began < 0.1
 
 
 @pytest.mark.parametrize("name", ["thresholdthresholdXXX", "thresholdthreshold", "thre", "thr"])

@@ -33,9 +33,9 @@ def test_several_labels_that_hold(every_task: Served) -> None:
     ("body", "code", "param"),
     [
         ({"model": "reviews", "input": "a", "top_k": 2}, "unknown_parameter", "top_k"),
-        ({"model": "stars", "input": "a"}, "unsupported_task", "model"),
-        ({"model": "triples", "input": "a"}, "unsupported_task", "model"),
-        ({"model": "chat", "input": "a"}, "unsupported_task", "model"),
+        ({"model": "stars", "input": "a"}, "unsupported_model", "model"),
+        ({"model": "triples", "input": "a"}, "unsupported_model", "model"),
+        ({"model": "chat", "input": "a"}, "unsupported_model", "model"),
         ({"model": "reviews"}, "invalid_value", "input"),
     ],
 )

@@ -45,9 +45,9 @@ def test_dimensions_and_length(every_task: Served) -> None:
         ({"model": "alike", "input": "a", "dimension": 4}, "unknown_parameter", "dimension"),
         ({"model": "alike", "input": "a", "embeddings": True}, "unknown_parameter", "embeddings"),
         ({"model": "alike", "input": "a", "encoding_format": "int8"}, "invalid_value", "encoding_format"),
-        ({"model": "reviews", "input": "a"}, "unsupported_task", "model"),
-        ({"model": "cross", "input": "a"}, "unsupported_task", "model"),
-        ({"model": "chat", "input": "a"}, "unsupported_task", "model"),
+        ({"model": "reviews", "input": "a"}, "unsupported_model", "model"),
+        ({"model": "cross", "input": "a"}, "unsupported_model", "model"),
+        ({"model": "chat", "input": "a"}, "unsupported_model", "model"),
         ({"input": "a"}, "missing_value", "model"),
     ],
 )
