@@ -142,7 +142,7 @@ def summarise(task: Task, target: Target, training: pa.Table, validated: Scored,
         task: with its options.
         target: as decided in the end.
         training: canonical rows.
-        validated: the validation rows with what the trained network gives for them.
+        validated: the validation rows with what the trained network gives for them, as the target has it decided.
         request: as answers are asked for where the caller sets nothing.
         folder: the bundle, for its tokenizer.
     """

@@ -107,11 +107,20 @@ class Kept:
 
 
 def rows_of(record: Record, origin: Origin) -> list[Prediction]:
-    """A row for each input of a request; answers that are not one for each input belong to the first."""
+    """A row for each input of a request; where several answers were asked for, the first has the others beside it."""
     inputs, answers = list(record.inputs), list(record.answers)
-    if len(inputs) != len(answers):
-        inputs, answers = [inputs[0] if len(inputs) == 1 else inputs], [{"choices": answers}]
-    return [_row(record, origin, *both) for both in enumerate(zip(inputs, answers, strict=True))]
+    each, left = divmod(len(answers), len(inputs))
+    if left or not each:
+        raise ValueError(f"{len(inputs)} inputs have {len(answers)} answers")
+    groups = [[_own(origin, one) for one in answers[n * each : (n + 1) * each]] for n in range(len(inputs))]
+    told = [{**first, **({"alternatives": others} if others else {})} for first, *others in groups]
+    return [_row(record, origin, *both) for both in enumerate(zip(inputs, told, strict=True))]
+
+
+def _own(origin: Origin, answer: Any) -> dict[str, Any]:
+    """An answer in its task's own form; a message of OpenAI's protocol has its text under another name."""
+    name, text = getattr(origin.task, "answer", None), answer.get("content")
+    return {**answer, name: text} if name is not None and name not in answer and text is not None else dict(answer)
 
 
 def _row(record: Record, origin: Origin, number: int, both: tuple[Any, Any]) -> Prediction:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,14 +74,17 @@ class Candidate:
         """The network as it is now, as a model that reads rows."""
         return Reader(self.engine, self.tokenizer, self.config.model, target)
 
-    def validate(self) -> Scored:
-        """What the network gives for the validation rows now, by the path that answers requests.
+    def validate(self) -> list[np.ndarray]:
+        """What the network gives for the validation rows now.
 
         Raises:
             FloatingPointError: outputs are not finite numbers.
         """
-        outputs = self.engine.sequences(self.validation)
-        scores = self.task.scores(outputs, self.validation, self.target, self.request)
+        return self.engine.sequences(self.validation)
+
+    def scored(self, outputs: Sequence[np.ndarray], target: Target) -> Scored:
+        """What ``validate`` gave, by the path that answers requests, as a target has it decided."""
+        scores = self.task.scores(outputs, self.validation, target, self.request)
         return Scored(self.splits.tables["validation"], self.validation, scores, self.task.inputs)
 
     def scores(self) -> dict[str, float]:

@@ -235,11 +235,11 @@ def _budget(learned: Learner, folder: Path, journal: Journal, began: float) -> B
 def save(learned: Candidate, folder: Path) -> Bundle:
     """Decide what is decided on the validation rows, then write the bundle with golden answers and what the rows were like."""
     learned.adapter.settle(learned.network.backbone)
-    validated = learned.validate()
-    target = learned.task.tune(validated, learned.target)
+    outputs = learned.validate()
+    target = learned.task.tune(learned.scored(outputs, learned.target), learned.target)
     bundle.write_text(folder / "golden.jsonl", _golden(learned, target, folder / WORK / "golden"))
     saved = bundle.write(folder, learned.network, learned.tokenizer, learned.config, target, learned.adapter)
-    rows = learned.splits.tables["train"]
+    rows, validated = learned.splits.tables["train"], learned.scored(outputs, target)
     training.write(folder, training.summarise(learned.task, target, rows, validated, learned.request, folder))
     return saved
 

@@ -79,3 +79,23 @@ def test_a_sample_of_many_values_keeps_their_quantiles() -> None:
     found = Sample.of(range(100_001))
     assert (found.rows, len(found.values)) == (100_001, 1_001)
     assert (found.values[0], found.values[500], found.values[-1]) == (0, 50_000, 100_000)
+
+
+@pytest.mark.parametrize("kind", ["binary", "multi-label", "questions", "entities"])
+def test_its_answers_are_those_of_the_finished_bundle(run: Callable[..., Run], kind: str) -> None:
+    """Calibrated and decided as the bundle does it, not as the network left training."""
+    from tunesmith import plugins
+    from tunesmith.data.prepare import prepare
+    from tunesmith.kept import origin, training
+
+    done = run(kind, count=240, **{"train.epochs": 1, "train.learning_rate": 3e-4, "train.warm_start": False})
+    model = done.model()
+    config = model.bundle.config
+    rows = prepare(config, plugins.load("tasks", config.task_name)(config.task), done.folder / "again").tables
+    asked = rows["validation"].select(list(model.task.inputs)).to_pylist()
+    answers = model.answers([{name: cell for name, cell in row.items() if cell is not None} for row in asked])
+    form = origin.of_folder(done.folder).form
+    found = Summary.of(done.folder)
+    assert found is not None
+    assert found.answers == training.label_counts(form, answers)
+    assert found.confidence.values == pytest.approx(Sample.of(map(form.confidence, answers)).values, abs=2e-4)

@@ -135,10 +135,35 @@ def test_scores_that_are_no_probabilities_are_not_taken_for_such(model: Callable
     assert [(row.label, row.score) for row in rows_of(raw, origin)] == [("food", None)]
 
 
-def test_answers_of_another_form_and_embeddings(model: Callable[..., Path]) -> None:
+def test_of_several_answers_the_first_has_the_others_beside_it(model: Callable[..., Path]) -> None:
     origin = logs.origin(model("bert"))
-    several = record(inputs=["a"], answers=[{"text": "x"}, {"text": "y"}])
-    (row,) = rows_of(several, origin)
-    assert (row.input, row.answer, row.label) == ("a", {"choices": [{"text": "x"}, {"text": "y"}]}, None)
+    labels = [{"label": label, "score": 0.5} for label in ("food", "money", "sport", "weather")]
+    rows = rows_of(record(inputs=["a", "b"], answers=labels), origin)
+    assert [(row.input, row.label, row.answer["alternatives"]) for row in rows] == [
+        ("a", "food", [labels[1]]),
+        ("b", "sport", [labels[3]]),
+    ]
+    with pytest.raises(ValueError, match="2 inputs have 3 answers"):
+        rows_of(record(inputs=["a", "b"], answers=labels[:3]), origin)
+
+
+def test_messages_are_read_as_the_answers_of_their_task(bundles: Callable[..., Path]) -> None:
+    from tunesmith.kept import origin as origins
+    from unit.serving.conftest import WRITES
+
+    origin = origins.of_folder(bundles("conversations", **WRITES))
+    given = {"messages": [{"role": "user", "content": "hi"}]}
+    said, called = {"role": "assistant", "content": "ho"}, {"role": "assistant", "content": None, "tool_calls": []}
+    (row,) = rows_of(record(inputs=[given], answers=[said, said]), origin)
+    assert row.answer == {**said, "answer": "ho", "alternatives": [{**said, "answer": "ho"}]}
+    assert origin.form.row(given, row.answer)["messages"][-1] == said
+    (row,) = rows_of(record(inputs=[given], answers=[called]), origin)
+    assert row.answer == called
+
+
+def test_embeddings_are_not_kept(model: Callable[..., Path]) -> None:
+    origin = logs.origin(model("bert"))
     (row,) = rows_of(record(inputs=["a"], answers=[{"label": "food", "score": 0.5, "embedding": [0.0] * 384}]), origin)
     assert row.answer == {"label": "food", "score": 0.5}
+    (row,) = rows_of(record(inputs=["a"], answers=[{"text": "of another form"}]), origin)
+    assert (row.answer, row.label) == ({"text": "of another form"}, None)
