@@ -245,7 +245,7 @@ def damaged(folders: Mapping[str, Path], folder: Path, name: str) -> Path:
     shutil.copytree(folders["reviews"], copied)
     file = copied / name
     content = file.read_bytes()
-    file.write_bytes(content[: len(content) // 2])
+    file.write_bytes(content[: len(content) // 2] + (b"\n[" if file.suffix == ".yaml" else b""))
     return copied
 
 

@@ -144,7 +144,7 @@ def test_one_that_waits_as_long_as_it_may_take_is_told_so(server: Served):
         began = time.monotonic()
         refused = server.post(PATH, {**LONG, "time": 0.3})
         assert 0.2 < time.monotonic() - began < 3.0
-        assert (refused.status, refused.body["error"]["code"]) == (503, "timed_out")
+        assert (refused.status, refused.body["error"]["code"]) == (408, "own_time_passed")
         assert refused.headers["retry-after"]
         assert len(worker(server).queue) == 0  # it keeps nobody out
     assert server.post(PATH, {"inputs": "a film"}).status == 200
@@ -190,7 +190,7 @@ def test_a_stream_that_is_cut_by_its_time_has_all_its_letters(lettered: Served):
 def test_a_stream_that_waits_as_long_as_it_may_take_is_refused_before_it_begins(lettered: Served):
     with held(worker(lettered)):
         refused = lettered.post(letters.PATH, {**LONG, "time": 0.2})
-    assert (refused.status, refused.body["error"]["code"]) == (503, "timed_out")
+    assert (refused.status, refused.body["error"]["code"]) == (408, "own_time_passed")
 
 
 def test_who_goes_away_while_waiting_is_forgotten(server: Served):

@@ -76,7 +76,7 @@ def test_what_had_told_nothing_is_answered_after_all(server: Served, name: str, 
     path, body = f"/v1/predict/{name}", {"inputs": "a fine film", **({"seed": 3} if name == "chat" else {})}
     right = server.post(path, body).body["answers"]
     if name == "reviews":
-        worker(server, name).between(lambda built: fail_once(built[name], "read", error))
+        worker(server, name).between(lambda built: fail_once(next(iter(built.values())), "read", error))
     else:
         worker(server, name).between(lambda built: fail_once(built.scheduler, "step", error, 1))
     with caplog.at_level(logging.ERROR, "tunesmith.serving"):
@@ -116,7 +116,7 @@ def test_it_is_not_ready_while_it_is_made_anew(server: Served):
         return build()
 
     reader._build = slowly
-    reader.between(lambda built: fail_once(built["reviews"], "read", Killed()))
+    reader.between(lambda built: fail_once(next(iter(built.values())), "read", Killed()))
     threads, found = asked_at_once(lambda: server.post("/v1/predict/reviews", {"inputs": "a fine film"}))
     until(lambda: server.get("/ready").status == 503)
     assert server.get("/health").status == 200
@@ -134,18 +134,18 @@ def test_one_that_kills_its_worker_again_and_again_harms_nobody_else(server: Ser
 
     def poisoned() -> Any:
         built = build()
-        plain = built["reviews"].read
+        plain = next(iter(built.values())).read
 
         def read(rows: Any, *args: Any) -> Any:
             if "poison" in rows["text"].to_pylist():
                 raise error("broken")
             return plain(rows, *args)
 
-        built["reviews"].read = read
+        next(iter(built.values())).read = read
         return built
 
     reader._build = poisoned
-    reader.between(lambda built: fail_once(built["reviews"], "read", error("first")))
+    reader.between(lambda built: fail_once(next(iter(built.values())), "read", error("first")))
     server.post("/v1/predict/reviews", {"inputs": "made anew"})
     deaths = reader.deaths
     with held(reader):
@@ -258,13 +258,13 @@ def test_a_worker_that_cannot_be_waited_for_leaves_nobody_without_an_answer(serv
     go = threading.Event()
 
     def hangs(built: Any) -> None:
-        plain = built["reviews"].read
+        plain = next(iter(built.values())).read
 
         def read(*args: Any) -> Any:
             go.wait(60)
             return plain(*args)
 
-        built["reviews"].read = read
+        next(iter(built.values())).read = read
 
     reader.between(hangs)
     threads, found = asked_at_once(*[lambda: server.post("/v1/predict/reviews", {"inputs": "a film"})] * 3)

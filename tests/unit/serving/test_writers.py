@@ -35,7 +35,7 @@ def put(chat: Model, text: str, *, stream: bool = False, key: str = "", time_s: 
     told: list[Any] = []
     ends_at = time.monotonic() + time_s
     asked = Asked(
-        "chat",
+        chat.inside,
         chat.model.request(**{"max_tokens": 8, **request}),
         told.append,
         rows=chat.model.rows([text]),

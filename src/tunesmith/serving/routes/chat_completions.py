@@ -241,5 +241,6 @@ ENDPOINTS = (
             "messages": [{"role": "user", "content": "What is a fine film?"}],
             "max_tokens": 8,
         },
+        tasks=("chat",),
     ),
 )

@@ -190,5 +190,6 @@ ENDPOINTS = (
         takes=_takes,
         gives=_gives,
         example={"model": "{model}", "prompt": "a fine film", "max_tokens": 8},
+        tasks=("chat", "summarization", "translation"),
     ),
 )

@@ -54,5 +54,6 @@ ENDPOINTS = (
         "What people say of an answer: the right one, a rating, a comment. The last counts.",
         takes=lambda: params.schema(Said),
         gives=_gives,
+        example={"id": "3f2a", "label": "positive", "comment": "it was meant well"},
     ),
 )

@@ -109,6 +109,7 @@ ENDPOINTS = (
         "Loads a bundle, once it gives its golden answers.",
         scope="admin",
         takes=lambda: params.schema(Loaded),
+        example={"name": "reviews", "bundle": "reviews-2"},
         gives=_gives,
     ),
     Endpoint(
@@ -118,6 +119,7 @@ ENDPOINTS = (
         "PUT",
         "admin",
         takes=lambda: params.schema(live.Version),
+        example={"bundle": "reviews-3", "engine": "onnx"},
         gives=_gives,
     ),
     Endpoint(_ONE, unload, "Unloads a model, once it has answered what it has.", "DELETE", "admin", gives=_gives),

@@ -97,6 +97,7 @@ ENDPOINTS = (
         scope="admin",
         takes=lambda: params.schema(Tried),
         gives=_gives,
+        example={"bundle": "reviews-2", "share": 0.1, "shadow": True},
     ),
     Endpoint(_PATH, look, "How the two versions differ so far.", "GET", "admin", gives=_gives),
     Endpoint(
