@@ -15,6 +15,7 @@ import yaml
 from tunesmith import cli
 from tunesmith.serving import server
 from tunesmith.serving.options import Options
+from tunesmith.serving.wanted import Wanted
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -38,8 +39,8 @@ def understood(words: Sequence[str]) -> Call:
     """
     calls: list[Call] = []
 
-    def note(folders: dict[str, str], options: Options) -> None:
-        calls.append(Call(folders, options))
+    def note(bundles: Sequence[Wanted], options: Options) -> None:
+        calls.append(Call({one.name: str(one.folder) for one in bundles}, options))
 
     with patch.object(server, "run", note):
         assert cli.main(list(words)) == 0, words

@@ -240,7 +240,7 @@ class Model:
         rows, problems = [], []
         for number, given in enumerate(inputs):
             try:
-                rows.append(self._row(_columns(given, self.task.inputs)))
+                rows.append(self._row(by_column(given, self.task.inputs)))
             except RowError as error:
                 problems.append(Problem(f"{error.column} {error}", f"input {number}"))
         if problems:
@@ -254,7 +254,12 @@ def _with_notes(answer: dict[str, Any], idle: Sequence[str], cut: int) -> dict[s
     return {**answer, **({"cut_tokens": cut} if cut else {}), **({"warnings": warnings} if warnings else {})}
 
 
-def _columns(given: Input, names: Sequence[str]) -> dict[str, Any]:
+def by_column(given: Input, names: Sequence[str]) -> dict[str, Any]:
+    """An input by the names of its columns.
+
+    Raises:
+        RowError: it is neither a text, texts in the order of the columns, nor a mapping.
+    """
     if isinstance(given, Mapping):
         return dict(given)
     texts = (given,) if isinstance(given, str) else given

@@ -10,28 +10,23 @@ class Arguments(Options):
     """Which models; how the server listens, what it lets in, how it batches."""
 
     bundles: tuple[str, ...] = param(
-        ..., "Folders of saved models; NAME=FOLDER gives one another name.", positional=True
+        ...,
+        "Folders of saved models; NAME=FOLDER@ENGINE gives one another name, and an engine of its own.",
+        positional=True,
     )
 
 
 def main(arguments: Arguments) -> None:
     """Serve until told to stop."""
     import os
-    from pathlib import Path
 
     from tunesmith.errors import UsageError
+    from tunesmith.serving import wanted
 
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads of PyTorch that wait leave their cores to requests
-    folders: dict[str, str] = {}
-    for given in arguments.bundles:
-        name, found, folder = given.partition("=")
-        folder, name = (folder, name) if found else (given, Path(given).resolve().name)
-        if name in folders:
-            hint = "give one another name: NAME=FOLDER"
-            raise UsageError(f"two bundles are called '{name}'", where=given, hint=hint)
-        folders[name] = folder
+    bundles = wanted.read(arguments.bundles)
     try:
         from tunesmith.serving import server
     except ModuleNotFoundError as error:
         raise UsageError(f"serving needs {error.name}", hint="pip install 'tunesmith[serve]'") from None
-    server.run(folders, arguments)
+    server.run(bundles, arguments)

@@ -15,8 +15,11 @@ pieces.py       large requests in pieces, so that small ones need not wait for t
 models.py       the models that are served, by name
 checking.py     a body becomes request parameters, with presets and with what may be dropped
 replies.py      answers as they are sent
+wire.py         what OpenAI's routes share; written.py, chunks.py and spelling.py: their choices, streams and log-probabilities
+messages.py     OpenAI's messages become plain ones; tools.py and calls.py: tools that a model is told of, and its calls
 refusal.py      errors in the form that OpenAI's clients read
 keys.py         who there is, and what they may do
 state.py        what a running server has
+keeping.py      the log of predictions: what is answered goes there, and routes ask it
 record.py       what is known of a request once it is over, for those who count, trace and log
 """

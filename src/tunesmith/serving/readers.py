@@ -11,6 +11,7 @@ from tunesmith.serving import pieces, refusal
 from tunesmith.serving.asked import Answered, Asked
 from tunesmith.serving.pieces import Whole
 from tunesmith.serving.worker import Load, Worker, is_over
+from tunesmith.writing import raw
 
 if TYPE_CHECKING:
     from tunesmith.predict import Model
@@ -50,7 +51,8 @@ class Reader(Worker):
         self._running = sum(whole.asked.inputs for whole in self._now)
         alike: dict[Any, list[Asked]] = {}
         for asked in pieces.turn(self._now, self._turn_tokens(built)):
-            alike.setdefault((asked.model, asked.request.model_dump_json()), []).append(asked)
+            kind = (asked.model, asked.rows is None, asked.request.model_dump_json())
+            alike.setdefault(kind, []).append(asked)
         for group in alike.values():
             self._answer(built[group[0].model], group)
         self._end_late()
@@ -74,17 +76,20 @@ class Reader(Worker):
         """Refuse what is read in part and has taken as long as it may."""
         for whole in self._now:
             if not whole.is_over and is_over(whole.asked):
-                whole.asked.end(refusal.full("it took as long as the request may take", 1.0, "timed_out"))
+                whole.asked.end(refusal.late(own_time=whole.asked.own_time))
 
     def _taken(self) -> list[Asked]:
         """What is next, up to a batch's tokens together with what is being read."""
         found: list[Asked] = []
         left = self._batch_tokens - sum(whole.left for whole in self._now)
         until: float | None = None
-        while left > 0:
-            asked = self.queue.take(int(left) if found or self._now else None)
+        while left > 0 and not any(whole.asked.tries for whole in self._now):
+            begun = bool(found or self._now)
+            asked = self.queue.take(int(left) if begun else None, beside=begun)
             if asked is not None:
                 found.append(asked)
+                if asked.tries:
+                    break
                 left -= asked.size
                 until = until or time.monotonic() + self._wait_s
             elif (
@@ -103,11 +108,13 @@ class Reader(Worker):
         """Answer what asks a model the same; where they cannot be answered together, one by one."""
         try:
             answered = self._read(model, group)
-        except (TunesmithError, MemoryError) as error:
+        except Exception as error:
             if len(group) > 1:
                 for asked in group:
                     self._answer(model, [asked])
                 return
+            if not isinstance(error, (TunesmithError, MemoryError)):
+                raise
             wrong = error if isinstance(error, TunesmithError) else refusal.failed("the engine has too little memory")
             group[0].end(wrong)
             return
@@ -117,6 +124,8 @@ class Reader(Worker):
     def _read(self, model: Model, group: Sequence[Asked]) -> list[Answered]:
         import pyarrow as pa
 
+        if group[0].rows is None:
+            return [_gone_on(model, asked) for asked in group]
         rows = pa.concat_tables([asked.rows for asked in group])
         with model.reading() as folder:
             scored = model.read(rows, group[0].request, folder)
@@ -129,9 +138,20 @@ class Reader(Worker):
         return found
 
 
+def _gone_on(model: Model, asked: Asked) -> Answered:
+    """What comes after texts as they are."""
+    task: Any = model.task
+    found = raw.go_on(task, model.reader, asked.prompts, asked.request)
+    read = sum(choices[0].terms.prompt_tokens for choices in found)
+    written = sum(one.token_count for choices in found for one in choices)
+    return Answered([], [[choices] for choices in found], read, written)
+
+
 def _answered(scored: Scored, answers: list[dict[str, Any]], own: slice) -> Answered:
     """The part of some inputs."""
-    read = int(scored.examples.text_lengths[own].sum())
     parts = [getattr(one, "parts", ()) for one in list(scored.scores)[own]]
+    read = sum(choices[0].terms.prompt_tokens for windows in parts for choices in windows)
+    if not any(parts):
+        read = int(scored.examples.text_lengths[own].sum())
     written = sum(one.token_count for windows in parts for choices in windows for one in choices)
     return Answered(answers[own], parts if any(parts) else (), read, written)
