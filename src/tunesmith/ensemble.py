@@ -58,14 +58,25 @@ def load(folder: Path, engine: str | None = None) -> Ensemble:
     Raises:
         BundleError: it is damaged, or a member is missing or damaged.
     """
+    members = places(folder)
+    if not members:
+        raise BundleError("the ensemble has no models", where=str(folder / ENSEMBLE))
+    return Ensemble([predict.load(place, engine) for place in members])
+
+
+def places(folder: Path) -> list[Path]:
+    """Where the models of an ensemble lie; none, where the folder holds no ensemble.
+
+    Raises:
+        BundleError: it is damaged.
+    """
+    if not (folder / ENSEMBLE).exists():
+        return []
     try:
         members = json.loads((folder / ENSEMBLE).read_text(encoding="utf-8"))["members"]
-        places = [folder / str(member) for member in members]
+        return [folder / str(member) for member in members]
     except (OSError, ValueError, KeyError, TypeError):
         raise BundleError("the list of the ensemble's models is damaged", where=str(folder / ENSEMBLE)) from None
-    if not places:
-        raise BundleError("the ensemble has no models", where=str(folder / ENSEMBLE))
-    return Ensemble([predict.load(place, engine) for place in places])
 
 
 def write(members: Sequence[Path], folder: Path, scores: dict[str, Any]) -> None:

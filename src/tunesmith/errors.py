@@ -21,6 +21,12 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+_NEAR = 0.6
+"""Least share of letters that two names must have in common (twice those in common, of those of both)."""
+
+_FAR = 2 / _NEAR - 1
+"""A name this many times as long as another has too few letters in common with it, and need not be compared."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -137,4 +143,5 @@ def did_you_mean(name: str, known: Sequence[str]) -> str | None:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the one of ``known`` names that is spelt most like ``name``, if any is like it at all."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
+    legal = [one for one in known if len(name) <= _FAR * len(one)]
+    return next(iter(difflib.get_close_matches(name, legal, n=1, cutoff=_NEAR)), None)

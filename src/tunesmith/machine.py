@@ -115,6 +115,16 @@ def forget_peak_memory() -> None:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
+def give_back_memory() -> None:
+    """Collect what nothing refers to, and give the system what the allocator kept of it (glibc alone can)."""
+    import ctypes
+    import gc
+
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def free_disk_bytes(folder: Path) -> int:
     """Space left where a folder is or will be."""
     existing = next(parent for parent in [folder, *folder.absolute().parents] if parent.exists())

@@ -37,11 +37,15 @@ def read(folder: Path) -> dict[str, Preset]:
     """
     try:
         found = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return {name: Preset(**preset) for name, preset in found.items()}
+        return {name: _preset(**preset) for name, preset in found.items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError):
         raise BundleError("the presets cannot be read", where=str(folder / FILE)) from None
+
+
+def _preset(parameters: Mapping[str, Any], **more: Any) -> Preset:
+    return Preset(dict(parameters.items()), **more)
 
 
 def find(folder: Path, name: str) -> Preset:
@@ -50,7 +54,15 @@ def find(folder: Path, name: str) -> Preset:
     Raises:
         UsageError: there is none of that name.
     """
-    known = read(folder)
+    return named(read(folder), name)
+
+
+def named(known: Mapping[str, Preset], name: str) -> Preset:
+    """The one of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
     if name not in known:
         hint = did_you_mean(name, sorted(known)) or "the bundle has no presets"
         raise UsageError(f"there is no preset '{name}'", where="preset", hint=hint)

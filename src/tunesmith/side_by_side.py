@@ -135,7 +135,7 @@ class SideBySide:
         first = next(iter(self.models.values()))
         network = first.engine.network
         assert network is not None
-        self._shared = shared
+        self._shared, self._first = shared, first.bundle
         folders = {name: model.bundle.folder for name, model in self.models.items()} if shared else {}
         model = network.eval().backbone.model
         self.scheduler = Scheduler(model, first.tokenizer, adapters=folders, **options)
@@ -148,15 +148,29 @@ class SideBySide:
         Raises:
             UsageError: it is of another base model, or its adapter cannot share a batch.
         """
-        first = next(iter(self.models.values()))
+        model = self.prepare(name, folder)
+        self.join(name, model)
+        return model
+
+    def prepare(self, name: str, folder: str | Path) -> Model:
+        """Open a bundle over the weights of the base model; other threads may, while this one answers.
+
+        Raises:
+            UsageError: it is of another base model, or is no adapter that can share a batch.
+        """
         opened = bundles.open_bundle(folder)
-        _check({"": first.bundle, name: opened})
-        bases = first.bundle.bases
-        model = _untuned(replace(opened, untuned=True, bases=bases))
-        self.scheduler.add_adapter(name, opened.folder)
+        _check({"": self._first, name: opened})
+        return _untuned(replace(opened, untuned=True, bases=self._first.bases))
+
+    def join(self, name: str, model: Model) -> None:
+        """Answer for a bundle that was prepared.
+
+        Raises:
+            UsageError: its adapter cannot share a batch, or there is one of that name.
+        """
+        self.scheduler.add_adapter(name, model.bundle.folder)
         self.models[name] = model
         self._put_beside(name)
-        return model
 
     def _put_beside(self, name: str) -> None:
         """Have a bundle's own answers, golden ones too, come with its adapter out of the batch."""

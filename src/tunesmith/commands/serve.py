@@ -10,26 +10,20 @@ class Arguments(Options):
     """Which models; how the server listens, what it lets in, how it batches."""
 
     bundles: tuple[str, ...] = param(
-        ..., "Folders of saved models; NAME=FOLDER gives one another name.", positional=True
+        ...,
+        "Folders of saved models; NAME=FOLDER@ENGINE gives one another name, and an engine of its own.",
+        positional=True,
     )
 
 
 def main(arguments: Arguments) -> None:
     """Serve until told to stop."""
-    from pathlib import Path
-
     from tunesmith.errors import UsageError
+    from tunesmith.serving import wanted
 
-    folders: dict[str, str] = {}
-    for given in arguments.bundles:
-        name, found, folder = given.partition("=")
-        folder, name = (folder, name) if found else (given, Path(given).resolve().name)
-        if name in folders:
-            hint = "give one another name: NAME=FOLDER"
-            raise UsageError(f"two bundles are called '{name}'", where=given, hint=hint)
-        folders[name] = folder
+    bundles = wanted.read(arguments.bundles)
     try:
         from tunesmith.serving import server
     except ModuleNotFoundError as error:
         raise UsageError(f"serving needs {error.name}", hint="pip install 'tunesmith[serve]'") from None
-    server.run(folders, arguments)
+    server.run(bundles, arguments)

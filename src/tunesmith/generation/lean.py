@@ -23,6 +23,8 @@ from tunesmith.generation.cache import RowCache
 from tunesmith.networks.int8 import Int8Head, Int8Linear
 
 _TRIED_TOKENS = 7
+_APART_COLUMNS = 128
+"""What it costs to compute a row apart, as columns that it might see."""
 _AGREES, _AGREES_ROUGHLY = 1e-3, 0.1
 """Root mean square difference of logits, as a share of their spread; roughly: where numbers are rounded on the way."""
 
@@ -72,6 +74,14 @@ class _Block:
     feed_out: Layer
 
 
+@dataclass(frozen=True)
+class _Near:
+    """How many columns most rows see, and the rows that see more."""
+
+    columns: int
+    far: tuple[int, ...]
+
+
 class _Together:
     """Linear layers that read the same: those of eight bits are one, unless something hangs on them."""
 
@@ -117,7 +127,8 @@ class Lean:
             Logits (B, 1, V) of what follows the last column; ``all_logits``: (B, T, V).
         """
         bias = _bias(cache, tokens.shape[1], self.dtype).to(tokens.device)
-        return self.run(tokens, positions, bias, cache, all_logits=all_logits)
+        near = _near(cache) if tokens.shape[1] == 1 and tokens.device.type == "cpu" else None
+        return self.run(tokens, positions, bias, cache, all_logits=all_logits, near=near)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -126,13 +137,20 @@ class Lean:
         return weight.dtype
 
     def run(
-        self, tokens: Tensor, positions: Tensor, bias: Tensor, cache: _Remembers, *, all_logits: bool = False
+        self,
+        tokens: Tensor,
+        positions: Tensor,
+        bias: Tensor,
+        cache: _Remembers,
+        *,
+        all_logits: bool = False,
+        near: _Near | None = None,
     ) -> Tensor:
         """The same with ``bias`` (B, 1, T, S), which is added to products, and whatever keeps the keys and values."""
         x = self._embed(tokens)
         turn = self._turn(x, positions)
         for number, block in enumerate(self._blocks):
-            x = x + block.attend_out(self._attend(block, _normed(x, block.norm), turn, bias, cache, number))
+            x = x + block.attend_out(self._attend(block, _normed(x, block.norm), turn, bias, cache, number, near))
             gate, value = block.feed_in(_normed(x, block.feed_norm)).chunk(2, -1)
             x = x + block.feed_out(self._act(gate) * value)
         logits: Tensor = self._head(_normed(x if all_logits else x[:, -1:], self._norm))
@@ -145,13 +163,21 @@ class Lean:
         return cosine[:, None], torch.cat((-sine[..., :half], sine[..., half:]), -1)[:, None]
 
     def _attend(
-        self, block: _Block, x: Tensor, turn: tuple[Tensor, Tensor], bias: Tensor, cache: _Remembers, number: int
+        self,
+        block: _Block,
+        x: Tensor,
+        turn: tuple[Tensor, Tensor],
+        bias: Tensor,
+        cache: _Remembers,
+        number: int,
+        near: _Near | None,
     ) -> Tensor:
         """What each column takes from those before it, (B, T, H * D)."""
         rows, columns, _ = x.shape
         query, key, value = self._parts(block, x)
         keys, values = cache.update(_turned(key, turn), value, number)
-        mixed = self._mix(_turned(query, turn), keys, values, bias)
+        query = _turned(query, turn)
+        mixed = self._mix(query, keys, values, bias) if near is None else self._apart(query, keys, values, bias, near)
         return mixed.transpose(1, 2).reshape(rows, columns, self._heads * self._width)
 
     def _parts(self, block: _Block, x: Tensor) -> list[Tensor]:
@@ -164,6 +190,15 @@ class Lean:
             parts[place] = _normed(parts[place], norm)
         return parts
 
+    def _apart(self, query: Tensor, keys: Tensor, values: Tensor, bias: Tensor, near: _Near) -> Tensor:
+        """The same as ``_mix``, the few rows that see far each by itself."""
+        seen = slice(-near.columns, None)
+        mixed = self._mix(query, keys[:, :, seen], values[:, :, seen], bias[..., seen])
+        for row in near.far:
+            own = slice(row, row + 1)
+            mixed[own] = self._mix(query[own], keys[own], values[own], bias[own])
+        return mixed
+
     def _mix(self, query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
         """Values (B, H, T, D) weighted by the softmax of products."""
         rows, heads, columns, width = query.shape
@@ -174,6 +209,19 @@ class Lean:
         query = (query * self._scaling).view(rows, self._shared, heads // self._shared, width)
         weights = (query @ keys.transpose(2, 3)).add_(bias).softmax(-1)
         return (weights @ values).view(rows, heads, 1, width)
+
+
+def _near(cache: RowCache) -> _Near | None:
+    """Which rows see so much further than the others that they are better computed apart; None: none do."""
+    lengths = [cache.end - start + 1 for start in cache.starts[cache.rows]]
+    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+    best, best_cost, apart = 0, len(lengths) * max(lengths), 0
+    for count, row in enumerate(order[:-1], 1):
+        apart += lengths[row] + _APART_COLUMNS
+        cost = len(lengths) * lengths[order[count]] + apart
+        if cost < best_cost:
+            best, best_cost = count, cost
+    return _Near(lengths[order[best]], tuple(order[:best])) if best else None
 
 
 def _block(layer: Any) -> _Block:

@@ -47,8 +47,13 @@ def _listed(value: Any) -> Any:
 
 
 Text = Annotated[str, Field(min_length=1)]
-Texts = Annotated[tuple[Text, ...], BeforeValidator(_listed), kinds.Legal("text or a list of texts, none empty")]
-TokenIds = tuple[Annotated[int, Field(ge=0)], ...]
+Texts = Annotated[
+    tuple[Text, ...],
+    Field(fail_fast=True),
+    BeforeValidator(_listed),
+    kinds.Legal("text or a list of texts, none empty"),
+]
+TokenIds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(fail_fast=True)]
 
 
 def most_tokens(default: int | None) -> Any:

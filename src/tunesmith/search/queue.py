@@ -21,7 +21,7 @@ LOST, REASON, DEFAULTS = "lost", "reason", "defaults"
 BEAT_S = 10.0
 STALE_S = 90.0
 _MOST_ATTEMPTS = 3
-_PLACE, _BEAT, _ATTEMPT = "place", "beat", "attempt"
+_PLACE, _BEAT, _ATTEMPT, _AGAIN = "place", "beat", "attempt", "again_of"
 
 
 def counted(trials: Iterable[Any]) -> list[Any]:
@@ -60,13 +60,22 @@ def take(study: Any, most: int | None, distributions: Mapping[str, Any]) -> Any 
     if most is not None and len(counted(study.get_trials(deepcopy=False))) >= most:
         return None
     trial = study.ask(dict(distributions))
-    earlier = (other for other in study.get_trials(deepcopy=False) if other.number < trial.number)
+    earlier = [other for other in study.get_trials(deepcopy=False) if other.number < trial.number]
+    if _is_doubled(trial, earlier):
+        give_back(study, frozen(study, trial.number), "another worker had put it back, too", again=False)
+        return take(study, most, distributions)
     if most is not None and len(counted(earlier)) >= most:
         found = frozen(study, trial.number)
         give_back(study, found, "others had taken the last trial", again="fixed_params" in found.system_attrs)
         return None
     trial.set_user_attr(_PLACE, [storage.here(), os.getpid()])
     return trial
+
+
+def _is_doubled(trial: Any, earlier: Iterable[Any]) -> bool:
+    """Whether a lost trial was put back twice, by workers that found it at once, and this is the second time."""
+    of = trial.user_attrs.get(_AGAIN)
+    return of is not None and any(other.user_attrs.get(_AGAIN) == of for other in earlier)
 
 
 def frozen(study: Any, number: int) -> Any:
@@ -114,7 +123,7 @@ def give_back(study: Any, trial: Any, why: str, *, again: bool = True) -> None:
     if again and attempt <= _MOST_ATTEMPTS:
         kept = {name: value for name, value in before.items() if name not in (_PLACE, _BEAT, LOST, REASON)}
         fixed = trial.params or trial.system_attrs.get("fixed_params", {})
-        study.enqueue_trial(fixed, user_attrs={**kept, _ATTEMPT: attempt})
+        study.enqueue_trial(fixed, user_attrs={**kept, _ATTEMPT: attempt, _AGAIN: trial.number})
 
 
 class Watchdog:

@@ -11,6 +11,7 @@ asking.py       from a route to the thread that answers, and back
 asked.py        something that is asked of a model, and what is told of it
 queueing.py     what waits for a thread: by priority, and in turns between keys
 worker.py       a thread that answers, and is made anew where it dies; readers.py and writers.py are its two kinds
+pieces.py       large requests in pieces, so that small ones need not wait for them
 models.py       the models that are served, by name
 checking.py     a body becomes request parameters, with presets and with what may be dropped
 replies.py      answers as they are sent
@@ -19,5 +20,6 @@ messages.py     OpenAI's messages become plain ones; tools.py and calls.py: tool
 refusal.py      errors in the form that OpenAI's clients read
 keys.py         who there is, and what they may do
 state.py        what a running server has
+keeping.py      the log of predictions: what is answered goes there, and routes ask it
 record.py       what is known of a request once it is over, for those who count, trace and log
 """

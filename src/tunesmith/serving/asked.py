@@ -74,6 +74,7 @@ class Asked:
         size: about how many tokens it takes.
         stream: whether letters are told as they come.
         ends_at: when it ends as it stands, on the monotonic clock.
+        own_time: whether the caller said so, and not the server.
     """
 
     model: str
@@ -86,6 +87,7 @@ class Asked:
     size: int = 1
     stream: bool = False
     ends_at: float = float("inf")
+    own_time: bool = False
     times: Times = field(default_factory=Times)
     cancelled: bool = False
     told: bool = False

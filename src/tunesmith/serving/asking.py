@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import TunesmithError
+from tunesmith.serving import refusal
 from tunesmith.serving.asked import Answered, Asked, Delta, Prompts
 from tunesmith.serving.call import Call
 
@@ -43,9 +45,9 @@ async def answer(
     """
     news = _put(call, request, rows, prompts, priority, time_s, stream=False)
     try:
-        outcome = await _while_there(call, news.get())
+        outcome = await _while_there(call, _next(call, news))
     finally:
-        _leave(call)
+        leave(call)
     if isinstance(outcome, TunesmithError):
         raise outcome
     call.answered = outcome
@@ -83,11 +85,11 @@ async def stream(
     """
     news = _put(call, request, rows, prompts, priority, time_s, stream=True)
     try:
-        first = await _while_there(call, news.get())
+        first = await _while_there(call, _next(call, news))
         if isinstance(first, TunesmithError):
             raise first
     except BaseException:
-        _leave(call)
+        leave(call)
         raise
     return _told(call, news, first)
 
@@ -99,11 +101,23 @@ async def _told(call: Call, news: asyncio.Queue[Any], first: Delta | Answered) -
             if isinstance(one, TunesmithError):
                 raise one
             yield one
-            one = await news.get()
+            one = await _next(call, news)
         call.answered = one
         yield one
     finally:
-        _leave(call)
+        leave(call)
+
+
+async def _next(call: Call, news: asyncio.Queue[Any]) -> Any:
+    """The next of the news; what waits for its turn past its time is refused here, since its worker may be held up."""
+    asked = call.asked
+    while asked is not None and asked.times.started is None:
+        try:
+            return await asyncio.wait_for(news.get(), max(0.0, asked.ends_at - time.monotonic()))
+        except TimeoutError:
+            if asked.times.started is None:
+                return refusal.late(own_time=asked.own_time)
+    return await news.get()
 
 
 def _put(
@@ -120,9 +134,9 @@ def _put(
     loop, news = asyncio.get_running_loop(), asyncio.Queue[Any]()
     most = call.serving.options.max_time_s
     call.asked = Asked(
-        call.served.name,
+        call.served.inside,
         request,
-        lambda one: _tell(loop, news, one),
+        tell_to(loop, news),
         rows=rows,
         prompts=prompts,
         key=call.key.name,
@@ -130,20 +144,24 @@ def _put(
         size=_size(rows, prompts, request),
         stream=stream,
         ends_at=time.monotonic() + min(most, time_s or most),
+        own_time=time_s is not None and time_s < most,
     )
     call.served.worker.put(call.asked)
     return news
 
 
-def _tell(loop: asyncio.AbstractEventLoop, news: asyncio.Queue[Any], one: Any) -> None:
-    """In the worker's thread; a loop that is closed has nobody left to hear it."""
-    try:
-        loop.call_soon_threadsafe(news.put_nowait, one)
-    except RuntimeError:
-        return
+def tell_to(loop: asyncio.AbstractEventLoop, news: asyncio.Queue[Any]) -> Callable[[Any], None]:
+    """Brings news from a worker's thread to a queue; a loop that is closed has nobody left to hear it."""
+
+    def tell(one: Any) -> None:
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(news.put_nowait, one)
+
+    return tell
 
 
-def _leave(call: Call) -> None:
+def leave(call: Call) -> None:
+    """Nobody waits for what a call asked any more."""
     if call.asked is not None and call.asked.times.ended is None and call.served is not None:
         call.served.worker.cancel(call.asked)
 

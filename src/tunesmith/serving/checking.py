@@ -6,19 +6,23 @@ drop``. ``null`` means not given.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from tunesmith import params, presets
+from tunesmith import params
 from tunesmith.errors import Problem, did_you_mean
 from tunesmith.params import Params, Seconds, param
-from tunesmith.serving import refusal
+from tunesmith.serving import refusal, trials
 from tunesmith.serving.call import Call
 from tunesmith.serving.refusal import Refusal
 
 if TYPE_CHECKING:
     from tunesmith.serving.models import Served
+
+
+_MOST_NAMED = 20
 
 
 class Asking(Params):
@@ -34,7 +38,7 @@ class Asking(Params):
     user: str | None = param(None, "Whom the request is for; kept with it where predictions are kept.")
 
 
-A = TypeVar("A", bound=Asking)
+A = TypeVar("A", bound=Params)
 
 
 @dataclass(frozen=True)
@@ -56,14 +60,63 @@ def own(call: Call, group: type[A], **path: Any) -> tuple[A, dict[str, Any]]:
     Raises:
         UsageError: fields are illegal.
     """
+    return parted({**call.body, **path}, group)
+
+
+def parted(given: Mapping[str, Any], group: type[A]) -> tuple[A, dict[str, Any]]:
+    """The fields of a group, and the others.
+
+    Raises:
+        UsageError: fields are illegal.
+    """
     names = {field.alias or name for name, field in group.model_fields.items()}
-    given = {name: value for name, value in {**call.body, **path}.items() if value is not None}
+    given = {name: value for name, value in given.items() if value is not None}
     mine = params.check(group, {name: value for name, value in given.items() if name in names}, {n: n for n in names})
     return mine, {name: value for name, value in given.items() if name not in names}
 
 
-def request(call: Call, served: Served, asking: Asking, given: Mapping[str, Any], also: Iterable[str] = ()) -> Checked:
-    """Request parameters of a model, and what was dropped.
+def plain(call: Call, group: type[A]) -> A:
+    """A body that asks no model.
+
+    Raises:
+        Refusal: a name that nobody knows.
+        UsageError: fields are illegal.
+    """
+    given = {name: value for name, value in call.body.items() if value is not None}
+    known = names_of(group)
+    if unknown := [name for name in given if name not in known]:
+        raise unknown_parameters(unknown, known)
+    return params.check(group, given, {name: name for name in known})
+
+
+def query(call: Call, group: type[A]) -> A:
+    """What stands in the address behind the question mark.
+
+    Raises:
+        Refusal: a name that nobody knows.
+        UsageError: an illegal value, or one that stands there twice.
+    """
+    given = dict(call.request.query_params)
+    twice = [name for name, _ in call.request.query_params.multi_items()]
+    if len(twice) > len(given):
+        name = next(name for name in twice if twice.count(name) > 1)
+        raise Refusal("stands there twice", "invalid_value", param=name)
+    found, unknown = parted(given, group)
+    if unknown:
+        raise unknown_parameters(unknown, names_of(group))
+    return found
+
+
+def request(
+    call: Call,
+    served: Served,
+    asking: Asking,
+    given: Mapping[str, Any],
+    also: Iterable[str] = (),
+    usual: Mapping[str, Any] | None = None,
+) -> Checked:
+    """Request parameters of a model, and what was dropped; where versions of it are compared, here is chosen which one
+    answers, and ``call.served`` is that one then.
 
     Args:
         call: who asks.
@@ -71,18 +124,26 @@ def request(call: Call, served: Served, asking: Asking, given: Mapping[str, Any]
         asking: the route's own fields.
         given: the others.
         also: names that the route knows beside the model's, for the nearest name.
+        usual: the route's own defaults, below presets.
 
     Raises:
         Refusal: a name that nobody knows.
         UsageError: an illegal value.
     """
-    known = names_of(type(served.model.request()))
+    call.served = served = trials.chosen(call, served, asking.user)
+    known = [name for name in names_of(served.model.request_class) if name not in call.endpoint.sets]
     unknown = tuple(name for name in given if name not in known)
     if unknown and asking.on_unsupported == "refuse":
         raise unknown_parameters(unknown, [*known, *also, *names_of(type(asking))])
-    preset = dict(presets.find(served.folder, asking.preset).parameters) if asking.preset else {}
-    kept = {**preset, **{name: value for name, value in given.items() if name in known}}
-    checked, dropped = served.model.request(**kept), unknown
+    own = {name: value for name, value in given.items() if name in known}
+
+    def given_to(one: Served) -> dict[str, Any]:
+        preset = {name: value for name, value in one.preset(asking.preset).items() if name not in call.endpoint.sets}
+        return {**(usual or {}), **preset, **own}
+
+    call.user, call.asks = asking.user, lambda one: one.model.request(**given_to(one))
+    kept = given_to(served)
+    checked, dropped = call.asks(served), unknown
     if asking.on_unsupported == "drop" and (beyond := beyond_engine(served, checked, kept)):
         checked = served.model.request(**{name: value for name, value in kept.items() if name not in beyond})
         dropped = (*unknown, *beyond)
@@ -101,8 +162,9 @@ def beyond_engine(served: Served, request: Any, given: Iterable[str]) -> tuple[s
     return tuple(name for name in given if name in beyond)
 
 
+@functools.cache
 def names_of(group: type[Params]) -> list[str]:
-    """Every name that a group of parameters accepts."""
+    """Every name that a group of parameters accepts; not to be changed."""
     found = []
     for name, field in group.model_fields.items():
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
@@ -111,9 +173,11 @@ def names_of(group: type[Params]) -> list[str]:
 
 
 def unknown_parameters(unknown: Iterable[str], known: Iterable[str]) -> Refusal:
-    """The refusal of names that nobody knows, all of them."""
-    names = list(known)
-    problems = [Problem(f"unknown parameter '{name}'", name, did_you_mean(name, names)) for name in unknown]
+    """The refusal of names that nobody knows; of very many the first are named, and how many more there are."""
+    names, (*given,) = list(known), unknown
+    problems = [Problem(f"unknown parameter '{name}'", name, did_you_mean(name, names)) for name in given[:_MOST_NAMED]]
+    if len(given) > _MOST_NAMED:
+        problems.append(Problem(f"and {len(given) - _MOST_NAMED:,} more unknown parameters"))
     return refusal.of_problems(problems, "unknown_parameter")
 
 
@@ -143,6 +207,7 @@ def told(call: Call, checked: Checked) -> dict[str, Any]:
     found: dict[str, Any] = {
         "effective_parameters": call.parameters,
         "engine": served.engine,
+        "model_version": served.version,
         "system_fingerprint": served.fingerprint,
     }
     if checked.dropped:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from tunesmith import plugins
 from tunesmith.serving.gate import Gate
 from tunesmith.serving.keys import Keys
+from tunesmith.serving.live import Live
+from tunesmith.serving.logs import Logs
 from tunesmith.serving.models import Models, Served
 from tunesmith.serving.options import Options
 from tunesmith.serving.record import Observer, Record
@@ -30,6 +32,8 @@ class Serving:
         keys: who there is; None: no key is asked for.
         observers: hear of each request that is over, by the names of their files in ``observers/``.
         loading: whether models are still being loaded.
+        logs: where the process logs; None: wherever Python does.
+        live: what changes while it runs.
     """
 
     options: Options
@@ -38,6 +42,8 @@ class Serving:
     keys: Keys | None = None
     observers: Mapping[str, Observer] = field(default_factory=dict)
     loading: bool = True
+    logs: Logs | None = None
+    live: Live = field(default_factory=Live)
     stopped: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
@@ -54,6 +60,13 @@ class Serving:
     def ready(self) -> bool:
         """Whether requests can be answered now."""
         return not self.loading and not self.gate.stopping and self.models.ready
+
+    def close(self) -> None:
+        """End all workers, and let whoever hears of requests finish with what they heard."""
+        self.models.close()
+        for observer in self.observers.values():
+            if (close := getattr(observer, "close", None)) is not None:
+                close()
 
     def find(self, name: str | None) -> Served:
         """The model of a name; None: the only one.

@@ -1,6 +1,7 @@
 """A thread that answers what is put to it. Where it dies, it is made anew with a model loaded anew, and goes on.
 
-What it had begun and told nothing of is tried once more; what had told something ends with an error.
+What it had begun and told nothing of is tried once more, each by itself, so that one that kills its worker harms no other
+twice; what had told something ends with an error.
 """
 
 from __future__ import annotations
@@ -12,17 +13,19 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.errors import TunesmithError
 from tunesmith.serving import refusal
 from tunesmith.serving.asked import Asked
-from tunesmith.serving.queueing import Queue
+from tunesmith.serving.queueing import Queue, taken_away
 
 _LOG = logging.getLogger("tunesmith.serving")
 _TRIES = 2
 _LONGEST_PAUSE_S = 30.0
+_WELL_AFTER_S = 60.0
 _IDLE_WAIT_S = 0.5
 
 
@@ -42,6 +45,10 @@ class Worker(ABC):
         name: for the log.
         build: loads what it computes with; called in its thread, also again where it died.
         most_waiting: inputs that may wait.
+
+    Attributes:
+        built: what it computes with; others may look things up in it, but compute nothing. None: it has ended.
+        deaths: how often it was made anew.
     """
 
     def __init__(self, name: str, build: Callable[[], Any], most_waiting: int) -> None:
@@ -53,7 +60,10 @@ class Worker(ABC):
         self._errands: deque[tuple[Callable[[Any], Any], Future[Any]]] = deque()
         self._first: BaseException | None = None
         self._loaded = threading.Event()
+        self._over = threading.Event()
+        self.built: Any = None
         self.deaths = 0
+        self._in_a_row = 0
         self._thread = threading.Thread(target=self._live, name=f"tunesmith {name}", daemon=True)
 
     def start(self) -> None:
@@ -94,24 +104,34 @@ class Worker(ABC):
     def cancel(self, asked: Asked) -> None:
         """Nobody waits for it any more; its place is free at the next step."""
         asked.cancelled = True
+        self.queue.drop(asked)
         self.queue.wake()
 
     def between(self, do: Callable[[Any], Any]) -> Any:
         """Do something with what the worker computes with, in its thread and between two steps; return what it gives.
 
         Raises:
-            TunesmithError: as ``do`` does.
+            TunesmithError: as ``do`` does, or the worker has ended.
         """
         done: Future[Any] = Future()
         self._errands.append((do, done))
         self.queue.wake()
+        if self._over.is_set():
+            self._refuse_errands()
         return done.result()
 
-    def close(self, timeout_s: float = 10.0) -> None:
-        """End the thread; what is not answered is refused."""
+    def leave(self, name: str) -> None:
+        """Answer no more for a model; what it was asked and is not answered is refused."""
+        self.close()
+
+    def close(self, timeout_s: float = 3.0) -> None:
+        """End the thread; what is not answered is refused, even if the thread cannot be waited for any longer."""
         self._closing.set()
         self.queue.wake()
         self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            for left in [*self.begun(), *self.queue.close()]:
+                left.end(taken_away())
 
     @abstractmethod
     def work(self, built: Any) -> None:
@@ -123,35 +143,46 @@ class Worker(ABC):
 
     def _live(self) -> None:
         while not self._closing.is_set():
+            since = time.monotonic()
             try:
-                built = self._build()
+                self.built = built = self._build()
                 self._loaded.set()
+                since = time.monotonic()
                 self._ready.set()
                 while not self._closing.is_set():
                     self._run_errands(built)
-                    self.work(built)
                     for late in self.queue.late():
-                        late.end(refusal.full("it waited as long as the request may take", 1.0, "timed_out"))
+                        late.end(refusal.late(own_time=late.own_time))
+                    self.work(built)
             except BaseException as error:
                 self._ready.clear()
                 if not self._loaded.is_set():
                     self._first = error
                     self._loaded.set()
                     return
+                self._in_a_row = 1 if time.monotonic() - since > _WELL_AFTER_S else self._in_a_row + 1
                 self._died(error)
         self._ready.clear()
-        for _, done in self._errands:
-            done.set_exception(_taken_away())
-        for left in [*self.begun(), *self.queue.empty()]:
-            left.end(_taken_away())
+        self.built = None
+        self._over.set()
+        self._refuse_errands()
+        for left in [*self.begun(), *self.queue.close()]:
+            left.end(taken_away())
+
+    def _refuse_errands(self) -> None:
+        while self._errands:
+            with suppress(IndexError):  # two threads may come here at once
+                self._errands.popleft()[1].set_exception(taken_away())
 
     def _run_errands(self, built: Any) -> None:
         while self._errands:
             do, done = self._errands.popleft()
             try:
                 done.set_result(do(built))
-            except TunesmithError as error:
+            except BaseException as error:
                 done.set_exception(error)
+                if not isinstance(error, TunesmithError):
+                    raise
 
     def _died(self, error: BaseException) -> None:
         """Say so, and see to what was begun."""
@@ -164,7 +195,7 @@ class Worker(ABC):
                 self.queue.put(asked, again=True)
             else:
                 asked.end(refusal.failed("the engine failed while it answered"))
-        self._closing.wait(min(_LONGEST_PAUSE_S, 0.1 * 2 ** min(self.deaths - 1, 10)))
+        self._closing.wait(min(_LONGEST_PAUSE_S, 0.1 * 2 ** min(self._in_a_row - 1, 10)))
 
     def pause(self) -> None:
         """Wait for something to do."""
@@ -183,7 +214,3 @@ def guarded(asked: Asked, answer: Callable[[], Any]) -> Any:
 def is_over(asked: Asked) -> bool:
     """Whether nobody waits for it, or its time has passed."""
     return asked.cancelled or asked.ends_at <= time.monotonic()
-
-
-def _taken_away() -> refusal.Refusal:
-    return refusal.full("the model is being taken away", 1.0, "server_stopping")

@@ -42,6 +42,32 @@ def _built(name: str) -> Any:
     return made
 
 
+def test_rows_that_see_far_are_computed_apart_and_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = _built("qwen2")
+    made = lean.of(model)
+    assert made is not None
+    monkeypatch.setattr(lean, "_APART_COLUMNS", 4)
+    rows = [[5, 6], list(range(3, 70)), [11, 12, 13], [21], list(range(9, 59)), [8, 8, 8, 8]]
+    cache, tokens = RowCache([len(row) for row in rows]), left_padded(rows)
+    with torch.no_grad():
+        cache.reserve(tokens.shape[1])
+        made(tokens, cache.positions(tokens.shape[1]), cache)
+        cache.advance(tokens.shape[1])
+        assert lean._near(cache) == lean._Near(5, (1, 4))
+        cache.reserve(1)
+        found = made(torch.full((len(rows), 1), 40), cache.positions(1), cache)
+        for row, ids in enumerate(rows):
+            expected = model(input_ids=torch.tensor([[*ids, 40]])).logits[0, -1]
+            torch.testing.assert_close(found[row, 0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_rows_of_like_length_stay_together() -> None:
+    for lengths in ([40, 41, 45, 60], [700]):
+        cache = RowCache(lengths)
+        cache.advance(max(lengths))
+        assert lean._near(cache) is None
+
+
 @pytest.mark.parametrize("name", _BUILDS)
 def test_builds_of_the_kind_have_the_same_logits(name: str) -> None:
     model = _built(name)

@@ -61,6 +61,19 @@ def test_what_was_given_back_is_tried_again_with_the_same_values(study: Any) -> 
     assert [one.number for one in queue.counted(study.get_trials())] == [again.number]
 
 
+def test_what_two_workers_give_back_at_once_is_tried_again_once(study: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    study.enqueue_trial({"x": 0.25})
+    lost = queue.frozen(study, queue.take(study, 2, SPACE).number)
+    monkeypatch.setattr(study, "tell", lambda *_, **__: None)  # neither sees that the other has told it
+    queue.give_back(study, lost, "its worker was killed")
+    queue.give_back(study, lost, "its worker was killed")
+    monkeypatch.undo()
+    queue.give_back(study, queue.frozen(study, lost.number), "its worker was killed", again=False)
+    taken = [queue.take(study, 2, SPACE) for _ in range(2)]
+    assert [trial.params["x"] == 0.25 for trial in taken] == [True, False]
+    assert len(queue.counted(study.get_trials())) == 2
+
+
 def test_values_that_kill_every_worker_are_given_up(study: Any) -> None:
     study.enqueue_trial({"x": 0.25})
     for _ in range(3):

@@ -58,3 +58,26 @@ def writing(bundles: Callable[..., Path], tmp_path_factory: pytest.TempPathFacto
     }
     with running(folders) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def every_task(bundles: Callable[..., Path]) -> Iterator[Served]:
+    """A server with a model of each task, and of the kinds whose answers look different."""
+    writes = {**WRITES, "request.max_tokens": 4}
+    folders = {
+        "reviews": bundles("binary"),
+        "topics": bundles("multi-label"),
+        "stars": bundles("regression"),
+        "pairs": bundles("pairs"),
+        "names": bundles("entities"),
+        "questions": bundles("questions"),
+        "marked": bundles("marked"),
+        "triples": bundles("triples"),
+        "alike": bundles("alike"),
+        "cross": bundles("alike", **{"task.form": "cross-encoder"}),
+        "translations": bundles("translations", **writes),
+        "summaries": bundles("summaries", **writes),
+        "chat": bundles("conversations", **writes),
+    }
+    with running(folders, **{"max-time": 20, "body-timeout": 2}) as server:
+        yield server
