@@ -22,8 +22,8 @@ def test_the_answer_is_the_models_own_with_everything_that_is_told_of_it(writing
     answer = reply.body
     asked = {name: DRAWN[name] for name in ("temperature", "seed", "max_tokens", "min_tokens")}
     asked.update(top_k=50, sampler_order=["top_k", "temperature"])
-    worker = writing.serving.models.find("chat").worker
-    own = worker.between(lambda built: next(iter(built.models.values())).answers(["the bank was here"], **asked))[0]
+    served = writing.serving.models.find("chat")
+    own = served.worker.between(lambda built: served.model.answers(["the bank was here"], **asked))[0]
     assert answer["choices"][0]["message"] == {"role": "assistant", "content": own["answer"], "refusal": None}
     assert answer["choices"][0]["finish_reason"] == own["finish_reason"] == "length"
     assert answer["object"] == "chat.completion"

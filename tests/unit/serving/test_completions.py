@@ -109,7 +109,7 @@ def test_a_translation_has_its_text_as_prompt(writing: Served) -> None:
     reply = writing.post(URL, {"model": "translation", "prompt": texts, "max_tokens": 6})
     assert reply.status == 200, reply.body
     served = writing.serving.models.find("translation")
-    own = served.worker.between(lambda built: built.models[served.inside].answers(texts, max_tokens=6))
+    own = served.worker.between(lambda built: served.model.answers(texts, max_tokens=6))
     assert [choice["text"] for choice in reply.body["choices"]] == [one["translation"] for one in own]
     streamed = writing.events(URL, {"model": "translation", "prompt": texts, "max_tokens": 6, "stream": True})
     first = "".join(one["text"] for event in streamed for one in event["choices"] if one["index"] == 0)
