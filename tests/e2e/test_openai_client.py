@@ -259,7 +259,7 @@ def test_bad_requests(client: OpenAI) -> None:
     assert code(extra_body={"top_kk": 1}) == ("unknown_parameter", "top_kk")
     assert code(store=True) == ("unsupported_parameter", "store")
     assert code(messages=[{"role": "user", "content": "a b " * 4000}]) == ("context_length_exceeded", "messages")
-    assert code(model="translation") == ("unsupported_task", "model")
+    assert code(model="translation") == ("unsupported_model", "model")
     assert code(n=2, temperature=0) == ("invalid_value", "n")
     dropped = say(client, store=True, extra_body={"on_unsupported": "drop"})
     assert dropped.model_extra["dropped_parameters"] == ["store"]

@@ -145,7 +145,6 @@ def test_one_that_waits_as_long_as_it_may_take_is_told_so(server: Served):
         refused = server.post(PATH, {**LONG, "time": 0.3})
         assert 0.2 < time.monotonic() - began < 3.0
         assert (refused.status, refused.body["error"]["code"]) == (408, "own_time_passed")
-        assert refused.headers["retry-after"]
         assert len(worker(server).queue) == 0  # it keeps nobody out
     assert server.post(PATH, {"inputs": "a film"}).status == 200
 

@@ -192,7 +192,7 @@ def test_content_in_parts_and_the_developer(writing: Served) -> None:
 
 def test_other_tasks_are_refused_with_the_route_that_fits(writing: Served) -> None:
     translates = writing.post(URL, {**ASKED, "model": "translation"}).body["error"]
-    assert (translates["code"], translates["param"]) == ("unsupported_task", "model")
+    assert (translates["code"], translates["param"]) == ("unsupported_model", "model")
     assert "/v1/completions" in translates["message"]
     classifies = writing.post(URL, {**ASKED, "model": "reviews"}).body["error"]
     assert "/v1/predict/reviews" in classifies["message"]

@@ -137,7 +137,7 @@ def test_what_does_not_fit(writing: Served) -> None:
     error = writing.post(URL, {**ASKED, "model": "translation", "prompt": [1, 2]}).body["error"]
     assert (error["code"], error["param"]) == ("invalid_value", "prompt")
     error = writing.post(URL, {**ASKED, "model": "reviews"}).body["error"]
-    assert (error["code"], error["param"]) == ("unsupported_task", "model")
+    assert (error["code"], error["param"]) == ("unsupported_model", "model")
 
 
 def test_the_models_are_listed(writing: Served) -> None:

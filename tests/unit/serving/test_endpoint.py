@@ -27,7 +27,7 @@ def guarded(bundles: Callable[..., Path], tmp_path_factory) -> Iterator[tuple[Se
 
 
 def ask(server: Served, one: Endpoint, key: str | None = None):
-    path = re.sub(r"\{[^}]+\}", "reviews", one.path)
+    path = re.sub(r"\{[^}]+\}", "nobody" if one.scope == "admin" else "reviews", one.path)  # nothing is taken away
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
     if one.method == "GET":
         return server.get(path, **headers)

@@ -194,7 +194,7 @@ def _check_task(served: Served) -> None:
     if served.model.task.writes:
         others = f"/v1/completions, the text as its prompt, or {others}"
     message = f"the model '{served.name}' does not chat: its task is {served.task}"
-    raise Refusal(message, "unsupported_task", param="model", hint=f"ask {others}")
+    raise Refusal(message, "unsupported_model", param="model", hint=f"ask {others}")
 
 
 def _rows(served: Served, given: Plain) -> pa.Table:

@@ -40,7 +40,7 @@ async def complete(call: Call) -> Response:
     call.served = served = call.serving.find(body.model)
     if not served.model.task.writes:
         message = f"the model '{served.name}' does not write: its task is {served.task}"
-        raise Refusal(message, "unsupported_task", param="model", hint=f"ask /v1/predict/{served.name}")
+        raise Refusal(message, "unsupported_model", param="model", hint=f"ask /v1/predict/{served.name}")
     checked = wire.checked(call, served, body, {**rest, **_logprobs(body, rest)})
     prompts = _prompts(body.prompt)
     texts = [prompt for prompt in prompts if isinstance(prompt, str)]
