@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("tunesmith.serving")
 _MOST_ASKING = 32
-_FLUSH_S = 2.0
+_FLUSH_S = 10.0
 _ANSWERED = 200
 _FOLLOWS = ("embedding", "embedding_pair")
 """What is left out of answers that are kept: long, and the same again for the same input."""
