@@ -14,7 +14,7 @@ from pathlib import Path
 from docs.tables import table
 
 import tunesmith
-from docs import figures
+from docs import figures, routes
 from tunesmith import cli, config, params, plugins
 from tunesmith.errors import TunesmithError
 from tunesmith.generation.honours import DEFAULTS, Honours, When
@@ -96,6 +96,7 @@ def pages() -> dict[str, str]:
         "commands.md": commands(),
         "plugins.md": plugin_lists(),
         "errors.md": errors(),
+        "routes.md": routes.page(),
     }
 
 

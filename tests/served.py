@@ -88,4 +88,4 @@ def running(folders: Mapping[str, str | Path], **options: Any) -> Iterator[Serve
     finally:
         server.should_exit = True
         thread.join(10)
-        serving.models.close()
+        serving.close()

@@ -18,8 +18,15 @@ TEXTS = (*tiny.TEXTS, "翻译这句话。", "user assistant system", "Translate 
 _WIDTH, _DEPTH, _HEADS, _POSITIONS = 32, 2, 2, 256
 
 
-def write(folder: str | Path, kind: Kind = "llama", texts: Sequence[str] = TEXTS, *, seed: int = 0) -> Path:
-    """Write a random model that writes (width 32, 2 blocks, 256 positions) and its tokenizer.
+def write(
+    folder: str | Path,
+    kind: Kind = "llama",
+    texts: Sequence[str] = TEXTS,
+    *,
+    seed: int = 0,
+    positions: int = _POSITIONS,
+) -> Path:
+    """Write a random model that writes (width 32, 2 blocks, 256 positions, of llama as many as are asked for) and its tokenizer.
 
     llama has a chat template, the other decoders none. gemma2 bends its logits, cohere scales them, bart and marian add a
     bias (here not zero), t5 scales its vectors.
@@ -30,7 +37,7 @@ def write(folder: str | Path, kind: Kind = "llama", texts: Sequence[str] = TEXTS
     tokenizer = _tokenizer(kind, texts)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = _model(kind, tokenizer)
+        model = _model(kind, tokenizer, positions)
         if hasattr(model, "final_logits_bias"):
             model.final_logits_bias.normal_()
     with quiet.transformers():
@@ -68,7 +75,7 @@ def _tokenizer(kind: Kind, texts: Sequence[str]) -> Any:
     return tokenizer
 
 
-def _model(kind: Kind, tokenizer: Any) -> Any:
+def _model(kind: Kind, tokenizer: Any, positions: int) -> Any:
     import transformers as t
 
     size = len(tokenizer)
@@ -86,7 +93,7 @@ def _model(kind: Kind, tokenizer: Any) -> Any:
         sizes: dict[str, Any] = {"n_positions": _POSITIONS, "n_embd": _WIDTH, "n_layer": _DEPTH, "n_head": _HEADS}
         return t.GPT2LMHeadModel(t.GPT2Config(vocab_size=size, **sizes, **ends))
     if kind == "llama":
-        return t.LlamaForCausalLM(t.LlamaConfig(**same))
+        return t.LlamaForCausalLM(t.LlamaConfig(**{**same, "max_position_embeddings": positions}))
     if kind == "opt":
         del same["intermediate_size"]
         return t.OPTForCausalLM(t.OPTConfig(**same, ffn_dim=2 * _WIDTH, word_embed_proj_dim=_WIDTH))

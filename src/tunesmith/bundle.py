@@ -9,6 +9,7 @@ modules.json, 1_Pooling/, 2_Dense/ ...     the same in sentence-transformers' la
 onnx/ ...              the model in another form, with its own record and golden answers (see ``exported``)
 engine.json            the engine that was fastest, by the machine that it was measured on
 golden.jsonl           a few inputs with their outputs, replayed wherever the bundle is loaded anew
+training.json          what the training rows were like, to tell later whether what is asked has changed
 report.json, report.html, README.md, predictions.jsonl   how good it is
 """
 
@@ -140,8 +141,12 @@ class Bundle:
         return backbone
 
 
-def open_bundle(folder: str | Path) -> Bundle:
+def open_bundle(folder: str | Path, *, whole: bool = True) -> Bundle:
     """Open a saved model and check that it is whole.
+
+    Args:
+        folder: where it lies.
+        whole: whether its files are held against their hashes; those who need no weights may leave that out.
 
     Raises:
         BundleError: it is missing, unfinished, damaged or of a newer format.
@@ -151,7 +156,8 @@ def open_bundle(folder: str | Path) -> Bundle:
     if described["format"] > FORMAT:
         made_by = described["versions"].get("tunesmith")
         raise BundleError(f"made by a newer version ({made_by})", where=str(folder), hint="upgrade tunesmith")
-    damaged = [name for name, expected in described["files"].items() if not is_intact(folder / name, expected)]
+    files = described["files"] if whole else {}
+    damaged = [name for name, expected in files.items() if not is_intact(folder / name, expected)]
     if damaged:
         raise BundleError(
             f"damaged: {', '.join(damaged)} changed or missing since the bundle was made", where=str(folder)
@@ -200,7 +206,7 @@ def description(folder: Path, config: Config, target: Target, fingerprint: str |
     hashed = [
         path
         for path in needed
-        if path.suffix in _HASHED and path.name not in ("bundle.json", "report.json", "engine.json")
+        if path.suffix in _HASHED and path.name not in ("bundle.json", "report.json", "engine.json", "training.json")
     ]
     for path in hashed:
         path.chmod(_READABLE)

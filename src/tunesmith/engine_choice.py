@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import platform
 from pathlib import Path
@@ -30,6 +31,8 @@ def openable(folder: Path) -> list[str]:
 def engine_of(folder: Path, name: str | None = None) -> type[Engine]:
     """The engine by its name, or the one that was fastest on this machine, or else the first that can open the bundle.
 
+    Where none is named, those whose packages are not installed are passed over: an export answers without PyTorch.
+
     Raises:
         BundleError: no engine finds a model of its form, or not the one that was named.
     """
@@ -39,9 +42,19 @@ def engine_of(folder: Path, name: str | None = None) -> type[Engine]:
         raise BundleError(f"the bundle holds no model for the engine {name}", where=str(folder), hint=held)
     if not can:
         raise BundleError("the bundle holds no model that an engine here can open", where=str(folder))
-    chosen = name or recorded(folder) or can[0]
-    engine: type[Engine] = plugins.load("engines", chosen if chosen in can else can[0])
+    here = [one for one in can if _is_installed(one)] or can
+    chosen = name or recorded(folder)
+    engine: type[Engine] = plugins.load("engines", chosen if chosen in (can if name else here) else here[0])
     return engine
+
+
+def _is_installed(name: str) -> bool:
+    """Whether the package that an engine needs is there; nothing is imported to find out."""
+    needs = plugins.load("engines", name).needs
+    try:
+        return not needs or importlib.util.find_spec(needs) is not None
+    except (ModuleNotFoundError, ValueError):  # something keeps it from being found, or put half a module in its place
+        return False
 
 
 def recorded(folder: Path) -> str | None:

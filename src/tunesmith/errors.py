@@ -2,7 +2,8 @@
 
     TunesmithError
     ├── UsageError      a flag, a config key or a request parameter is wrong
-    │   └── ContextError    prompt and answer are longer than the model's context
+    │   ├── ContextError    prompt and answer are longer than the model's context
+    │   └── UnsupportedError  a request parameter that the engine cannot honour
     ├── DataError       a data file cannot be read or does not fit the task
     ├── SourceError     a base model or data set cannot be fetched, or is not what was pinned
     ├── BundleError     a saved model is missing, damaged or from a newer version
@@ -19,6 +20,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+_NEAR = 0.6
+"""Least share of letters that two names must have in common (twice those in common, of those of both)."""
+
+_FAR = 2 / _NEAR - 1
+"""A name this many times as long as another has too few letters in common with it, and need not be compared."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,12 @@ class ContextError(UsageError):
     code = "context_length_exceeded"
 
 
+class UnsupportedError(UsageError):
+    """A request parameter that the engine cannot honour."""
+
+    code = "unsupported_parameter"
+
+
 class DataError(TunesmithError):
     """A data file cannot be read or does not fit the task."""
 
@@ -130,4 +143,5 @@ def did_you_mean(name: str, known: Sequence[str]) -> str | None:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the one of ``known`` names that is spelt most like ``name``, if any is like it at all."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
+    legal = [one for one in known if len(name) <= _FAR * len(one)]
+    return next(iter(difflib.get_close_matches(name, legal, n=1, cutoff=_NEAR)), None)

@@ -33,7 +33,7 @@ from tunesmith.predict import Model
 MOST_LOST = 0.005
 """How much worse the smaller form may score, of a metric between 0 and 1, to be kept."""
 
-_TOLD = ("golden.jsonl", "log.jsonl", "predictions.jsonl", "README.md", "report.html", "report.json")
+_TOLD = ("golden.jsonl", "log.jsonl", "predictions.jsonl", "README.md", "report.html", "report.json", "training.json")
 """What the run left beside the model, which holds for the exported one too."""
 
 

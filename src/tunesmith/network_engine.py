@@ -27,6 +27,7 @@ class NetworkEngine(base.Engine):
     """A network in evaluation mode; also the one that training is about to change."""
 
     network: Network
+    needs = "torch"
     honours = honours.everything()
 
     def __init__(self, network: Network, machine: Machine) -> None:

@@ -9,6 +9,7 @@ Sections nest: a field whose type is a ``Params`` class gives the dotted names b
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from pydantic import (
     Field,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -104,6 +106,14 @@ class Params(BaseModel):
             cls.model_fields[info.field_name or ""].annotation
         ):
             raise PydanticCustomError("no_truth", "is true or false where something else is expected")
+        return value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _fits(cls, value: Any) -> Any:
+        """What computes with a whole number has 64 bits for it."""
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise PydanticCustomError("too_large", "is too large")
         return value
 
     @field_validator("*", mode="after")
@@ -224,7 +234,8 @@ def schema(group: type[Params]) -> dict[str, Any]:
     for part in (document, *document.get("$defs", {}).values()):
         for row in part.get("properties", {}).values():
             if "plugin" in row:
-                row["enum"] = list(plugins.names(row["plugin"]))
+                unset = any(kind.get("type") == "null" for kind in row.get("anyOf", ()))
+                row["enum"] = [*plugins.names(row["plugin"]), *([None] if unset else [])]
     return document
 
 
@@ -242,7 +253,11 @@ def _seconds(value: Any) -> Any:
 
 
 Seconds = Annotated[
-    float, BeforeValidator(_seconds), Field(gt=0), kinds.Legal("seconds > 0, or text such as 90s, 10m, 2h, 1d")
+    float,
+    BeforeValidator(_seconds),
+    Field(gt=0),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
+    kinds.Legal("seconds > 0, or text such as 90s, 10m, 2h, 1d"),
 ]
 """A length of time in seconds; text may carry a unit: ``90s``, ``10m``, ``2h``, ``1d``."""
 
@@ -298,9 +313,14 @@ def _problems(group: type[Params], errors: Sequence[ErrorDetails], origins: Mapp
     found: dict[str, list[ErrorDetails]] = {}
     for details in errors:
         path = ".".join(str(part) for part in details["loc"])
-        leaf = next((name for name in known if path == name or path.startswith(f"{name}.")), path)
+        leaf = next((name for name in _beginnings(details["loc"]) if name in known), path)
         found.setdefault(path if details["type"] == "extra_forbidden" else leaf, []).append(details)
     return [_problem(group, path, details, known.get(path), _origin(path, origins)) for path, details in found.items()]
+
+
+def _beginnings(place: Sequence[int | str]) -> Iterator[str]:
+    """The dotted names of a place and of all that it is in, the outermost first."""
+    return itertools.accumulate((str(part) for part in place), "{}.{}".format)
 
 
 def _problem(

@@ -85,7 +85,7 @@ class Model:
         self.bundle, self.task, self.target = bundle, bundle.task, bundle.target
         self.engine, self.tokenizer = engine, tokenizer
         self.reader = Reader(engine, tokenizer, bundle.config.model, bundle.target)
-        self._asked: type[Params] = plugins.module("tasks", bundle.config.task_name).Request
+        self.request_class: type[Params] = plugins.module("tasks", bundle.config.task_name).Request
         self._folder = Path(tempfile.mkdtemp(prefix="tunesmith-"))
         self._readings = itertools.count()
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
@@ -152,9 +152,9 @@ class Model:
 
     def request(self, **given: Any) -> Any:
         """Request parameters: the bundle's defaults with what is given."""
-        defaults, given = dict(self.bundle.config.request), params.by_first_name(self._asked, given)
+        defaults, given = dict(self.bundle.config.request), params.by_first_name(self.request_class, given)
         origins = {name: f"request parameter {name}" for name in given}
-        return params.check(self._asked, {**defaults, **given}, origins)
+        return params.check(self.request_class, {**defaults, **given}, origins)
 
     def scores(self, rows: pa.Table, request: Any = None) -> Scores:
         """Scores of canonical rows, one entry a row."""
@@ -240,7 +240,7 @@ class Model:
         rows, problems = [], []
         for number, given in enumerate(inputs):
             try:
-                rows.append(self._row(_columns(given, self.task.inputs)))
+                rows.append(self._row(by_column(given, self.task.inputs)))
             except RowError as error:
                 problems.append(Problem(f"{error.column} {error}", f"input {number}"))
         if problems:
@@ -254,7 +254,12 @@ def _with_notes(answer: dict[str, Any], idle: Sequence[str], cut: int) -> dict[s
     return {**answer, **({"cut_tokens": cut} if cut else {}), **({"warnings": warnings} if warnings else {})}
 
 
-def _columns(given: Input, names: Sequence[str]) -> dict[str, Any]:
+def by_column(given: Input, names: Sequence[str]) -> dict[str, Any]:
+    """An input by the names of its columns.
+
+    Raises:
+        RowError: it is neither a text, texts in the order of the columns, nor a mapping.
+    """
     if isinstance(given, Mapping):
         return dict(given)
     texts = (given,) if isinstance(given, str) else given

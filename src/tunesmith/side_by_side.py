@@ -23,6 +23,7 @@ from tunesmith.generation.request import GenerationRequest
 from tunesmith.networks.shared import Bases
 from tunesmith.predict import Input, Model
 from tunesmith.tasks.base import Scored
+from tunesmith.writing import raw
 from tunesmith.writing.generating import GeneratingTask
 
 
@@ -242,15 +243,15 @@ class SideBySide:
             raise
         return jobs
 
-    def go_on(self, name: str, texts: Sequence[str], request: Any) -> list[Job]:
-        """Queue texts that a bundle's model goes on with as they are, without its task's own form.
+    def go_on(self, name: str, texts: Sequence[str | Sequence[int]], request: Any) -> list[Job]:
+        """Queue texts, or their tokens, that a bundle's model goes on with as they are, without its task's own form.
 
         Raises:
             UsageError: as for ``put``.
         """
         model = self.models[name]
         task: GeneratingTask = model.task  # type: ignore[assignment]
-        prompts = [model.tokenizer(text, verbose=False)["input_ids"] for text in texts]
+        prompts = raw.prompts(model.tokenizer, texts)
         return self._submit(name, prompts, task.asked_of(model.reader, prompts, request))
 
     def adapter(self, name: str) -> str | None:

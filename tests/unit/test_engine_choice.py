@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -39,6 +40,21 @@ def test_what_was_faster_elsewhere_does_not_count(tmp_path: Path) -> None:
     assert chosen(folder) == "pytorch"
     engine_choice.record(folder, "onnx")
     assert set(json.loads((folder / engine_choice.CHOICES).read_text())) == {"another", engine_choice.this_machine()}
+
+
+def test_what_is_not_installed_does_not_count_unless_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = bundle(tmp_path, "pytorch", "onnx")
+    engine_choice.record(folder, "pytorch")
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "torch" else found(name, *rest)
+    )
+    assert chosen(folder) == "onnx"
+    assert chosen(folder, "pytorch") == "pytorch"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
+    assert chosen(folder) == "pytorch"
 
 
 def test_what_is_gone_or_damaged_does_not_count(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax, softmax
 
 Array = NDArray[np.float64]
@@ -62,6 +61,8 @@ def fit_temperature(chances: NDArray[Any], truth: NDArray[Any], *, exclusive: bo
     >>> calibrated(sure, ((factor, shift),), exclusive=True)[0, 0].round(2)
     np.float64(0.8)
     """
+    from scipy.optimize import minimize_scalar  # a server that only answers is spared what it loads
+
     odds = _odds(chances, exclusive)
 
     def loss(log_factor: float) -> float:
@@ -88,6 +89,7 @@ def fit_each(chances: NDArray[Any], truth: NDArray[Any]) -> Pairs:
 
 def _fit(odds: Array, marks: Array, usual: Array, spreads: Array) -> Array:
     """Log factor and shift, weighed against what is usual."""
+    from scipy.optimize import minimize
 
     def loss(both: Array) -> tuple[float, Array]:
         scaled = odds * np.exp(both[0])

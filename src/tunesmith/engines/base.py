@@ -27,6 +27,9 @@ class Engine(ABC):
     place: ClassVar[str] = ""
     """Folder in a bundle that holds the model in the form that it opens; empty: it opens the bundle's own weights."""
 
+    needs: ClassVar[str] = ""
+    """The package that it computes with; empty: none but what every engine needs."""
+
     honours: ClassVar[Honours] = {}
     """The parameters of generation that it honours, each with the condition; none: it writes no texts."""
 

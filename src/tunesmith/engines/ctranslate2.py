@@ -109,6 +109,7 @@ class Engine(base.Engine):
     """A converted model."""
 
     place = "ctranslate2"
+    needs = "ctranslate2"
     honours = HONOURS
 
     def __init__(self, folder: Path) -> None:

@@ -24,6 +24,7 @@ class Engine(base.Engine):
     """An interpreter over ``litert/model.tflite``."""
 
     place = "litert"
+    needs = "ai_edge_litert"
 
     def __init__(self, folder: Path) -> None:
         try:

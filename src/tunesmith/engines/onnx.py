@@ -1,7 +1,12 @@
-"""Runs an exported graph with ONNX Runtime, on the processor; needs no PyTorch."""
+"""Runs an exported graph with ONNX Runtime, on the processor; needs no PyTorch.
+
+ONNX Runtime reports how it is used to its makers over the network. It is told not to, unless ``ORT_DISABLE_TELEMETRY`` is set
+to 0.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,6 +28,7 @@ class Engine(base.Engine):
     """An ONNX Runtime session over ``onnx/model.onnx``."""
 
     place: ClassVar[str] = "onnx"
+    needs: ClassVar[str] = "onnxruntime"
 
     batch_tokens = 512
 
@@ -32,6 +38,7 @@ class Engine(base.Engine):
 
     @classmethod
     def open(cls, bundle: Bundle) -> Engine:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         try:
             import onnxruntime
         except ImportError:
@@ -53,7 +60,10 @@ class Engine(base.Engine):
 
 
 def _options() -> Any:
-    """A thread for each core, and memory as it is asked for: lengths differ from batch to batch, so no plan of it fits twice."""
+    """A thread for each core, and memory as it is asked for: lengths differ from batch to batch, so no plan of it fits twice.
+
+    Threads that wait sleep: turning, they would take the cores from whatever brings the next texts.
+    """
     import onnxruntime
 
     from tunesmith import machine
@@ -62,5 +72,6 @@ def _options() -> Any:
     options.intra_op_num_threads = machine.physical_cores()
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     return options

@@ -17,6 +17,7 @@ class Engine(base.Engine):
     """The program in ``torch-export/model.pt2``."""
 
     place: ClassVar[str] = "torch-export"
+    needs: ClassVar[str] = "torch"
 
     def __init__(self, module: Any, names: list[str]) -> None:
         self._module, self._names = module, names

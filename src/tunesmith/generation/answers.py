@@ -8,6 +8,8 @@ from typing import Literal
 from tunesmith.generation.request import GenerationRequest, SamplerName
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
+NOT_FINITE = "the model's numbers are not finite here"
+"""The one reason why an answer cannot go on for which its request is not to blame."""
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,12 @@ import torch
 from torch import Tensor
 
 from tunesmith.generation.admit import Plan
-from tunesmith.generation.answers import FinishReason, Generated, Piece, TokenLogprob
+from tunesmith.generation.answers import NOT_FINITE, FinishReason, Generated, Piece, TokenLogprob
 from tunesmith.generation.sampler import Row
 from tunesmith.generation.text import TextStream
 
 Continuation = tuple[int, int]
 _NO_TOKEN = "the parameters leave no token that may come next"
-_NO_NUMBER = "the model's numbers are not finite here"
 # Score of beams that do not count: as low as transformers has it, so that both choose alike.
 _HOPELESS = -1e9
 
@@ -296,7 +295,7 @@ def _error(best: float) -> str | None:
     """Why a row cannot go on whose likeliest token has this logit, if it cannot."""
     if math.isfinite(best):
         return None
-    return _NO_TOKEN if best < 0 else _NO_NUMBER
+    return _NO_TOKEN if best < 0 else NOT_FINITE
 
 
 def token_logprob(token: int, log_p: Tensor, top: int) -> TokenLogprob:

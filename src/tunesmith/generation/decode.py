@@ -20,7 +20,7 @@ from torch import Tensor
 from tunesmith.errors import UsageError, did_you_mean
 from tunesmith.generation import lora as loras
 from tunesmith.generation.admit import Admission
-from tunesmith.generation.answers import Generated, Piece
+from tunesmith.generation.answers import FinishReason, Generated, Piece
 from tunesmith.generation.batch import Batch, arrange
 from tunesmith.generation.choosing import Beams, Choices, prompt_logprobs
 from tunesmith.generation.counts import Counts
@@ -86,6 +86,11 @@ class Scheduler:
     def free_rows(self) -> int:
         """Rows that no request holds."""
         return self._max_rows - self._batch.rows - sum(job.rows for job in self._prompts.jobs)
+
+    @property
+    def unasked_rows(self) -> int:
+        """Rows that no request holds, and none that is queued waits for; below 0: more are waited for than are free."""
+        return self.free_rows - sum(job.rows for job in self._prompts.waiting)
 
     @property
     def counts(self) -> Counts:
@@ -159,11 +164,11 @@ class Scheduler:
         return [job for job in told if job.pieces]
 
     @torch.inference_mode()
-    def cancel(self, job: Job) -> None:
-        """End a job as it stands and free its rows at once."""
+    def cancel(self, job: Job, reason: FinishReason = "cancelled", warning: str | None = None) -> None:
+        """End a job as it stands and free its rows at once; a warning says why in its answers."""
         if job.done:
             return
-        job.close("cancelled")
+        job.close(reason, warning)
         self._prompts.drop(job)
         self._batch.leave(job)
         self._ended([job])

@@ -38,10 +38,10 @@ class Formats:
         try:
             grammar = _grammar(guidance.LLMatcher, form)
         except (ValueError, TypeError, KeyError) as error:
-            raise UsageError(f"response_format cannot be used: {error}") from None
+            raise UsageError(f"cannot be used: {error}", where="response_format") from None
         matcher = guidance.LLMatcher(self._own, grammar, log_level=0)
         if matcher.is_error():
-            raise UsageError(f"response_format cannot be used: {matcher.get_error().strip()}")
+            raise UsageError(f"cannot be used: {matcher.get_error().strip()}", where="response_format")
         return Format(matcher, self._size)
 
     def _package(self) -> Any:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith import params
-from tunesmith.errors import Problem, UsageError
+from tunesmith.errors import Problem, UnsupportedError
 from tunesmith.generation.facts import Facts
 from tunesmith.generation.request import GenerationRequest
 
@@ -55,14 +55,14 @@ def check(engine: str, honours: Honours, cases: Sequence[Case], others: Mapping[
         others: what other engines honour, by name, for the hint.
 
     Raises:
-        UsageError: names each such parameter, and the engines that honour it.
+        UnsupportedError: names each such parameter, and the engines that honour it.
     """
     problems: dict[str, Problem] = {}
     for case in cases:
         for name, why in refused(honours, case):
             problems.setdefault(name, Problem(why, name, _hint(name, case, others)))
     if problems:
-        raise UsageError(f"the engine {engine} cannot honour the request", problems=problems.values())
+        raise UnsupportedError(f"the engine {engine} cannot honour the request", problems=problems.values())
 
 
 def refused(honours: Honours, case: Case) -> Iterator[tuple[str, str]]:

@@ -61,9 +61,10 @@ class Job:
                 self.answers[piece.choice] = piece.answer
             self.pieces.append(piece)
 
-    def close(self, reason: FinishReason) -> None:
-        """End it as it stands."""
-        self.tell(self.choosing.end(reason))
+    def close(self, reason: FinishReason, warning: str | None = None) -> None:
+        """End it as it stands, and warn of that."""
+        ended = self.choosing.end(reason)
+        self.tell(ended if warning is None else [_warned(piece, warning) for piece in ended])
         self.closed = True
 
     def fail(self, why: str) -> None:
@@ -74,3 +75,10 @@ class Job:
 
     def _echoed(self, answer: Generated) -> Generated:
         return replace(answer, text=self.opening_text + answer.text, logprobs=(*self.opening, *answer.logprobs))
+
+
+def _warned(piece: Piece, warning: str) -> Piece:
+    if piece.answer is None:
+        return piece
+    terms = replace(piece.answer.terms, warnings=(*piece.answer.terms.warnings, warning))
+    return replace(piece, answer=replace(piece.answer, terms=terms))

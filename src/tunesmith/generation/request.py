@@ -47,8 +47,13 @@ def _listed(value: Any) -> Any:
 
 
 Text = Annotated[str, Field(min_length=1)]
-Texts = Annotated[tuple[Text, ...], BeforeValidator(_listed), kinds.Legal("text or a list of texts, none empty")]
-TokenIds = tuple[Annotated[int, Field(ge=0)], ...]
+Texts = Annotated[
+    tuple[Text, ...],
+    Field(fail_fast=True),
+    BeforeValidator(_listed),
+    kinds.Legal("text or a list of texts, none empty"),
+]
+TokenIds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(fail_fast=True)]
 
 
 def most_tokens(default: int | None) -> Any:
@@ -245,7 +250,7 @@ def _beam_conflicts(r: GenerationRequest) -> Iterator[tuple[str, str]]:
 
 def _format_conflicts(r: GenerationRequest, form: dict[str, Any]) -> Iterator[tuple[str, str]]:
     kind = form.get("type")
-    if kind not in FORMATS:
+    if not isinstance(kind, str) or kind not in FORMATS:
         yield "response_format", f"type is {kind!r}; legal: {', '.join(FORMATS)}"
         return
     needed = FORMATS[kind]

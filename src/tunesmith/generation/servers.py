@@ -20,19 +20,22 @@ from tunesmith.errors import EngineError, UsageError
 KEY, MODEL = "TUNESMITH_ENGINE_KEY", "TUNESMITH_ENGINE_MODEL"
 """Environment variables: the key, and the model's name on a server that has several."""
 
-_FULL = (429, 503)
+FULL = (429, 503)
+"""Statuses that say: come again."""
 _TRIES = 6
 _LONGEST_WAIT_S = 60.0
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
+class Stay(urllib.request.HTTPRedirectHandler):
     """Follows no redirection, which would take the key elsewhere."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
+        """Nowhere."""
         return None
 
 
-_OPENER = urllib.request.build_opener(_Stay)
+OPENER = urllib.request.build_opener(Stay)
+"""Asks without following redirections."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +111,13 @@ class Server:
         request = urllib.request.Request(url, content, headers, method=method)
         for attempt in range(_TRIES):
             try:
-                with _OPENER.open(request, timeout=self.timeout_s) as answer:
+                with OPENER.open(request, timeout=self.timeout_s) as answer:
                     found = json.load(answer)
                 break
             except urllib.error.HTTPError as error:
-                if error.code not in _FULL or attempt == _TRIES - 1:
+                if error.code not in FULL or attempt == _TRIES - 1:
                     raise EngineError(_refusal(error), where=url) from None
-                time.sleep(_wait_s(error.headers.get("Retry-After"), attempt))
+                time.sleep(wait_s(error.headers.get("Retry-After"), attempt))
             except TimeoutError:
                 raise EngineError(f"no answer within {self.timeout_s:g} s", where=url) from None
             except (OSError, ValueError) as error:
@@ -127,10 +130,10 @@ class Server:
         return found
 
 
-def _wait_s(told: str | None, attempt: int) -> float:
+def wait_s(told: str | None, attempt: int) -> float:
     """Seconds to wait: as the server says, in seconds or as a date, else ever longer; at most a minute.
 
-    >>> _wait_s("2", 0), _wait_s(None, 3)
+    >>> wait_s("2", 0), wait_s(None, 3)
     (2.0, 4.0)
     """
     try:

@@ -59,7 +59,7 @@ class TextStream:
         """Letters that cannot be the beginning of a stop string."""
         if self.stop is not None:
             return len(self.text)
-        longest = max((_overlap(self.text, stop) for stop in self._stops), default=0)
+        longest = max((overlap(self.text, stop) for stop in self._stops), default=0)
         return len(self.text) - longest
 
     def _hand_out(self, end: int) -> str:
@@ -68,10 +68,10 @@ class TextStream:
         return piece
 
 
-def _overlap(text: str, stop: str) -> int:
-    """Letters at the end of the text with which the stop string begins.
+def overlap(text: str, stop: str) -> int:
+    """Letters at the end of the text with which the stop string begins, if all of it is not there.
 
-    >>> _overlap("the en", "end")
+    >>> overlap("the en", "end")
     2
     """
     sizes = range(min(len(text), len(stop) - 1), 0, -1)

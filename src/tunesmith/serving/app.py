@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -16,9 +16,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tunesmith.errors import TunesmithError
-from tunesmith.serving import body, endpoint, refusal, trials
+from tunesmith.serving import asking, body, checking, endpoint, refusal, trials
 from tunesmith.serving.asking import Gone
 from tunesmith.serving.call import Call
 from tunesmith.serving.endpoint import Endpoint
@@ -29,13 +30,22 @@ from tunesmith.serving.state import Serving
 _LOG = logging.getLogger("tunesmith.serving")
 _AN_ID = re.compile(r"[\w.:-]{1,128}")
 _NOBODY_WAITS = 499
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+UNKNOWN_PATH = "unknown"
+"""The route of requests that have none, in what is counted and logged: bounded, whatever paths are tried."""
+_TOLD = ("x-request-id", "retry-after", "retry-after-ms")
 
 
 def build(serving: Serving) -> Starlette:
     """The application."""
     routes = [Route(one.path, _handler(one, serving), methods=[one.method]) for one in endpoint.every()]
     allowed = list(serving.options.cors)
-    cors = [Middleware(CORSMiddleware, allow_origins=allowed, allow_methods=["*"], allow_headers=["*"])]
+    any_of = ["*"]
+    cors = [
+        Middleware(
+            CORSMiddleware, allow_origins=allowed, allow_methods=any_of, allow_headers=any_of, expose_headers=_TOLD
+        )
+    ]
     unrouted = _unrouted(serving)
     return Starlette(
         routes=routes,
@@ -44,15 +54,15 @@ def build(serving: Serving) -> Starlette:
     )
 
 
-def _handler(one: Endpoint, serving: Serving) -> Callable[[Request], Awaitable[Response]]:
-    async def handle(request: Request) -> Response:
+def _handler(one: Endpoint, serving: Serving) -> Callable[[Request], Awaitable[ASGIApp]]:
+    async def handle(request: Request) -> ASGIApp:
         call = Call(request, one, serving, _id(request))
         serving.live.calls.add(call)
         inside = ExitStack()
         try:
             response = await _answered(call, inside)
         except (Gone, ClientDisconnect):
-            response = Response(status_code=_NOBODY_WAITS)
+            call.code, response = "client_gone", Response(status_code=_NOBODY_WAITS)
         except TunesmithError as error:
             response = _refused(call, error)
         except Exception as error:
@@ -62,12 +72,8 @@ def _handler(one: Endpoint, serving: Serving) -> Callable[[Request], Awaitable[R
         response.headers["x-request-id"] = call.id
         if call.served is not None:
             response.headers["x-model-version"] = str(call.served.version)
-        if isinstance(response, StreamingResponse):
-            call.stream = True
-            response.body_iterator = _followed(response.body_iterator, call, inside)
-        else:
-            _over(call, inside)
-        return response
+        call.stream = isinstance(response, StreamingResponse)
+        return _sent(response, call, inside)
 
     return handle
 
@@ -78,10 +84,13 @@ async def _answered(call: Call, inside: ExitStack) -> Response:
     call.key = _who(call.request, serving) if one.scope is not None else Key("", ())
     if one.scope is not None and one.scope not in call.key.scopes:
         raise Refusal(f"the key may not do this: it lacks the scope '{one.scope}'", "missing_scope", 403)
+    if one.scope is not None and (unknown := [name for name in call.request.query_params if name not in one.query]):
+        raise checking.unknown_parameters(unknown, one.query)
     if not one.always:
         inside.enter_context(serving.gate.enter(call.key.name))
     if one.takes is not None:
-        call.body = await body.read(call.request, serving.options.max_body_bytes)
+        options = serving.options
+        call.body = await body.read(call.request, options.max_body_bytes, options.body_timeout_s)
     return await one.handle(call)
 
 
@@ -91,23 +100,45 @@ def _who(request: Request, serving: Serving) -> Key:
     return serving.keys.who(request.headers.get("authorization"))
 
 
-async def _followed(pieces: Any, call: Call, inside: ExitStack) -> AsyncIterator[Any]:
-    """A stream, to its end, however it ends."""
-    try:
-        async for piece in pieces:
-            yield piece
-    finally:
-        close = getattr(pieces, "aclose", None)
-        if close is not None:
-            await close()
-        _over(call, inside)
+def _sent(response: Response, call: Call, inside: ExitStack) -> ASGIApp:
+    """A response that is sent to its end, however it ends; then the request is over."""
+
+    async def send_it(scope: Scope, receive: Receive, send: Send) -> None:
+        ended = False
+        try:
+            await response(scope, receive, _noting(send, call))
+            ended = call.sent
+        except (OSError, ClientDisconnect):  # whoever asked has closed the connection
+            ended = False
+        finally:
+            if not ended and call.code is None:
+                call.code = "client_gone"
+            asking.leave(call)
+            inside.close()
+            _over(call)
+
+    return send_it
 
 
-def _over(call: Call, inside: ExitStack) -> None:
-    inside.close()
+def _over(call: Call) -> None:
+    """Tell of a request; what goes wrong here is the log's business alone."""
     call.serving.live.calls.discard(call)
-    trials.over(call)
-    call.serving.observe(call.record())
+    try:
+        trials.over(call)
+        call.serving.observe(call.record())
+    except Exception:
+        _LOG.exception("request %s could not be told of", call.id)
+
+
+def _noting(send: Send, call: Call) -> Send:
+    """Sends, and notes when the last piece is sent."""
+
+    async def noted(message: Any) -> None:
+        await send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            call.sent = True
+
+    return noted
 
 
 def _refused(call: Call, error: TunesmithError) -> Response:
@@ -120,16 +151,24 @@ def _unrouted(serving: Serving) -> Callable[[Request, Exception], Awaitable[Resp
 
     async def handle(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        method = request.method if request.method in _METHODS else "other"
+        call = Call(request, Endpoint(UNKNOWN_PATH, _nothing, "", method), serving, _id(request))  # type: ignore[arg-type]
         try:
-            _who(request, serving)
+            call.key = _who(request, serving)
             code = {404: "not_found", 405: "method_not_allowed"}[error.status_code]
             raise Refusal(f"{request.method} {request.url.path}: {error.detail}", code, error.status_code)
         except TunesmithError as refused:
-            told = JSONResponse(refusal.told(refused), refused.http_status, headers=refusal.headers(refused))
-        told.headers["x-request-id"] = _id(request)
-        return told
+            response = _refused(call, refused)
+        call.status = response.status_code
+        response.headers["x-request-id"] = call.id
+        _over(call)
+        return response
 
     return handle
+
+
+async def _nothing(_: Call) -> Response:
+    raise NotImplementedError("nothing is there")
 
 
 def _id(request: Request) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Delta:
-    """New letters of one choice of the answer, with what is known of their tokens."""
+    """New letters of one choice, numbered through all inputs (the input's number times n, and the choice's), with what is known of their tokens."""
 
     choice: int
     text: str
@@ -44,6 +44,7 @@ class Answered:
     cached_tokens: int = 0
 
 
+Prompts = tuple[str | tuple[int, ...], ...]
 News = "Delta | Answered | TunesmithError"
 
 
@@ -66,25 +67,27 @@ class Asked:
         model: its name within the worker that is asked.
         request: checked request parameters.
         rows: canonical rows to be answered; or None, and then
-        prompts: texts that are gone on with as they are, without the task's own form.
+        prompts: texts, or their tokens, that are gone on with as they are, without the task's own form.
         tell: is told news, in the worker's thread: it must neither wait nor raise.
         key: whose it is; keys take turns.
         priority: lower ones come first.
         size: about how many tokens it takes.
         stream: whether letters are told as they come.
         ends_at: when it ends as it stands, on the monotonic clock.
+        own_time: whether the caller said so, and not the server.
     """
 
     model: str
     request: Params
     tell: Callable[[Any], None]
     rows: pa.Table | None = None
-    prompts: tuple[str, ...] = ()
+    prompts: Prompts = ()
     key: str = ""
     priority: int = 0
     size: int = 1
     stream: bool = False
     ends_at: float = float("inf")
+    own_time: bool = False
     times: Times = field(default_factory=Times)
     cancelled: bool = False
     told: bool = False

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import TunesmithError
-from tunesmith.serving.asked import Answered, Asked, Delta
+from tunesmith.serving import refusal
+from tunesmith.serving.asked import Answered, Asked, Delta, Prompts
 from tunesmith.serving.call import Call
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ async def answer(
     request: Params,
     *,
     rows: pa.Table | None = None,
-    prompts: tuple[str, ...] = (),
+    prompts: Prompts = (),
     priority: int = 0,
     time_s: float | None = None,
 ) -> Answered:
@@ -43,21 +44,28 @@ async def answer(
         TunesmithError: it cannot be answered.
     """
     news = _put(call, request, rows, prompts, priority, time_s, stream=False)
-    waiting = asyncio.ensure_future(news.get())
+    try:
+        outcome = await _while_there(call, _next(call, news))
+    finally:
+        leave(call)
+    if isinstance(outcome, TunesmithError):
+        raise outcome
+    call.answered = outcome
+    return call.answered
+
+
+async def _while_there(call: Call, told: Coroutine[Any, Any, Any]) -> Any:
+    """What is told, unless the caller goes away before."""
+    waiting = asyncio.ensure_future(told)
     gone = asyncio.ensure_future(_disconnected(call))
     try:
         await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not waiting.done():
             raise Gone
-        outcome = waiting.result()
+        return waiting.result()
     finally:
         for future in (waiting, gone):
             future.cancel()
-        _leave(call)
-    if isinstance(outcome, TunesmithError):
-        raise outcome
-    call.answered = outcome
-    return call.answered
 
 
 async def stream(
@@ -65,38 +73,58 @@ async def stream(
     request: Params,
     *,
     rows: pa.Table | None = None,
-    prompts: tuple[str, ...] = (),
+    prompts: Prompts = (),
     priority: int = 0,
     time_s: float | None = None,
 ) -> AsyncIterator[Delta | Answered]:
-    """Letters as they come, and last all answers. What is asked is queued at once, so that a refusal comes before the first.
+    """Letters as they come, and last all answers. It gives back once there is something, so that a refusal comes before it.
 
     Raises:
+        Gone: the caller went away before.
         TunesmithError: it cannot be answered.
     """
-    return _told(call, _put(call, request, rows, prompts, priority, time_s, stream=True))
-
-
-async def _told(call: Call, news: asyncio.Queue[Any]) -> AsyncIterator[Delta | Answered]:
+    news = _put(call, request, rows, prompts, priority, time_s, stream=True)
     try:
-        while True:
-            one = await news.get()
+        first = await _while_there(call, _next(call, news))
+        if isinstance(first, TunesmithError):
+            raise first
+    except BaseException:
+        leave(call)
+        raise
+    return _told(call, news, first)
+
+
+async def _told(call: Call, news: asyncio.Queue[Any], first: Delta | Answered) -> AsyncIterator[Delta | Answered]:
+    one: Any = first
+    try:
+        while not isinstance(one, Answered):
             if isinstance(one, TunesmithError):
                 raise one
-            if isinstance(one, Answered):
-                call.answered = one
             yield one
-            if isinstance(one, Answered):
-                return
+            one = await _next(call, news)
+        call.answered = one
+        yield one
     finally:
-        _leave(call)
+        leave(call)
+
+
+async def _next(call: Call, news: asyncio.Queue[Any]) -> Any:
+    """The next of the news; what waits for its turn past its time is refused here, since its worker may be held up."""
+    asked = call.asked
+    while asked is not None and asked.times.started is None:
+        try:
+            return await asyncio.wait_for(news.get(), max(0.0, asked.ends_at - time.monotonic()))
+        except TimeoutError:
+            if asked.times.started is None:
+                return refusal.late(own_time=asked.own_time)
+    return await news.get()
 
 
 def _put(
     call: Call,
     request: Params,
     rows: pa.Table | None,
-    prompts: tuple[str, ...],
+    prompts: Prompts,
     priority: int,
     time_s: float | None,
     *,
@@ -116,6 +144,7 @@ def _put(
         size=_size(rows, prompts, request),
         stream=stream,
         ends_at=time.monotonic() + min(most, time_s or most),
+        own_time=time_s is not None and time_s < most,
     )
     call.served.worker.put(call.asked)
     return news
@@ -131,7 +160,8 @@ def tell_to(loop: asyncio.AbstractEventLoop, news: asyncio.Queue[Any]) -> Callab
     return tell
 
 
-def _leave(call: Call) -> None:
+def leave(call: Call) -> None:
+    """Nobody waits for what a call asked any more."""
     if call.asked is not None and call.asked.times.ended is None and call.served is not None:
         call.served.worker.cancel(call.asked)
 
@@ -142,7 +172,7 @@ async def _disconnected(call: Call) -> None:
         pass
 
 
-def _size(rows: pa.Table | None, prompts: tuple[str, ...], request: Params) -> int:
+def _size(rows: pa.Table | None, prompts: Prompts, request: Params) -> int:
     """About how many tokens it takes, known before anything is tokenised."""
     letters = sum(map(len, prompts)) if rows is None else rows.nbytes
     each = (getattr(request, "max_tokens", None) or 0) * getattr(request, "rows", 1)

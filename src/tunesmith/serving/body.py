@@ -1,8 +1,11 @@
-"""Strict JSON: UTF-8, one object, no deeper than people write, and numbers that are numbers."""
+"""Strict JSON: UTF-8, one object, no deeper than people write, numbers that are numbers, and whole characters."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
+import re
 from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
@@ -10,13 +13,22 @@ from starlette.requests import ClientDisconnect, Request
 from tunesmith.serving.refusal import Refusal
 
 _DEEPEST = 64
+_LARGEST, _MOST_DIGITS = 2**63, 20
+_SHOWN = 100
+_HALF_WRITTEN = re.compile(r"\\u[dD][89a-fA-F]")
+_HALF = re.compile("[\ud800-\udfff]")
 
 
-async def read(request: Request, most_bytes: int) -> dict[str, Any]:
+async def read(request: Request, most_bytes: int, timeout_s: float) -> dict[str, Any]:
     """The object in a request's body.
 
+    Args:
+        request: whose body it is.
+        most_bytes: how large it may be.
+        timeout_s: how long it may take to arrive.
+
     Raises:
-        Refusal: it is too large, no JSON, or no object.
+        Refusal: it is too large or too slow, no JSON, or no object.
         ClientDisconnect: whoever sent it is gone.
     """
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
@@ -25,13 +37,21 @@ async def read(request: Request, most_bytes: int) -> dict[str, Any]:
     told = request.headers.get("content-length", "")
     if told.isdigit() and int(told) > most_bytes:
         raise _too_large(most_bytes)
+    try:
+        async with asyncio.timeout(timeout_s):
+            return parse(await _whole(request, most_bytes))
+    except TimeoutError:
+        raise Refusal(f"the body was not there after {timeout_s:g} seconds", "body_too_slow", 408) from None
+
+
+async def _whole(request: Request, most_bytes: int) -> bytes:
     pieces, size = [], 0
     async for piece in request.stream():
         size += len(piece)
         if size > most_bytes:
             raise _too_large(most_bytes)
         pieces.append(piece)
-    return parse(b"".join(pieces))
+    return b"".join(pieces)
 
 
 def parse(content: bytes) -> dict[str, Any]:
@@ -48,7 +68,9 @@ def parse(content: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise _no_json(f"byte {error.start} is no UTF-8") from None
     try:
-        found = json.loads(text, parse_constant=_no_number, object_pairs_hook=_once)
+        found = json.loads(
+            text, parse_int=_integer, parse_float=_number, parse_constant=_no_number, object_pairs_hook=_once
+        )
     except RecursionError:
         raise _no_json("it is nested too deep") from None
     except ValueError as error:
@@ -57,15 +79,31 @@ def parse(content: bytes) -> dict[str, Any]:
         raise _no_json(f"it is a {type(found).__name__}, not an object")
     if _is_deep(found):
         raise _no_json(f"it is nested deeper than {_DEEPEST}")
+    if _HALF_WRITTEN.search(text) and _HALF.search(json.dumps(found, ensure_ascii=False)):
+        raise _no_json("it holds half of a character (a lone surrogate)")
     return found
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        twice = next(name for number, (name, _) in enumerate(pairs) if name in [one for one, _ in pairs[:number]])
-        raise ValueError(f"the key {twice!r} stands there twice")
+        names: set[str] = set()
+        twice = next(name for name, _ in pairs if name in names or names.add(name))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {twice[:_SHOWN]!r} stands there twice")
     return found
+
+
+def _integer(digits: str) -> int | float:
+    """A whole number, or, as in JavaScript, a floating-point one where 64 bits cannot hold it."""
+    number = int(digits) if len(digits) <= _MOST_DIGITS else _LARGEST
+    return number if -_LARGEST <= number < _LARGEST else _number(digits)
+
+
+def _number(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"the number {digits[:_MOST_DIGITS]} is too large")
+    return number
 
 
 def _no_number(name: str) -> NoReturn:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.serving.asked import Answered, Asked
+from tunesmith.serving.changed import changed
 from tunesmith.serving.endpoint import Endpoint
 from tunesmith.serving.keys import ANYONE, Key
 from tunesmith.serving.record import Record
@@ -38,6 +39,7 @@ class Call:
         parameters: as they took effect.
         inputs: what was to be answered, as the caller wrote it.
         answers: as the caller sees them, where that is not what the model says.
+        sent: whether the response was sent to its end.
     """
 
     request: Request
@@ -57,6 +59,7 @@ class Call:
     status: int = 200
     code: str | None = None
     stream: bool = False
+    sent: bool = False
     at: float = field(default_factory=time.time)
     began: float = field(default_factory=time.monotonic)
 
@@ -80,27 +83,33 @@ class Call:
             trace_parent=self.request.headers.get("traceparent"),
             key=self.key.name,
             **({} if served is None else _served(served)),
-            **_times(self.asked, answered.tokens),
+            **_times(self.asked, answered.tokens, self.began),
             prompt_tokens=answered.prompt_tokens,
             tokens=answered.tokens,
             cached_tokens=answered.cached_tokens,
             finish_reasons=tuple(choice.finish_reason for choice in choices),
             stream=self.stream,
+            user=self.user,
             parameters=self.parameters,
+            changed={} if served is None else changed(served, self.parameters, texts=self.serving.options.log_texts),
             inputs=self.inputs,
             answers=self.answers or tuple(answered.answers),
         )
 
 
 def _served(served: Served) -> dict[str, Any]:
-    return {"model": served.name, "version": served.version, "task": served.task, "engine": served.engine}
+    told = {"model": served.name, "version": served.version, "task": served.task, "engine": served.engine}
+    return {**told, "folder": str(served.folder)}
 
 
-def _times(asked: Asked | None, tokens: int) -> dict[str, Any]:
+def _times(asked: Asked | None, tokens: int, began: float) -> dict[str, Any]:
     if asked is None or asked.times.started is None:
-        return {}
+        return {} if asked is None else {"asked_s": asked.times.asked - began}
     times = asked.times
-    found: dict[str, Any] = {"queue_s": asked.times.started - times.asked}
+    started = asked.times.started
+    found: dict[str, Any] = {"asked_s": times.asked - began, "queue_s": started - times.asked}
+    if times.ended is not None:
+        found["answering_s"] = times.ended - started
     if times.first is not None and times.last is not None and tokens:
         found["first_token_s"] = times.first - times.asked
         if tokens > 1:

@@ -6,6 +6,7 @@ drop``. ``null`` means not given.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -13,12 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from tunesmith import params
 from tunesmith.errors import Problem, did_you_mean
 from tunesmith.params import Params, Seconds, param
-from tunesmith.serving import trials
+from tunesmith.serving import refusal, trials
 from tunesmith.serving.call import Call
 from tunesmith.serving.refusal import Refusal
 
 if TYPE_CHECKING:
     from tunesmith.serving.models import Served
+
+
+_MOST_NAMED = 20
 
 
 class Asking(Params):
@@ -34,8 +38,7 @@ class Asking(Params):
     user: str | None = param(None, "Whom the request is for; kept with it where predictions are kept.")
 
 
-A = TypeVar("A", bound=Asking)
-P = TypeVar("P", bound=Params)
+A = TypeVar("A", bound=Params)
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,22 @@ def own(call: Call, group: type[A], **path: Any) -> tuple[A, dict[str, Any]]:
     Raises:
         UsageError: fields are illegal.
     """
+    return parted({**call.body, **path}, group)
+
+
+def parted(given: Mapping[str, Any], group: type[A]) -> tuple[A, dict[str, Any]]:
+    """The fields of a group, and the others.
+
+    Raises:
+        UsageError: fields are illegal.
+    """
     names = {field.alias or name for name, field in group.model_fields.items()}
-    given = {name: value for name, value in {**call.body, **path}.items() if value is not None}
+    given = {name: value for name, value in given.items() if value is not None}
     mine = params.check(group, {name: value for name, value in given.items() if name in names}, {n: n for n in names})
     return mine, {name: value for name, value in given.items() if name not in names}
 
 
-def plain(call: Call, group: type[P]) -> P:
+def plain(call: Call, group: type[A]) -> A:
     """A body that asks no model.
 
     Raises:
@@ -77,7 +89,32 @@ def plain(call: Call, group: type[P]) -> P:
     return params.check(group, given, {name: name for name in known})
 
 
-def request(call: Call, served: Served, asking: Asking, given: Mapping[str, Any], also: Iterable[str] = ()) -> Checked:
+def query(call: Call, group: type[A]) -> A:
+    """What stands in the address behind the question mark.
+
+    Raises:
+        Refusal: a name that nobody knows.
+        UsageError: an illegal value, or one that stands there twice.
+    """
+    given = dict(call.request.query_params)
+    twice = [name for name, _ in call.request.query_params.multi_items()]
+    if len(twice) > len(given):
+        name = next(name for name in twice if twice.count(name) > 1)
+        raise Refusal("stands there twice", "invalid_value", param=name)
+    found, unknown = parted(given, group)
+    if unknown:
+        raise unknown_parameters(unknown, names_of(group))
+    return found
+
+
+def request(
+    call: Call,
+    served: Served,
+    asking: Asking,
+    given: Mapping[str, Any],
+    also: Iterable[str] = (),
+    usual: Mapping[str, Any] | None = None,
+) -> Checked:
     """Request parameters of a model, and what was dropped; where versions of it are compared, here is chosen which one
     answers, and ``call.served`` is that one then.
 
@@ -87,25 +124,48 @@ def request(call: Call, served: Served, asking: Asking, given: Mapping[str, Any]
         asking: the route's own fields.
         given: the others.
         also: names that the route knows beside the model's, for the nearest name.
+        usual: the route's own defaults, below presets.
 
     Raises:
         Refusal: a name that nobody knows.
         UsageError: an illegal value.
     """
     call.served = served = trials.chosen(call, served, asking.user)
-    known = names_of(type(served.model.request()))
+    known = [name for name in names_of(served.model.request_class) if name not in call.endpoint.sets]
     unknown = tuple(name for name in given if name not in known)
     if unknown and asking.on_unsupported == "refuse":
         raise unknown_parameters(unknown, [*known, *also, *names_of(type(asking))])
-    kept = {name: value for name, value in given.items() if name in known}
-    call.user, call.asks = asking.user, lambda one: one.model.request(**{**one.preset(asking.preset), **kept})
-    checked = call.asks(served)
+    own = {name: value for name, value in given.items() if name in known}
+
+    def asked_of(one: Served) -> tuple[Any, tuple[str, ...]]:
+        """The request parameters of a version, and those that its engine does not honour and that are dropped."""
+        preset = {name: value for name, value in one.preset(asking.preset).items() if name not in call.endpoint.sets}
+        kept = {**(usual or {}), **preset, **own}
+        found = one.model.request(**kept)
+        if asking.on_unsupported == "refuse" or not (beyond := beyond_engine(one, found, kept)):
+            return found, ()
+        return one.model.request(**{name: value for name, value in kept.items() if name not in beyond}), beyond
+
+    call.user, call.asks = asking.user, lambda one: asked_of(one)[0]
+    checked, dropped = asked_of(served)
     call.parameters = checked.model_dump(mode="json", by_alias=True)
-    return Checked(checked, unknown)
+    return Checked(checked, (*unknown, *dropped))
 
 
+def beyond_engine(served: Served, request: Any, given: Iterable[str]) -> tuple[str, ...]:
+    """Those of the names given that the engine does not honour; others it refuses itself."""
+    if not served.model.task.writes:
+        return ()
+    from tunesmith.generation.honours import Case, refused
+
+    engine = served.model.engine
+    beyond = {name for name, _ in refused(engine.honours, Case(request, engine.facts))}
+    return tuple(name for name in given if name in beyond)
+
+
+@functools.cache
 def names_of(group: type[Params]) -> list[str]:
-    """Every name that a group of parameters accepts."""
+    """Every name that a group of parameters accepts; not to be changed."""
     found = []
     for name, field in group.model_fields.items():
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
@@ -114,12 +174,12 @@ def names_of(group: type[Params]) -> list[str]:
 
 
 def unknown_parameters(unknown: Iterable[str], known: Iterable[str]) -> Refusal:
-    """The refusal of names that nobody knows, all of them."""
-    names = list(known)
-    problems = [Problem(f"unknown parameter '{name}'", name, did_you_mean(name, names)) for name in unknown]
-    refused = Refusal(problems[0].message, "unknown_parameter", param=problems[0].where, hint=problems[0].hint)
-    refused.problems = tuple(problems) if len(problems) > 1 else ()
-    return refused
+    """The refusal of names that nobody knows; of very many the first are named, and how many more there are."""
+    names, (*given,) = list(known), unknown
+    problems = [Problem(f"unknown parameter '{name}'", name, did_you_mean(name, names)) for name in given[:_MOST_NAMED]]
+    if len(given) > _MOST_NAMED:
+        problems.append(Problem(f"and {len(given) - _MOST_NAMED:,} more unknown parameters"))
+    return refusal.of_problems(problems, "unknown_parameter")
 
 
 def limits(call: Call, texts: Iterable[str], inputs: int, request: Any = None) -> None:

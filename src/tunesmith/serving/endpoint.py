@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,9 +31,17 @@ class Endpoint:
         takes: JSON schema of the body; None: it has none.
         gives: JSON schema of the answer.
         example: a body that works, ``{model}`` standing for a model's name.
+        examples: such bodies by the task of the model that is asked.
         media: content type of the answer.
         always: whether it is answered while the server stops or is full.
         query: JSON schemas of the query's parameters.
+        tasks: whose models it asks; None: those of any.
+        request: where in the body the model's request parameters stand: the name of an object, or empty where they stand
+            beside the route's own fields; None: it takes none.
+        sets: request parameters that the route sets itself, and so does not take.
+        inputs: the field of the body that holds what is to be answered, in any form that the task reads.
+        forms: further forms of inputs, by the name of the task.
+        names: other names of a task's request parameters that it takes, each with our own.
     """
 
     path: str
@@ -43,14 +52,27 @@ class Endpoint:
     takes: Callable[[], Schema] | None = None
     gives: Callable[[], Schema] | None = None
     example: Mapping[str, Any] | None = None
+    examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     media: str = "application/json"
     always: bool = False
     query: Mapping[str, Schema] = field(default_factory=dict)
+    tasks: tuple[str, ...] | None = None
+    request: str | None = None
+    sets: tuple[str, ...] = ()
+    inputs: str | None = None
+    forms: Callable[[str], list[Schema]] | None = None
+    names: Callable[[str], Mapping[str, str]] | None = None
 
 
 def every() -> list[Endpoint]:
     """All routes."""
     return [endpoint for name in plugins.names("serving.routes") for endpoint in _of(name)]
+
+
+@functools.cache
+def open_to_all() -> frozenset[str]:
+    """Paths for which nobody is asked for a key."""
+    return frozenset(one.path for one in every() if one.scope is None)
 
 
 def _of(name: str) -> tuple[Endpoint, ...]:

@@ -16,6 +16,7 @@ from tunesmith import bundle as bundles
 from tunesmith import engine_choice, machine, predict, presets
 from tunesmith.engines.base import engine_name
 from tunesmith.errors import BundleError, UsageError, did_you_mean
+from tunesmith.network_engine import NetworkEngine
 from tunesmith.presets import Preset
 from tunesmith.serving import joined, refusal
 from tunesmith.serving.joined import JoinedWriter
@@ -226,8 +227,6 @@ def _writing(folder: Path, engine: str | None) -> Bundle | None:
     if (folder / predict.ENSEMBLE).exists() or (engine or "").startswith("http"):
         return None
     opened = bundles.open_bundle(folder)
-    from tunesmith.network_engine import NetworkEngine
-
     return opened if opened.task.writes and issubclass(engine_choice.engine_of(folder, engine), NetworkEngine) else None
 
 

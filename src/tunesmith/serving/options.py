@@ -60,6 +60,16 @@ class Options(Params):
     prediction_log: str | None = param(
         None, "Database that keeps each request with its answers, such as sqlite:///log.db; none: nothing is kept.", name="prediction-log"
     )  # fmt: skip
+    log_file: str | None = param(None, "File that the log is written to, beside the error output.", name="log-file")
     bundle_folder: str | None = param(
         None, "Folder below which bundles may be loaded while the server runs; none: nothing is loaded then.", name="bundle-folder"
     )  # fmt: skip
+    body_timeout_s: Seconds = param(
+        20.0, "How long a request's body may take to arrive; slower ones are answered 408.", name="body-timeout"
+    )
+    prediction_log_days: float | None = param(
+        None, "How long predictions are kept, in days; none: for ever.", gt=0, name="prediction-log-days"
+    )
+    prediction_log_share: float = param(
+        1.0, "Share of the requests that are kept, drawn by chance.", ge=0, le=1, name="prediction-log-share"
+    )

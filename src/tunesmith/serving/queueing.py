@@ -3,6 +3,9 @@
 Start-time fair queueing (Goyal, Vin and Cheng 1996): each request gets a virtual start, the later of the present virtual
 time and the virtual end of what its key asked before; the earliest start is next. A key that asks a lot waits behind its
 own requests, not others behind it.
+
+Whoever finds the queue full is told when to come again: when as much has been taken, at the rate of the last seconds, as has
+to go before there is room for it and for those that were told to come again before.
 """
 
 from __future__ import annotations
@@ -11,10 +14,43 @@ import heapq
 import itertools
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 from tunesmith.serving import refusal
 from tunesmith.serving.asked import Asked
+
+_SOME_TAKES = 64
+_LONGEST_S = 60.0
+_AT_FIRST_S = 1.0
+
+
+class _Rate:
+    """How fast inputs are taken."""
+
+    def __init__(self) -> None:
+        self._takes: deque[tuple[float, int]] = deque(maxlen=_SOME_TAKES)
+        self._told_until = 0.0
+
+    def took(self, inputs: int) -> None:
+        self._takes.append((time.monotonic(), inputs))
+
+    def seconds_for(self, inputs: int) -> float | None:
+        """How long so many take; None: nothing was taken in the last minute."""
+        now = time.monotonic()
+        recent = [(at, count) for at, count in self._takes if now - at <= _LONGEST_S]
+        if not recent:
+            return None
+        return inputs * (now - recent[0][0]) / sum(count for _, count in recent)
+
+    def promised(self, excess: int, inputs: int) -> float:
+        """When somebody with so many inputs should come again: after the excess is gone, and after those told before."""
+        wait, own = self.seconds_for(excess), self.seconds_for(inputs)
+        if wait is None or own is None:
+            return _AT_FIRST_S
+        now = time.monotonic()
+        self._told_until = min(max(now, self._told_until) + own, now + _LONGEST_S)
+        return min(max(wait, self._told_until - now, 0.05), _LONGEST_S)
 
 
 class Queue:
@@ -33,6 +69,7 @@ class Queue:
         self._changed = threading.Condition()  # it may be entered twice by one thread
         self._inputs = 0
         self._woken = self._closed = False
+        self._rate = _Rate()
 
     def __len__(self) -> int:
         """Inputs that wait."""
@@ -47,20 +84,27 @@ class Queue:
         with self._changed:
             if self._closed:
                 raise taken_away()
-            if self._inputs and self._inputs + asked.inputs > self._most and not again:
-                raise refusal.full(f"{self._inputs} inputs wait already, and at most {self._most} may", 1.0)
+            excess = self._inputs + asked.inputs - self._most
+            if self._inputs and excess > 0 and not again:
+                after_s = self._rate.promised(excess, asked.inputs)
+                raise refusal.full(f"{self._inputs} inputs wait already, and at most {self._most} may", after_s)
             start = max(self._now, self._ends.get(asked.key, 0.0))
             self._ends[asked.key] = start + asked.size
             heapq.heappush(self._waiting, (asked.priority, start, next(self._numbers), asked))
             self._inputs += asked.inputs
             self._changed.notify()
 
-    def take(self, most: int | None = None) -> Asked | None:
-        """The next one, if there is one of no more than this size; one that was cancelled is passed over."""
+    def take(self, most: int | None = None, *, beside: bool = False) -> Asked | None:
+        """The next one, if there is one of no more than this size; one that was cancelled is passed over.
+
+        Args:
+            most: the size.
+            beside: whether something is begun already. What was begun when a worker died goes by itself the next time.
+        """
         with self._changed:
             while self._waiting:
                 _, start, _, asked = self._waiting[0]
-                if not asked.cancelled and most is not None and asked.size > most:
+                if not asked.cancelled and ((most is not None and asked.size > most) or (beside and asked.tries)):
                     return None
                 heapq.heappop(self._waiting)
                 self._inputs -= asked.inputs
@@ -68,8 +112,13 @@ class Queue:
                 if not self._waiting:
                     self._ends.clear()
                 if not asked.cancelled:
+                    self._rate.took(asked.inputs)
                     return asked
             return None
+
+    def drop(self, asked: Asked) -> None:
+        """Take one out that nobody waits for, so that it keeps nobody out."""
+        self._remove(lambda one: one is asked)
 
     def wait(self, timeout_s: float) -> None:
         """Wait until there is something, somebody wakes it, or the time is over."""
@@ -102,7 +151,7 @@ class Queue:
         with self._changed:
             gone = [entry for entry in self._waiting if which(entry[3])]
             if gone:
-                self._waiting = [entry for entry in self._waiting if entry not in gone]
+                self._waiting = [entry for entry in self._waiting if not which(entry[3])]
                 heapq.heapify(self._waiting)
                 self._inputs -= sum(entry[3].inputs for entry in gone)
             return [entry[3] for entry in gone]

@@ -1,4 +1,4 @@
-"""Answers of models that do not write, and of engines that write whole answers only: batch by batch."""
+"""Answers of models that do not write, and of engines that write whole answers only: batch by batch, turn by turn."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import TunesmithError
-from tunesmith.serving import refusal
+from tunesmith.serving import pieces, refusal
 from tunesmith.serving.asked import Answered, Asked
-from tunesmith.serving.worker import Load, Worker
+from tunesmith.serving.pieces import Whole
+from tunesmith.serving.worker import Load, Worker, is_over
+from tunesmith.writing import raw
 
 if TYPE_CHECKING:
     from tunesmith.predict import Model
     from tunesmith.tasks.base import Scored
+
+_TURN_TOKENS = 1024
+"""On a processor; longer passes are no faster there, and what arrives meanwhile waits for them."""
 
 
 class Reader(Worker):
@@ -28,7 +33,7 @@ class Reader(Worker):
     def __init__(self, *options: Any, batch_tokens: int, wait_s: float) -> None:
         super().__init__(*options)
         self._batch_tokens, self._wait_s = batch_tokens, wait_s
-        self._now: list[Asked] = []
+        self._now: list[Whole] = []
         self._running = 0
 
     @property
@@ -37,38 +42,63 @@ class Reader(Worker):
         return Load(len(self.queue), self._running)
 
     def work(self, built: Mapping[str, Model]) -> None:
-        """Answer a batch."""
-        self._now = self._taken()
+        """Take what there is room for, and answer a turn of it."""
+        for asked in self._taken():
+            asked.start()
+            self._now.append(Whole(asked))
         if not self._now:
             return self.pause()
-        self._running = sum(asked.inputs for asked in self._now)
-        for asked in self._now:
-            asked.start()
+        self._running = sum(whole.asked.inputs for whole in self._now)
         alike: dict[Any, list[Asked]] = {}
-        for asked in self._now:
-            alike.setdefault((asked.model, asked.request.model_dump_json()), []).append(asked)
+        for asked in pieces.turn(self._now, self._turn_tokens(built)):
+            kind = (asked.model, asked.rows is None, asked.request.model_dump_json())
+            alike.setdefault(kind, []).append(asked)
         for group in alike.values():
             self._answer(built[group[0].model], group)
-        self._now, self._running = [], 0
+        self._end_late()
+        self._now = [whole for whole in self._now if not whole.is_over]
+        self._running = sum(whole.asked.inputs for whole in self._now)
         return None
 
     def begun(self) -> list[Asked]:
-        """The batch, as far as it is not answered."""
-        left, self._now, self._running = [asked for asked in self._now if asked.times.ended is None], [], 0
+        """What is being read, as far as it is not answered."""
+        left = [whole.asked for whole in self._now if whole.asked.times.ended is None]
+        self._now, self._running = [], 0
         return left
 
+    def _turn_tokens(self, built: Mapping[str, Model]) -> int:
+        """How much is read at once: all that a batch holds on a GPU, and where texts are written."""
+        model = next(iter(built.values()))
+        device = getattr(getattr(model.engine, "machine", None), "device", "cpu")
+        return self._batch_tokens if device != "cpu" or model.task.writes else min(_TURN_TOKENS, self._batch_tokens)
+
+    def _end_late(self) -> None:
+        """Refuse what is read in part and has taken as long as it may."""
+        for whole in self._now:
+            if not whole.is_over and is_over(whole.asked):
+                whole.asked.end(refusal.late(own_time=whole.asked.own_time))
+
     def _taken(self) -> list[Asked]:
-        """What is next, up to a batch's tokens."""
+        """What is next, up to a batch's tokens together with what is being read."""
         found: list[Asked] = []
-        left = self._batch_tokens
+        left = self._batch_tokens - sum(whole.left for whole in self._now)
         until: float | None = None
-        while left > 0:
-            asked = self.queue.take(left if found else None)
+        while left > 0 and not any(whole.asked.tries for whole in self._now):
+            begun = bool(found or self._now)
+            asked = self.queue.take(int(left) if begun else None, beside=begun)
             if asked is not None:
                 found.append(asked)
+                if asked.tries:
+                    break
                 left -= asked.size
                 until = until or time.monotonic() + self._wait_s
-            elif found and until is not None and (rest := until - time.monotonic()) > 0 and not len(self.queue):
+            elif (
+                found
+                and not self._now
+                and until is not None
+                and (rest := until - time.monotonic()) > 0
+                and not len(self.queue)
+            ):
                 self.queue.wait(rest)
             else:
                 break
@@ -78,11 +108,13 @@ class Reader(Worker):
         """Answer what asks a model the same; where they cannot be answered together, one by one."""
         try:
             answered = self._read(model, group)
-        except (TunesmithError, MemoryError) as error:
+        except Exception as error:
             if len(group) > 1:
                 for asked in group:
                     self._answer(model, [asked])
                 return
+            if not isinstance(error, (TunesmithError, MemoryError)):
+                raise
             wrong = error if isinstance(error, TunesmithError) else refusal.failed("the engine has too little memory")
             group[0].end(wrong)
             return
@@ -92,6 +124,8 @@ class Reader(Worker):
     def _read(self, model: Model, group: Sequence[Asked]) -> list[Answered]:
         import pyarrow as pa
 
+        if group[0].rows is None:
+            return [_gone_on(model, asked) for asked in group]
         rows = pa.concat_tables([asked.rows for asked in group])
         with model.reading() as folder:
             scored = model.read(rows, group[0].request, folder)
@@ -104,9 +138,20 @@ class Reader(Worker):
         return found
 
 
+def _gone_on(model: Model, asked: Asked) -> Answered:
+    """What comes after texts as they are."""
+    task: Any = model.task
+    found = raw.go_on(task, model.reader, asked.prompts, asked.request)
+    read = sum(choices[0].terms.prompt_tokens for choices in found)
+    written = sum(one.token_count for choices in found for one in choices)
+    return Answered([], [[choices] for choices in found], read, written)
+
+
 def _answered(scored: Scored, answers: list[dict[str, Any]], own: slice) -> Answered:
     """The part of some inputs."""
-    read = int(scored.examples.text_lengths[own].sum())
     parts = [getattr(one, "parts", ()) for one in list(scored.scores)[own]]
+    read = sum(choices[0].terms.prompt_tokens for windows in parts for choices in windows)
+    if not any(parts):
+        read = int(scored.examples.text_lengths[own].sum())
     written = sum(one.token_count for windows in parts for choices in windows for one in choices)
     return Answered(answers[own], parts if any(parts) else (), read, written)

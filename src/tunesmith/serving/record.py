@@ -22,12 +22,17 @@ class Record:
         at: when it came, seconds since 1970.
         duration_s: from then until all was sent.
         model, version, task, engine: who answered; empty: nobody.
+        asked_s: from when it came until something was asked of the model.
+        folder: the bundle that answered.
+        user: whom the request was for, as the caller says.
         queue_s: how long it waited for the worker.
+        answering_s: from the worker's begin until all was answered.
         first_token_s: until something was written.
         token_s: each moment between tokens, on average.
         prompt_tokens, tokens, cached_tokens: read, written, and known already.
         finish_reasons: of each answer that is a text.
         parameters: as they took effect.
+        changed: those that differ from the bundle's own; what they say is hidden, unless texts are to be logged.
         inputs: what was asked.
         answers: what was answered.
     """
@@ -45,7 +50,11 @@ class Record:
     version: int = 0
     task: str = ""
     engine: str = ""
+    asked_s: float | None = None
+    folder: str = ""
+    user: str | None = None
     queue_s: float | None = None
+    answering_s: float | None = None
     first_token_s: float | None = None
     token_s: float | None = None
     prompt_tokens: int = 0
@@ -54,6 +63,7 @@ class Record:
     finish_reasons: tuple[str, ...] = ()
     stream: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    changed: Mapping[str, Any] = field(default_factory=dict)
     inputs: Sequence[Any] = ()
     answers: Sequence[Any] = ()
 

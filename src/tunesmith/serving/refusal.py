@@ -1,25 +1,46 @@
-"""Errors in the form that OpenAI's clients read: a message, the parameter, and a code that does not change.
-
-| code | status | when |
-|---|---|---|
-| ``invalid_json``, ``invalid_value``, ``missing_value`` | 400 | the body or a value in it |
-| ``unknown_parameter``, ``unsupported_parameter`` | 400 | a name that nobody knows; one that this model or engine cannot honour |
-| ``context_length_exceeded`` | 400 | prompt and answer are longer than the context |
-| ``invalid_api_key``, ``missing_scope`` | 401, 403 | who asks |
-| ``model_not_found``, ``not_found``, ``method_not_allowed`` | 404, 405 | what is asked |
-| ``body_too_large``, ``unsupported_media_type`` | 413, 415 | |
-| ``rate_limit_exceeded`` | 429 | the key asks too often, or too much at once |
-| ``server_full``, ``server_stopping``, ``model_loading``, ``timed_out`` | 503 | come again: after ``Retry-After`` seconds |
-| ``engine_failed`` | 500 | the model could not answer |
-"""
+"""Errors in the form that OpenAI's clients read: a message, the parameter, and a code that does not change (``CODES``)."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from tunesmith.errors import Problem, TunesmithError
 
+CODES: dict[str, tuple[int, str]] = {
+    "invalid_json": (400, "The body is no JSON object, or holds what JSON has not."),
+    "invalid_value": (400, "A value is illegal, or does not go with another."),
+    "missing_value": (400, "A value is needed and not given."),
+    "unknown_parameter": (400, "Nobody knows a parameter of that name."),
+    "unsupported_parameter": (400, "This model or engine cannot honour the parameter."),
+    "unsupported_task": (400, "The model's task has no answers of this kind."),
+    "context_length_exceeded": (400, "Prompt and answer are longer than the model's context."),
+    "input_too_long": (400, "A text is longer than the server takes."),
+    "too_many_inputs": (400, "More inputs than the server takes in one request."),
+    "too_many_tokens": (400, "More tokens are asked for than the server gives in one request."),
+    "invalid_data": (400, "An input does not fit the task."),
+    "invalid_bundle": (400, "The model is damaged."),
+    "invalid_api_key": (401, "No API key, or one that is not known."),
+    "missing_scope": (403, "The API key may not do this."),
+    "model_not_found": (404, "There is no model of that name."),
+    "not_found": (404, "There is no such path."),
+    "method_not_allowed": (405, "The path has no such method."),
+    "body_too_slow": (408, "The body did not arrive in time."),
+    "own_time_passed": (408, "The request's own time passed before it was its turn."),
+    "body_too_large": (413, "The body is larger than the server takes."),
+    "unsupported_media_type": (415, "The body is not called JSON."),
+    "rate_limit_exceeded": (429, "The key asks too often, or too much at once; again after Retry-After seconds."),
+    "engine_failed": (500, "The model could not answer; 502 where it is computed by another server."),
+    "server_full": (503, "Too much waits; again after Retry-After seconds."),
+    "server_stopping": (503, "The server or the model is going away; again after Retry-After seconds."),
+    "model_loading": (503, "The model is not there yet; again after Retry-After seconds."),
+    "log_unavailable": (503, "The log of predictions cannot be read now; again after Retry-After seconds."),
+    "timed_out": (503, "The request's time passed before it was its turn; again after Retry-After seconds."),
+}
+"""Every code with its status of HTTP and when it comes."""
+
+_LONGEST, _MOST_PROBLEMS = 2000, 100
 _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
@@ -49,9 +70,26 @@ class Refusal(TunesmithError):  # noqa: N818
         self.code, self.http_status, self.param, self.retry_after_s = code, status, param, retry_after_s
 
 
+def of_problems(problems: Sequence[Problem], code: str) -> Refusal:
+    """The refusal of fields that are wrong in the same way, of which the first is the one meant."""
+    first = problems[0]
+    if len(problems) == 1:
+        return Refusal(first.message, code, param=first.where, hint=first.hint)
+    refused = Refusal(f"{len(problems)} parameters cannot be taken", code)
+    refused.problems, refused.param = tuple(problems), first.where
+    return refused
+
+
 def full(message: str, retry_after_s: float, code: str = "server_full") -> Refusal:
     """Come again."""
     return Refusal(message, code, 503, retry_after_s=retry_after_s)
+
+
+def late(*, own_time: bool) -> Refusal:
+    """Its time passed while it waited: the time that the caller gave it, or the longest of any request."""
+    if own_time:
+        return Refusal("it waited as long as the request says that it may take", "own_time_passed", 408, param="time")
+    return full("it waited as long as a request may take", 1.0, "timed_out")
 
 
 def failed(message: str) -> Refusal:
@@ -64,17 +102,27 @@ def told(error: TunesmithError) -> dict[str, Any]:
     first = error.problems[0] if error.problems else error.headline
     several = len(error.problems) > 1
     message = _sentence(error.headline) if several or not error.problems else _sentence(first)
+    if several:
+        message = f"{message}: {'; '.join(_sentence(one) for one in error.problems)}"
     found: dict[str, Any] = {
-        "message": message if not several else f"{message}: {'; '.join(_sentence(one) for one in error.problems)}",
+        "message": _shown(message),
         "type": _TYPES.get(error.http_status, "invalid_request_error" if error.http_status < 500 else "server_error"),
-        "param": getattr(error, "param", None) or field(first.where),
+        "param": _shown(getattr(error, "param", None) or field(first.where)),
         "code": error.code,
     }
     if several:
         found["problems"] = [
-            {"message": one.message, "param": field(one.where), "hint": one.hint} for one in error.problems
+            {"message": _shown(one.message), "param": _shown(field(one.where)), "hint": one.hint}
+            for one in error.problems[:_MOST_PROBLEMS]
         ]
     return {"error": found}
+
+
+def _shown(text: str | None) -> str | None:
+    """A text that may repeat what the caller sent; of a very long one the beginning, and how much more there is."""
+    if text is None or len(text) <= _LONGEST:
+        return text
+    return f"{text[:_LONGEST]} ... and {len(text) - _LONGEST:,} characters more"
 
 
 def headers(error: TunesmithError) -> dict[str, str]:

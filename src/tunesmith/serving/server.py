@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
+import os
 import signal
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from tunesmith import bundle as bundles
 from tunesmith import predict
-from tunesmith.errors import EngineError, UsageError
+from tunesmith.errors import UsageError
 from tunesmith.serving import app
+from tunesmith.serving.logs import Logs
 from tunesmith.serving.options import Options
 from tunesmith.serving.state import Serving
 from tunesmith.serving.wanted import Wanted
 
+_LOG = logging.getLogger("tunesmith.serving")
 _STEP_S = 0.05
-_AFTER_DRAIN_S = 2.0
+_AFTER_DRAIN_S = 5.0
+_BACKLOG = 2048
 
 
 def run(wanted: Sequence[Wanted], options: Options) -> None:
@@ -31,10 +39,19 @@ def run(wanted: Sequence[Wanted], options: Options) -> None:
         TunesmithError: an option is wrong, or a bundle cannot be opened.
     """
     check(wanted, options)
-    serving = Serving.of(options)
-    server = _server(serving)
-    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-        runner.run(_serve(wanted, serving, server))
+    place = _listening(options)
+    logs = Logs(options)
+    logs.start()
+    try:
+        serving = Serving.of(options)
+        serving.logs = logs
+        server = _server(serving)
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+            runner.run(_serve(wanted, serving, server, place))
+    finally:
+        logs.stop()
+    if serving.loading:
+        os._exit(0)  # told to stop while it loaded: the thread that loads would be waited for
 
 
 def check(wanted: Sequence[Wanted], options: Options) -> None:
@@ -50,14 +67,45 @@ def check(wanted: Sequence[Wanted], options: Options) -> None:
         )
     if (options.tls_certificate is None) != (options.tls_key is None):
         raise UsageError("HTTPS needs a certificate and its key", where="--tls-certificate", hint="give both")
-    for file in filter(None, (options.tls_certificate, options.tls_key)):
-        if not Path(file).is_file():
-            raise UsageError("there is no such file", where=file)
+    _check_certificate(options)
     if options.bundle_folder is not None and not Path(options.bundle_folder).is_dir():
         raise UsageError("there is no such folder", where=f"--bundle-folder {options.bundle_folder}")
     for one in wanted:
         if not (Path(one.folder) / predict.ENSEMBLE).exists():
             bundles.open_bundle(one.folder)
+
+
+def _check_certificate(options: Options) -> None:
+    for file in filter(None, (options.tls_certificate, options.tls_key)):
+        if not Path(file).is_file():
+            raise UsageError("there is no such file", where=file)
+    if options.tls_certificate is not None and options.tls_key is not None:
+        try:
+            ssl.create_default_context().load_cert_chain(
+                options.tls_certificate, options.tls_key, password=_no_password
+            )
+        except (ssl.SSLError, OSError) as error:
+            where = f"{options.tls_certificate}, {options.tls_key}"
+            raise UsageError(f"are no certificate and its key: {error}", where=where) from None
+
+
+def _no_password() -> str:
+    raise ssl.SSLError("the key has a password")
+
+
+def _listening(options: Options) -> socket.socket:
+    """The socket, before anything slow begins.
+
+    Raises:
+        UsageError: the address is taken, or none of this machine.
+    """
+    where = f"{options.host}:{options.port}"
+    try:
+        family, *_, address = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        hint = "another program listens there; --port 0 takes any that is free" if options.port else None
+        raise UsageError(f"the server cannot listen there: {error.strerror}", where=where, hint=hint) from None
 
 
 class _Server(uvicorn.Server):
@@ -86,20 +134,19 @@ def _server(serving: Serving) -> _Server:
     )
 
 
-async def _serve(wanted: Sequence[Wanted], serving: Serving, server: _Server) -> None:
+async def _serve(wanted: Sequence[Wanted], serving: Serving, server: _Server, place: socket.socket) -> None:
     stop = asyncio.Event()
-    _on_signals(stop, server)
-    listening = asyncio.create_task(_listen(server))
-    loading = asyncio.create_task(asyncio.to_thread(_load, wanted, serving))
+    _on_signals(stop, serving)
+    listening = asyncio.create_task(server.serve([place]))
+    loading = _in_a_thread(lambda: _load(wanted, serving))
     stopping = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait({listening, loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        first: set[asyncio.Future[Any]] = {listening, loading, stopping}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if loading.done() and not stop.is_set():
             loading.result()
-            await asyncio.wait({listening}, timeout=_STEP_S)
-            if not listening.done():
-                _tell(server, serving)
-                await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            _tell(place, serving)
+            await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if listening.done():
             listening.result()
         await _drain(serving)
@@ -107,16 +154,34 @@ async def _serve(wanted: Sequence[Wanted], serving: Serving, server: _Server) ->
         server.should_exit = True
         await asyncio.wait({listening})
         stopping.cancel()
-        serving.models.close()
+        loading.cancel()
+        await _in_a_thread(serving.close)
 
 
-async def _listen(server: _Server) -> None:
-    """Listen until told to stop; a port that is taken is a user's mistake."""
-    try:
-        await server.serve()
-    except SystemExit:
-        where = f"{server.config.host}:{server.config.port}"
-        raise EngineError("the server cannot listen there: is the port taken?", where=where) from None
+def _in_a_thread(do: Callable[[], None]) -> asyncio.Future[None]:
+    """Do something slow; unlike a pool's, the thread is not waited for when the process ends."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def tell(error: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def run() -> None:
+        found: BaseException | None = None
+        try:
+            do()
+        except BaseException as error:
+            found = error
+        with suppress(RuntimeError):  # the loop is closed: nobody waits
+            loop.call_soon_threadsafe(tell, found)
+
+    threading.Thread(target=run, daemon=True).start()
+    return done
 
 
 def _load(wanted: Sequence[Wanted], serving: Serving) -> None:
@@ -128,39 +193,45 @@ def _load(wanted: Sequence[Wanted], serving: Serving) -> None:
 async def _drain(serving: Serving) -> None:
     """Let nobody in, and wait for those inside as long as they may take; then they are ended, each with an error."""
     serving.gate.stopping = True
+    _LOG.info("stopping: %d requests go on for up to %g s", serving.gate.inside, serving.options.drain_timeout_s)
     loop = asyncio.get_running_loop()
     until = loop.time() + serving.options.drain_timeout_s
     while serving.gate.inside and loop.time() < until:
         await asyncio.sleep(_STEP_S)
     if serving.gate.inside:
-        print(f"{serving.gate.inside} requests are ended unfinished", file=sys.stderr, flush=True)
-        await asyncio.to_thread(serving.models.close)
+        _LOG.warning("%d requests are ended unfinished", serving.gate.inside)
+        closing = _in_a_thread(serving.models.close)
+        await asyncio.wait({closing}, timeout=_AFTER_DRAIN_S)
         until = loop.time() + _AFTER_DRAIN_S
         while serving.gate.inside and loop.time() < until:
             await asyncio.sleep(_STEP_S)
 
 
-def _on_signals(stop: asyncio.Event, server: _Server) -> None:
+def _on_signals(stop: asyncio.Event, serving: Serving) -> None:
     """The first signal drains, the second ends at once."""
 
-    def told() -> None:
+    def told(number: int) -> None:
         if stop.is_set():
-            server.force_exit = server.should_exit = True
-            raise SystemExit(130)
+            _LOG.warning("stopped at once by a second signal")
+            if serving.logs is not None:
+                serving.logs.flush()
+            os._exit(128 + number)
         stop.set()
 
     loop = asyncio.get_running_loop()
     for one in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(one, told)
+        loop.add_signal_handler(one, told, one)
 
 
-def _tell(server: _Server, serving: Serving) -> None:
-    """Where it listens, and what answers."""
-    port = server.servers[0].sockets[0].getsockname()[1]
+def _tell(place: socket.socket, serving: Serving) -> None:
+    """Where it listens, and what answers: for people on the output, for programs in the log."""
     secure = "https" if serving.options.tls_certificate else "http"
-    print(f"ready: {secure}://{serving.options.host}:{port}", file=sys.stderr, flush=True)
-    for served in serving.models:
-        print(f"  {served.name}: {served.task} by {served.engine}", file=sys.stderr, flush=True)
+    host = f"[{serving.options.host}]" if ":" in serving.options.host else serving.options.host
+    url = f"{secure}://{host}:{place.getsockname()[1]}"
+    models = {served.name: f"{served.task} by {served.engine}" for served in serving.models}
+    _LOG.info("ready: %s", url, extra={"fields": {"url": url, "models": models}})
+    with suppress(OSError, ValueError):  # nobody reads it
+        print("\n".join([f"ready: {url}", *(f"  {name}: {what}" for name, what in models.items())]), flush=True)
 
 
 def _is_local(host: str) -> bool:

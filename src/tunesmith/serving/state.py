@@ -11,11 +11,14 @@ from tunesmith import plugins
 from tunesmith.serving.gate import Gate
 from tunesmith.serving.keys import Keys
 from tunesmith.serving.live import Live
-from tunesmith.serving.models import Models
+from tunesmith.serving.logs import Logs
+from tunesmith.serving.models import Models, Served
 from tunesmith.serving.options import Options
 from tunesmith.serving.record import Observer, Record
+from tunesmith.serving.refusal import Refusal, full
 
 _LOG = logging.getLogger("tunesmith.serving")
+_LOADING_S = 2.0
 
 
 @dataclass
@@ -29,6 +32,7 @@ class Serving:
         keys: who there is; None: no key is asked for.
         observers: hear of each request that is over, by the names of their files in ``observers/``.
         loading: whether models are still being loaded.
+        logs: where the process logs; None: wherever Python does.
         live: what changes while it runs.
     """
 
@@ -38,6 +42,7 @@ class Serving:
     keys: Keys | None = None
     observers: Mapping[str, Observer] = field(default_factory=dict)
     loading: bool = True
+    logs: Logs | None = None
     live: Live = field(default_factory=Live)
     stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -55,6 +60,26 @@ class Serving:
     def ready(self) -> bool:
         """Whether requests can be answered now."""
         return not self.loading and not self.gate.stopping and self.models.ready
+
+    def close(self) -> None:
+        """End all workers, and let whoever hears of requests finish with what they heard."""
+        self.models.close()
+        for observer in self.observers.values():
+            if (close := getattr(observer, "close", None)) is not None:
+                close()
+
+    def find(self, name: str | None) -> Served:
+        """The model of a name; None: the only one.
+
+        Raises:
+            Refusal: there is none, or there may be one soon.
+        """
+        try:
+            return self.models.find(name)
+        except Refusal:
+            if self.loading:
+                raise full("models are being loaded", _LOADING_S, "model_loading") from None
+            raise
 
     def observe(self, record: Record) -> None:
         """Tell everybody who hears of requests; whoever fails at it is logged and does no harm."""

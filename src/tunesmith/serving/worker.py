@@ -1,6 +1,7 @@
 """A thread that answers what is put to it. Where it dies, it is made anew with a model loaded anew, and goes on.
 
-What it had begun and told nothing of is tried once more; what had told something ends with an error.
+What it had begun and told nothing of is tried once more, each by itself, so that one that kills its worker harms no other
+twice; what had told something ends with an error.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tunesmith.serving.queueing import Queue, taken_away
 _LOG = logging.getLogger("tunesmith.serving")
 _TRIES = 2
 _LONGEST_PAUSE_S = 30.0
+_WELL_AFTER_S = 60.0
 _IDLE_WAIT_S = 0.5
 
 
@@ -61,6 +63,7 @@ class Worker(ABC):
         self._over = threading.Event()
         self.built: Any = None
         self.deaths = 0
+        self._in_a_row = 0
         self._thread = threading.Thread(target=self._live, name=f"tunesmith {name}", daemon=True)
 
     def start(self) -> None:
@@ -101,6 +104,7 @@ class Worker(ABC):
     def cancel(self, asked: Asked) -> None:
         """Nobody waits for it any more; its place is free at the next step."""
         asked.cancelled = True
+        self.queue.drop(asked)
         self.queue.wake()
 
     def between(self, do: Callable[[Any], Any]) -> Any:
@@ -120,11 +124,14 @@ class Worker(ABC):
         """Answer no more for a model; what it was asked and is not answered is refused."""
         self.close()
 
-    def close(self, timeout_s: float = 10.0) -> None:
-        """End the thread; what is not answered is refused."""
+    def close(self, timeout_s: float = 3.0) -> None:
+        """End the thread; what is not answered is refused, even if the thread cannot be waited for any longer."""
         self._closing.set()
         self.queue.wake()
         self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            for left in [*self.begun(), *self.queue.close()]:
+                left.end(taken_away())
 
     @abstractmethod
     def work(self, built: Any) -> None:
@@ -136,21 +143,24 @@ class Worker(ABC):
 
     def _live(self) -> None:
         while not self._closing.is_set():
+            since = time.monotonic()
             try:
                 self.built = built = self._build()
                 self._loaded.set()
+                since = time.monotonic()
                 self._ready.set()
                 while not self._closing.is_set():
                     self._run_errands(built)
-                    self.work(built)
                     for late in self.queue.late():
-                        late.end(refusal.full("it waited as long as the request may take", 1.0, "timed_out"))
+                        late.end(refusal.late(own_time=late.own_time))
+                    self.work(built)
             except BaseException as error:
                 self._ready.clear()
                 if not self._loaded.is_set():
                     self._first = error
                     self._loaded.set()
                     return
+                self._in_a_row = 1 if time.monotonic() - since > _WELL_AFTER_S else self._in_a_row + 1
                 self._died(error)
         self._ready.clear()
         self.built = None
@@ -169,11 +179,10 @@ class Worker(ABC):
             do, done = self._errands.popleft()
             try:
                 done.set_result(do(built))
-            except TunesmithError as error:
-                done.set_exception(error)
             except BaseException as error:
                 done.set_exception(error)
-                raise
+                if not isinstance(error, TunesmithError):
+                    raise
 
     def _died(self, error: BaseException) -> None:
         """Say so, and see to what was begun."""
@@ -186,7 +195,7 @@ class Worker(ABC):
                 self.queue.put(asked, again=True)
             else:
                 asked.end(refusal.failed("the engine failed while it answered"))
-        self._closing.wait(min(_LONGEST_PAUSE_S, 0.1 * 2 ** min(self.deaths - 1, 10)))
+        self._closing.wait(min(_LONGEST_PAUSE_S, 0.1 * 2 ** min(self._in_a_row - 1, 10)))
 
     def pause(self) -> None:
         """Wait for something to do."""

@@ -18,6 +18,7 @@ from tunesmith.bundle import Bundle
 from tunesmith.config import Config
 from tunesmith.data.prepare import prepare
 from tunesmith.errors import TunesmithError, UsageError
+from tunesmith.kept import training
 from tunesmith.metrics import Counted, Predictions
 from tunesmith.report import Beside, Folds, Report
 from tunesmith.tasks.base import Target
@@ -232,11 +233,15 @@ def _budget(learned: Learner, folder: Path, journal: Journal, began: float) -> B
 
 
 def save(learned: Candidate, folder: Path) -> Bundle:
-    """Decide what is decided on the validation rows, then write the bundle with golden answers."""
+    """Decide what is decided on the validation rows, then write the bundle with golden answers and what the rows were like."""
     learned.adapter.settle(learned.network.backbone)
-    target = learned.task.tune(learned.validate(), learned.target)
+    validated = learned.validate()
+    target = learned.task.tune(validated, learned.target)
     bundle.write_text(folder / "golden.jsonl", _golden(learned, target, folder / WORK / "golden"))
-    return bundle.write(folder, learned.network, learned.tokenizer, learned.config, target, learned.adapter)
+    saved = bundle.write(folder, learned.network, learned.tokenizer, learned.config, target, learned.adapter)
+    rows = learned.splits.tables["train"]
+    training.write(folder, training.summarise(learned.task, target, rows, validated, learned.request, folder))
+    return saved
 
 
 def _golden(learned: Candidate, target: Target, folder: Path) -> str:

@@ -239,6 +239,7 @@ def test_cancelling_frees_the_rows_at_once(generator: Of, prompts: Prompts) -> N
     scheduler = Scheduler(*made, max_rows=4, prefill_tokens=16)
     request = Request(max_tokens=30, ignore_eos=True, seed=1, temperature=1.0)
     jobs = [scheduler.submit(prompt, request.but(n=1 + number % 2)) for number, prompt in enumerate(prompts[:6])]
+    assert (scheduler.free_rows, scheduler.unasked_rows) == (4, 4 - 9)
     scheduler.step()
     scheduler.step()
     scheduler.cancel(jobs[5])  # waiting
@@ -248,7 +249,7 @@ def test_cancelling_frees_the_rows_at_once(generator: Of, prompts: Prompts) -> N
     assert scheduler.free_rows == before + running.plan.terms.request.n
     assert {answer.finish_reason for answer in running.results} == {"cancelled"}
     run(scheduler)
-    assert scheduler.free_rows == 4
+    assert scheduler.free_rows == scheduler.unasked_rows == 4
     for job, prompt in zip(jobs[1:5], prompts[1:5], strict=False):
         alone = generate(*made, [prompt], job.plan.terms.request)[0]
         assert [answer.tokens for answer in job.results] == [answer.tokens for answer in alone]

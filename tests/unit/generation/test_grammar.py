@@ -69,7 +69,7 @@ def test_an_object_is_json_as_far_as_it_goes(answer: Answer) -> None:
     "form", [{"type": "regex", "regex": "("}, {"type": "choice", "choice": []}, {"type": "grammar", "grammar": "x y"}]
 )
 def test_a_format_that_cannot_be_used_is_told(answer: Answer, form: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="response_format cannot be used"):
+    with pytest.raises(UsageError, match="response_format: cannot be used"):
         answer(response_format=form)
 
 

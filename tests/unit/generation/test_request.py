@@ -52,6 +52,7 @@ def test_illegal_values_are_refused_by_name(values: dict[str, Any]) -> None:
         ({"allowed_token_ids": []}, "allowed_token_ids"),
         ({"sampler_order": ["top_k", "top_k"]}, "sampler_order"),
         ({"response_format": {"type": "xml"}}, "response_format"),
+        ({"response_format": {"type": ["json_object"]}}, "response_format"),
         ({"response_format": {"type": "regex"}}, "response_format"),
         ({"response_format": {"type": "json_object", "schema": {}}}, "response_format"),
         ({"response_format": {"type": "json_object"}, "ignore_eos": True}, "ignore_eos"),

@@ -143,7 +143,7 @@ def test_finished_answers_are_valid(model: Generator) -> None:
 )
 def test_a_schema_that_cannot_be_kept_is_refused(model: Generator, schema: Any) -> None:
     form = {"type": "json_schema", "json_schema": {"schema": schema}}
-    with pytest.raises(UsageError, match=r"response_format cannot be used: .{5}"):
+    with pytest.raises(UsageError, match=r"response_format: cannot be used: .{5}"):
         generate(*model, [[5]], Request(max_tokens=4, response_format=form))
 
 

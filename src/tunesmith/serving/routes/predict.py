@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from tunesmith import params
 from tunesmith.params import param
-from tunesmith.serving import asking, checking
+from tunesmith.serving import answering, checking, schemas
 from tunesmith.serving.call import Call
 from tunesmith.serving.checking import Asking
 from tunesmith.serving.endpoint import Endpoint
@@ -26,21 +26,17 @@ class Body(Asking):
 async def predict(call: Call) -> Response:
     """Answer each input."""
     body, rest = checking.own(call, Body, model=call.path["model"])
-    call.served = call.serving.models.find(body.model)
-    checked = checking.request(call, call.served, body, rest, ["inputs"])
+    served = answering.model(call, body.model)
     inputs = body.inputs if isinstance(body.inputs, list) else [body.inputs]
-    call.inputs = tuple(inputs)
-    checking.limits(call, checking.texts_in(inputs), len(inputs), checked.request)
-    rows = call.served.model.rows(inputs)
-    answered = await asking.answer(call, checked.request, rows=rows, priority=body.priority, time_s=body.time)
-    usage = {"prompt_tokens": answered.prompt_tokens, "completion_tokens": answered.tokens}
-    found = {"model": call.served.name, "task": call.served.task, "answers": answered.answers, "usage": usage}
-    return answer({"id": call.id, **found, **checking.told(call, checked)})
+    found = await answering.whole(call, body, rest, inputs, also=["inputs"])
+    head = {"id": call.id, "model": served.name, "task": served.task, "answers": found.answers, "usage": found.usage}
+    return answer({**head, **checking.told(call, found.checked)})
 
 
 def _gives() -> dict[str, Any]:
-    answers = {"type": "array", "items": {"type": "object"}}
-    return {"type": "object", "properties": {"answers": answers}, "required": ["id", "model", "task", "answers"]}
+    told = {"id": schemas.TEXT, "model": schemas.TEXT, "task": schemas.TEXT}
+    answers = schemas.listed({**schemas.ANYTHING, "description": "As the task's page shows it."})
+    return schemas.mapping({**told, "answers": answers, "usage": schemas.usage(), **schemas.HOW}, schemas.DROPPED)
 
 
 ENDPOINTS = (
@@ -48,8 +44,19 @@ ENDPOINTS = (
         "/v1/predict/{model}",
         predict,
         "Answers of a model in its task's own form.",
-        takes=lambda: {**params.schema(Body), "additionalProperties": True},
+        takes=lambda: params.schema(Body),
         gives=_gives,
-        example={"inputs": ["a fine film", "a waste of time"]},
+        request="",
+        inputs="inputs",
+        examples={
+            "text-classification": {"inputs": ["a fine film", "a waste of time"], "top_k": 2},
+            "token-classification": {"inputs": "Anna Smith lives in Oslo", "threshold": 0.1},
+            "question-answering": {"inputs": {"question": "Who lives here?", "context": "Anna lives here."}, "n_best": 2},
+            "relation-extraction": {"inputs": [{"text": "<e1>Anna</e1> works for <e2>Acme</e2>"}]},
+            "sentence-similarity": {"inputs": {"text": "a fine day", "text_pair": "good weather"}},
+            "translation": {"inputs": "Good morning", "max_tokens": 8},
+            "summarization": {"inputs": "It rained all day, and nobody came.", "max_tokens": 8},
+            "chat": {"inputs": "Say hello", "max_tokens": 8, "temperature": 0.7, "seed": 7},
+        },
     ),
-)
+)  # fmt: skip
