@@ -137,18 +137,19 @@ def request(
         raise unknown_parameters(unknown, [*known, *also, *names_of(type(asking))])
     own = {name: value for name, value in given.items() if name in known}
 
-    def given_to(one: Served) -> dict[str, Any]:
+    def asked_of(one: Served) -> tuple[Any, tuple[str, ...]]:
+        """The request parameters of a version, and those that its engine does not honour and that are dropped."""
         preset = {name: value for name, value in one.preset(asking.preset).items() if name not in call.endpoint.sets}
-        return {**(usual or {}), **preset, **own}
+        kept = {**(usual or {}), **preset, **own}
+        found = one.model.request(**kept)
+        if asking.on_unsupported == "refuse" or not (beyond := beyond_engine(one, found, kept)):
+            return found, ()
+        return one.model.request(**{name: value for name, value in kept.items() if name not in beyond}), beyond
 
-    call.user, call.asks = asking.user, lambda one: one.model.request(**given_to(one))
-    kept = given_to(served)
-    checked, dropped = call.asks(served), unknown
-    if asking.on_unsupported == "drop" and (beyond := beyond_engine(served, checked, kept)):
-        checked = served.model.request(**{name: value for name, value in kept.items() if name not in beyond})
-        dropped = (*unknown, *beyond)
+    call.user, call.asks = asking.user, lambda one: asked_of(one)[0]
+    checked, dropped = asked_of(served)
     call.parameters = checked.model_dump(mode="json", by_alias=True)
-    return Checked(checked, dropped)
+    return Checked(checked, (*unknown, *dropped))
 
 
 def beyond_engine(served: Served, request: Any, given: Iterable[str]) -> tuple[str, ...]:

@@ -83,6 +83,24 @@ def test_none_or_all(server: Served, second: Path, share: float) -> None:
     assert versions == {told["trial" if share else "current"]["version"]}
 
 
+def test_other_forms_of_the_question_go_the_same_way(server: Served, second: Path) -> None:
+    """Each route tells of the version that answered."""
+    version = start(server, second, 1.0)["trial"]["version"]
+    tensor = {"name": "text", "datatype": "BYTES", "shape": [1], "data": ["a film"]}
+    bodies = {
+        "/v2/models/reviews/infer": {"inputs": [tensor]},
+        "/hf/reviews": {"inputs": "a film"},
+        "/classify": {"model": "reviews", "input": "a film"},
+    }
+    for path, body in bodies.items():
+        reply = server.post(path, body)
+        assert reply.status == 200, reply.body
+        assert reply.headers["x-model-version"] == str(version), path
+    assert server.post("/v2/models/reviews/infer", bodies["/v2/models/reviews/infer"]).body["model_version"] == str(
+        version
+    )
+
+
 def test_copies_are_compared_and_nobody_gets_their_answers(server: Served, first: Path, second: Path) -> None:
     told = start(server, second, 1.0, shadow=True)
     plain, other = predict.load(first).answers(TEXTS), predict.load(second).answers(TEXTS)

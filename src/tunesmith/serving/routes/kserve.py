@@ -56,7 +56,7 @@ async def model(call: Call) -> Response:
 async def model_ready(call: Call) -> Response:
     """A model answers."""
     served = answering.model(call, call.path["model"])
-    is_ready = served.worker.ready
+    is_ready = served.ready
     return answer({"name": served.name, "ready": is_ready}, 200 if is_ready else 503)
 
 
@@ -74,7 +74,8 @@ async def infer(call: Call) -> Response:
     wanted = tensors.chosen(outputs, body.outputs, found.answers)
     how = checking.told(call, found.checked)
     told = {name: value if isinstance(value, str) else json.dumps(value) for name, value in how.items()}
-    head = {"model_name": served.name, "model_version": str(served.version), "id": body.id or call.id}
+    version = str((call.served or served).version)  # the one that answered, where two are compared
+    head = {"model_name": served.name, "model_version": version, "id": body.id or call.id}
     return answer({**head, "parameters": told, "outputs": [output.told(found.answers) for output in wanted]})
 
 
