@@ -6,13 +6,16 @@ BIN := $(VENV)/bin
 # An exact version lets pip take a CPU build that lies at hand; a range makes it fetch several GB of GPU libraries.
 TORCH ?= torch==2.13.0
 
+# Tests run side by side; each process needs some 3 GB.
+TEST_PROCESSES ?= 2
+
 .PHONY: demo test lint types docs docs-check bench check clean
 
 demo: $(VENV)/user
 	$(BIN)/python -m examples.demo
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
