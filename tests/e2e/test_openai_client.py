@@ -22,6 +22,7 @@ from tunesmith.predict import load
 from tunesmith.serving import keys
 from tunesmith.train import run as runs
 
+_MADE: list[OpenAI] = []
 TALK: Any = [{"role": "user", "content": "the bank was here"}]
 WEATHER: Any = {
     "type": "function",
@@ -73,7 +74,16 @@ def client(server: tuple[Served, str]) -> OpenAI:
 
 
 def asking(server: Served, key: str = "none", retries: int = 0) -> OpenAI:
-    return OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=retries, timeout=60)
+    _MADE.append(OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=retries, timeout=60))
+    return _MADE[-1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def closed() -> Iterator[None]:
+    """Every client's connections are closed in the end."""
+    yield
+    while _MADE:
+        _MADE.pop().close()
 
 
 def say(client: OpenAI, **more: Any) -> Any:
