@@ -60,16 +60,19 @@ def folders(
 
 
 @pytest.fixture(scope="module")
-def server(folders: dict[str, str | Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, str]]:
-    """A server that asks for keys, and one of them."""
+def server(
+    folders: dict[str, str | Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Served, str, str]]:
+    """A server that asks for keys, one that may ask models, and one that may not."""
     file = tmp_path_factory.mktemp("keys") / "keys.json"
     key = keys.add(file, "tests", ("infer",))
+    watcher = keys.add(file, "watcher", ("metrics",))
     with running(folders, keys=str(file)) as found:
-        yield found, key
+        yield found, key, watcher
 
 
 @pytest.fixture(scope="module")
-def client(server: tuple[Served, str]) -> OpenAI:
+def client(server: tuple[Served, str, str]) -> OpenAI:
     return asking(server[0], server[1])
 
 
@@ -275,13 +278,12 @@ def test_bad_requests(client: OpenAI) -> None:
     assert dropped.model_extra["dropped_parameters"] == ["store"]
 
 
-def test_who_asks(server: tuple[Served, str]) -> None:
+def test_who_asks(server: tuple[Served, str, str]) -> None:
     with pytest.raises(openai.AuthenticationError) as wrong:
         say(asking(server[0], "ts-wrong"))
     assert wrong.value.code == "invalid_api_key"
-    file = Path(server[0].serving.options.keys or "")
     with pytest.raises(openai.PermissionDeniedError) as forbidden:
-        say(asking(server[0], keys.add(file, "watcher", ("metrics",))))
+        say(asking(server[0], server[2]))
     assert forbidden.value.code == "missing_scope"
 
 
