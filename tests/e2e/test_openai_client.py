@@ -22,6 +22,7 @@ from tunesmith.predict import load
 from tunesmith.serving import keys
 from tunesmith.train import run as runs
 
+_MADE: list[OpenAI] = []
 TALK: Any = [{"role": "user", "content": "the bank was here"}]
 WEATHER: Any = {
     "type": "function",
@@ -59,21 +60,33 @@ def folders(
 
 
 @pytest.fixture(scope="module")
-def server(folders: dict[str, str | Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, str]]:
-    """A server that asks for keys, and one of them."""
+def server(
+    folders: dict[str, str | Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Served, str, str]]:
+    """A server that asks for keys, one that may ask models, and one that may not."""
     file = tmp_path_factory.mktemp("keys") / "keys.json"
     key = keys.add(file, "tests", ("infer",))
+    watcher = keys.add(file, "watcher", ("metrics",))
     with running(folders, keys=str(file)) as found:
-        yield found, key
+        yield found, key, watcher
 
 
 @pytest.fixture(scope="module")
-def client(server: tuple[Served, str]) -> OpenAI:
+def client(server: tuple[Served, str, str]) -> OpenAI:
     return asking(server[0], server[1])
 
 
 def asking(server: Served, key: str = "none", retries: int = 0) -> OpenAI:
-    return OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=retries, timeout=60)
+    _MADE.append(OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=retries, timeout=60))
+    return _MADE[-1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def closed() -> Iterator[None]:
+    """Every client's connections are closed in the end."""
+    yield
+    while _MADE:
+        _MADE.pop().close()
 
 
 def say(client: OpenAI, **more: Any) -> Any:
@@ -265,16 +278,12 @@ def test_bad_requests(client: OpenAI) -> None:
     assert dropped.model_extra["dropped_parameters"] == ["store"]
 
 
-def test_who_asks(server: tuple[Served, str]) -> None:
+def test_who_asks(server: tuple[Served, str, str]) -> None:
     with pytest.raises(openai.AuthenticationError) as wrong:
         say(asking(server[0], "ts-wrong"))
     assert wrong.value.code == "invalid_api_key"
-    file = Path(server[0].serving.options.keys or "")
     with pytest.raises(openai.PermissionDeniedError) as forbidden:
-        watcher = keys.add(file, "watcher", ("metrics",))
-        assert server[0].serving.keys is not None
-        server[0].serving.keys.look()
-        say(asking(server[0], watcher))
+        say(asking(server[0], server[2]))
     assert forbidden.value.code == "missing_scope"
 
 
