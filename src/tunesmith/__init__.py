@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tunesmith.search.run import Search
     from tunesmith.side_by_side import SideBySide
     from tunesmith.speed import Race
+    from tunesmith.studying.run import Study
     from tunesmith.train.run import Run
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "plan",
     "resume",
     "search",
+    "study",
     "train",
 ]
 
@@ -124,6 +126,27 @@ def search(source: str | Path | None = None, **parameters: Any) -> Search:
     own = {name: parameters.pop(name) for name in Settings.model_fields if name in parameters}
     settings = params.check(Settings, own, {name: f"argument {name}" for name in own})
     return run.search(source, settings, keywords=parameters, quiet=quiet)
+
+
+def study(source: str | Path | None = None, **parameters: Any) -> Study:
+    """Find out what training parameters do: every combination of some values, each with several seeds.
+
+    Args:
+        source: labelled data, a YAML config, or with ``resume=True`` the folder of a study.
+        parameters: settings of the study (``seeds=3, budget="30m"``), and config parameters as for ``train``, of which some have
+            several values: ``train={"learning_rate": [1e-4, 1e-3]}``; ``quiet=True`` shows no progress.
+
+    Returns:
+        The finished study: ``.found.words`` says what matters, ``.found.effects`` has each parameter's effect with its interval.
+    """
+    from tunesmith import params
+    from tunesmith.studying import run
+    from tunesmith.studying.settings import Settings
+
+    quiet = bool(parameters.pop("quiet", False))
+    own = {name: parameters.pop(name) for name in Settings.model_fields if name in parameters}
+    settings = params.check(Settings, own, {name: f"argument {name}" for name in own})
+    return run.study(source, settings, keywords=parameters, quiet=quiet)
 
 
 def load(folder: str | Path, engine: str | None = None) -> Model:

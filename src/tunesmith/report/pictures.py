@@ -6,7 +6,7 @@ Which kind of predictions has which, is in ``metrics.KINDS``; the functions are 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,10 +46,15 @@ class Picture:
 
 def pictures(report: Report, predictions: Predictions | Counted) -> Iterator[Picture]:
     """Every picture of this kind of predictions that has something to show."""
-    for drawing in PICTURES[report.kind]:
+    return drawn(PICTURES[report.kind], report, predictions)
+
+
+def drawn(drawings: Iterable[Callable[..., Figure | None]], *shown: Any) -> Iterator[Picture]:
+    """The pictures that have something to show; a drawing's documentation is its heading and caption."""
+    for drawing in drawings:
         name = drawing.__name__
         with style(name):
-            figure = drawing(report, predictions)
+            figure = drawing(*shown)
             if figure is None:
                 continue
             svg = as_svg(name, figure)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from tunesmith.report.drawing import ACCENT, HALF, INK, MUTED, SERIES, WARM, WIDE, as_svg, clipped, style
-from tunesmith.report.pictures import Picture
+from tunesmith.report.drawing import ACCENT, HALF, INK, MUTED, SERIES, WARM, WIDE, clipped
+from tunesmith.report.pictures import Picture, drawn
 from tunesmith.search.report import Found, Row
 
 _SHADES = "viridis"
@@ -208,15 +207,7 @@ _PICTURES: tuple[Callable[[Found], Figure | None], ...] = (
 
 def pictures(found: Found) -> Iterator[Picture]:
     """Every picture that has something to show."""
-    for drawing in _PICTURES:
-        name = drawing.__name__
-        with style(name):
-            figure = drawing(found)
-            if figure is None:
-                continue
-            svg = as_svg(name, figure)
-        heading, _, caption = (inspect.getdoc(drawing) or "").partition("\n")
-        yield Picture(name, heading.rstrip("."), " ".join(caption.split()), svg, figure.get_figwidth() > HALF)
+    return drawn(_PICTURES, found)
 
 
 def _one(width: float, height: float) -> tuple[Figure, Axes]:

@@ -79,13 +79,13 @@ def search(
     opened = begin(source, settings, flags or {}, keywords or {})
     study.set_limits(opened.study, settings, began)
     study.reopen(opened.study, study.most_trials(opened.study))
-    _work(opened, settings, quiet)
+    work(opened, settings, quiet)
     found = _finish(opened, time.monotonic() - clock)
     return Search(opened.folder, found)
 
 
 @dataclass(frozen=True)
-class _Opened:
+class Opened:
     """A study with where it is."""
 
     study: Any
@@ -107,7 +107,8 @@ def _check(settings: Settings) -> None:
         raise UsageError("an objective is named twice", where="--against")
 
 
-def _work(opened: _Opened, settings: Settings, quiet: bool) -> None:
+def work(opened: Opened, settings: Settings, quiet: bool, verb: str = "search") -> None:
+    """Run what a study needs; the verb is what goes on with it."""
     progress = Progress(opened.study, opened.plan, quiet=quiet)
     for note in opened.plan.notes:
         progress.note(f"note: {note}")
@@ -119,10 +120,10 @@ def _work(opened: _Opened, settings: Settings, quiet: bool) -> None:
     try:
         crew.work(order, progress.look, progress.note)
     except Interrupted as error:
-        raise Interrupted(error.headline.message, hint=f"tunesmith search {opened.folder} --resume") from None
+        raise Interrupted(error.headline.message, hint=f"tunesmith {verb} {opened.folder} --resume") from None
 
 
-def _finish(opened: _Opened, seconds: float) -> Found:
+def _finish(opened: Opened, seconds: float) -> Found:
     best = study.winner(opened.plan, opened.study.get_trials(deepcopy=False))
     assert best is not None
     values = opened.plan.space.values(best.params)
@@ -140,7 +141,7 @@ def _finish(opened: _Opened, seconds: float) -> Found:
 
 def _anew(
     source: str | Path | None, settings: Settings, flags: Mapping[str, str], keywords: Mapping[str, Any]
-) -> _Opened:
+) -> Opened:
     config, dimensions = space.read(configs.merge_call(source, flags=flags, keywords=keywords))
     if not dimensions.dimensions:
         raise UsageError(
@@ -149,16 +150,16 @@ def _anew(
     folder = run.claim(config, "-search")
     try:
         place = storage.open_storage(settings.storage, folder)
-        planned = _plan(config, dimensions, settings, folder)
-        found = study.create(place, settings.study or folder.name, planned)
-        _remember(folder, found.study_name, settings.storage)
+        agreed = planned(config, dimensions, settings, folder)
+        found = study.create(place, settings.study or folder.name, agreed)
+        remember(folder, found.study_name, settings.storage)
     except (TunesmithError, KeyboardInterrupt):
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return _Opened(found, planned, folder, settings.storage)
+    return Opened(found, agreed, folder, settings.storage)
 
 
-def _plan(config: Config, dimensions: Space, settings: Settings, folder: Path) -> Plan:
+def planned(config: Config, dimensions: Space, settings: Settings, folder: Path) -> Plan:
     """Find out what the defaults are on these rows with this base model."""
     bench = Bench(folder / ".start")
     filled = bench.filled(config)
@@ -176,7 +177,8 @@ def _plan(config: Config, dimensions: Space, settings: Settings, folder: Path) -
     return Plan(plan.plain(config), dimensions, settings, filled.train.metric, dimensions.nearest(values), tuple(notes))
 
 
-def _remember(folder: Path, name: str, url: str | None) -> None:
+def remember(folder: Path, name: str, url: str | None) -> None:
+    """Say in a folder which study it is of."""
     bundle.write_text(folder / KEY, json.dumps({"study": name, "storage": url and storage.shown(url)}) + "\n")
 
 
@@ -185,7 +187,7 @@ def _remember(folder: Path, name: str, url: str | None) -> None:
 
 def _again(
     source: str | Path | None, settings: Settings, flags: Mapping[str, str], keywords: Mapping[str, Any]
-) -> _Opened:
+) -> Opened:
     if source is not None and Path(source).is_dir() and (Path(source) / KEY).exists():
         return _by_folder(Path(source), settings, {**keywords, **flags})
     given = configs.merge_call(source, flags=flags, keywords=keywords)
@@ -193,12 +195,12 @@ def _again(
         return _by_name(settings, {**keywords, **flags})
     config, dimensions = space.read(given)
     folder = Path(config.out or Path("runs") / f"{run.usual_name(config)}-search")
-    opened = _find(folder, settings.study or folder.name, settings.storage)
+    opened = find(folder, settings.study or folder.name, settings.storage)
     plan.stop_on_differences(opened.plan, config, dimensions, settings)
     return opened
 
 
-def _by_folder(folder: Path, settings: Settings, others: Mapping[str, Any]) -> _Opened:
+def _by_folder(folder: Path, settings: Settings, others: Mapping[str, Any]) -> Opened:
     """A study as its folder says."""
     if others:
         named = ", ".join(f"--{name}" for name in others)
@@ -212,12 +214,12 @@ def _by_folder(folder: Path, settings: Settings, others: Mapping[str, Any]) -> _
         raise UsageError("the file is damaged", where=str(folder / KEY)) from None
     if settings.storage is None and url and ":***@" in url:
         raise UsageError("passwords are not kept: give the storage again", where="--storage", hint=f"--storage {url}")
-    opened = _find(folder, settings.study or name, settings.storage or url)
+    opened = find(folder, settings.study or name, settings.storage or url)
     plan.stop_on_other_settings(opened.plan, settings)
     return opened
 
 
-def _by_name(settings: Settings, others: Mapping[str, Any]) -> _Opened:
+def _by_name(settings: Settings, others: Mapping[str, Any]) -> Opened:
     """A study of which only the name is known; its config comes from the storage."""
     if settings.storage is None or settings.study is None:
         raise UsageError(
@@ -226,15 +228,20 @@ def _by_name(settings: Settings, others: Mapping[str, Any]) -> _Opened:
     if named := [f"--{name}" for name in others if name != "out"]:
         raise UsageError("a study that was begun keeps its config", where=", ".join(named))
     folder = Path(others.get("out") or Path("runs") / settings.study)
-    opened = _find(folder, settings.study, settings.storage)
+    opened = find(folder, settings.study, settings.storage)
     plan.stop_on_other_settings(opened.plan, settings)
     return opened
 
 
-def _find(folder: Path, name: str, url: str | None) -> _Opened:
+def find(folder: Path, name: str, url: str | None) -> Opened:
+    """A study that was begun.
+
+    Raises:
+        UsageError: there is none.
+    """
     if url is None and not (folder / storage.FILE).exists():
         raise UsageError("no study to go on with", where=str(folder), hint="leave out --resume to begin one")
     found = study.find(storage.open_storage(url, folder), name)
     folder.mkdir(parents=True, exist_ok=True)
-    _remember(folder, name, url)
-    return _Opened(found, plan.load(found), folder, url)
+    remember(folder, name, url)
+    return Opened(found, plan.load(found), folder, url)

@@ -37,6 +37,8 @@ class Settings(Params):
         "Further objectives to hold against the score: latency (milliseconds a text), size (megabytes of weights).",
     )
     seeds: int = param(
-        5, "Seeds with which the defaults and the winner are trained at the end; fewer where the budget is short.", ge=2
+        5,
+        "Seeds with which the defaults and the winner are trained at the end; fewer where the budget is short; 0: neither is.",
+        ge=0,
     )
     seed: int = param(0, "Seed of the sampler.", ge=0)

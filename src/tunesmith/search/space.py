@@ -1,6 +1,7 @@
 """The search space: config parameters that hold a range instead of a value.
 
-A range is written ``1e-5:1e-3``, with ``:log`` where it is to be spaced logarithmically; choices are written ``8,16,32``.
+A range is written ``1e-5:1e-3``, with ``:log`` where it is to be spaced logarithmically; choices are written ``8,16,32``, and
+``1e-5:1e-3:log5`` or ``0:0.4:5`` are the choices of five values from one end to the other.
 In YAML a mapping ``{low: 1.0e-5, high: 1.0e-3, log: true}`` or a list says the same, and the word ``search`` takes the
 range that is declared with the parameter. Where no parameter holds a range, all declared ones are searched whose value
 was not given.
@@ -31,6 +32,7 @@ SECTIONS = ("task", "model", "adapter", "train")
 """Sections whose declared ranges are searched where none is given."""
 
 _DECLARED = "search"
+_MOST_POINTS = 100
 _SAME_ROWS = "every trial must learn from the same rows and be scored on the same rows"
 _FIXED_SECTIONS = {"data": _SAME_ROWS, "columns": _SAME_ROWS, "track": "it changes no score", "out": "it is a folder"}
 _FIXED = {
@@ -39,7 +41,7 @@ _FIXED = {
     "train.threads": "it changes no score",
     "train.checkpoint_every": "it changes no score",
 }
-_RANGE = re.compile(r"\s*([^:,\s]+)\s*:\s*([^:,\s]+)\s*(:\s*log)?\s*")
+_RANGE = re.compile(r"\s*([^:,\s]+)\s*:\s*([^:,\s]+)\s*(?::\s*(log)?(\d+)?)?\s*")
 
 
 @dataclass(frozen=True)
@@ -242,7 +244,8 @@ def _asked(one: Given, leaf: Leaf) -> Range | Choices | None:
     if value.strip() == _DECLARED and str(_DECLARED) not in leaf.choices:
         return _declared(one, leaf)
     if _is_numeric(leaf) and (match := _RANGE.fullmatch(value)):
-        return _ends(match[1], match[2], bool(match[3]), one)
+        ends = _ends(match[1], match[2], bool(match[3]), one)
+        return ends if match[4] is None else _spread(leaf, ends, int(match[4]), one)
     if "," in value and not is_list:
         return Choices(tuple(part.strip() for part in value.split(",") if part.strip()))
     return None
@@ -256,6 +259,14 @@ def _declared(one: Given, leaf: Leaf) -> Range | Choices | None:
             f"{leaf.path} has no declared range", where=one.origin, hint="write low:high, low:high:log, or a,b,c"
         )
     return leaf.search
+
+
+def _spread(leaf: Leaf, ends: Range, count: int, one: Given) -> Choices:
+    """``count`` values from one end to the other, to four places."""
+    if not 2 <= count <= _MOST_POINTS:
+        raise UsageError(f"{count} values of a range", where=one.origin, hint=f"legal: 2 to {_MOST_POINTS}")
+    points = Dimension(leaf.path, ends, _is_whole(leaf)).points(count)
+    return Choices(tuple(float(f"{point:.4g}") if isinstance(point, float) else point for point in points))
 
 
 def _ends(low: Any, high: Any, log: bool, one: Given) -> Range:

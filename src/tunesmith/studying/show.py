@@ -1,0 +1,81 @@
+"""The report of a study: in the terminal, as JSON, as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from rich.console import Console
+
+from tunesmith import bundle
+from tunesmith.report.terminal import duration
+from tunesmith.search.show import text
+from tunesmith.studying.found import Effect, Found
+
+REPORT, PAGE = "report.json", "report.html"
+
+
+def write(found: Found, folder: Path) -> None:
+    """Write report.html and report.json into the study's folder."""
+    bundle.write_text(folder / PAGE, html(found))
+    bundle.write_text(folder / REPORT, json.dumps(found.to_json(), ensure_ascii=False, indent=1) + "\n")
+
+
+def show(found: Found, console: Console | None = None) -> None:
+    """Print it, to the standard output if no console is given."""
+    console = console or Console()
+    for title, lines in sections(found):
+        console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+        console.print("".join(f"  {line}\n" for line in lines), markup=False, highlight=False, soft_wrap=True)
+
+
+def html(found: Found) -> str:
+    """The page; light or dark as the reader's system is."""
+    from tunesmith.studying.pictures import pictures
+
+    loader = ChoiceLoader(
+        [PackageLoader("tunesmith.studying", "templates"), PackageLoader("tunesmith.report", "templates")]
+    )
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template("study.html")
+    return page.render(found=found, facts=facts(found), pictures=list(pictures(found)), text=text)
+
+
+def facts(found: Found) -> dict[str, str]:
+    """How much was trained, and what it took."""
+    known = {"trainings": f"{len(found.rows)} of {found.wanted}", "seeds": str(len(found.seeds))}
+    if found.failed:
+        known["failed"] = str(len(found.failed))
+    return {
+        **known,
+        "training took": duration(sum(row.seconds for row in found.rows)),
+        "this call": duration(found.seconds),
+    }
+
+
+def sections(found: Found) -> Iterator[tuple[str, list[str]]]:
+    """Titles and lines, in the order of reading."""
+    yield found.words, [", ".join(f"{name} {value}" for name, value in facts(found).items()), *found.notes]
+    yield "What may be said", [effect.words for effect in found.effects]
+    for effect in found.effects:
+        share = "" if effect.share is None else f", explains {effect.share:.0%} of the differences"
+        yield f"{effect.parameter}{share}", list(_levels(effect))
+    if found.interactions:
+        pairs = sorted(found.interactions.items(), key=lambda item: -item[1])
+        yield "Together, beyond each by itself", [f"{' and '.join(pair)}: {share:.0%}" for pair, share in pairs]
+    yield f"The best mean {found.metric}", [f"{name} {text(value)}" for name, value in found.best.items()]
+    if found.failed:
+        yield "Trainings that failed", list(found.failed)
+
+
+def _levels(effect: Effect) -> Iterator[str]:
+    width = max(len(text(level.value)) for level in effect.levels)
+    for level in effect.levels:
+        gain = "  (the default's value)" if level.value == effect.default else ""
+        if level.interval is not None:
+            gain = f"  {level.gain:+.4f} [{level.interval[0]:+.4f}, {level.interval[1]:+.4f}]  p {level.p_value:.3f}"
+        yield f"{text(level.value):>{width}}  {level.score:.4f}{gain}  {level.seconds:.0f} s"
