@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from served import Served
+from served import Served, running
 from tunesmith import presets
 from tunesmith.errors import nearest
 from tunesmith.presets import Preset
@@ -36,19 +38,21 @@ def test_names_are_near_as_far_as_they_were_before(name: str) -> None:
     assert nearest(name, ["threshold"]) == next(iter(difflib.get_close_matches(name, ["threshold"], 1, 0.6)), None)
 
 
-def test_a_preset_counts_less_than_what_is_given_and_more_than_the_routes_defaults(every_task: Served) -> None:
-    folder = every_task.serving.models.find("reviews").folder
+def test_a_preset_counts_less_than_what_is_given_and_more_than_the_routes_defaults(
+    bundles: Callable[..., Path],
+) -> None:
+    folder = bundles("binary", **{"train.seed": 11})
     presets.save(folder, "sure", Preset({"threshold": 0.99, "top_k": 1}))
-    every_task.serving.models.find("reviews").presets = presets.read(folder)
-    asked = {"inputs": "a film", "options": {"preset": "sure"}}
-    reply = every_task.post("/hf/reviews", asked)
-    assert [entry["label"] for entry in reply.body[0]] == ["unknown"]
-    every = every_task.post("/hf/reviews", {**asked, "parameters": {"top_k": 2}})
-    assert next(entry["label"] for entry in every.body[0]) == "unknown"
-    assert len(every.body[0]) == 3
-    labelled = every_task.post("/classify", {"model": "reviews", "input": "a film", "preset": "sure"})
-    assert labelled.body["data"][0]["label"] == "unknown"
-    assert len(labelled.body["data"][0]["probs"]) == 2
+    with running({"reviews": folder}) as every_task:  # presets are read when a bundle is opened
+        asked = {"inputs": "a film", "options": {"preset": "sure"}}
+        reply = every_task.post("/hf/reviews", asked)
+        assert [entry["label"] for entry in reply.body[0]] == ["unknown"]
+        every = every_task.post("/hf/reviews", {**asked, "parameters": {"top_k": 2}})
+        assert next(entry["label"] for entry in every.body[0]) == "unknown"
+        assert len(every.body[0]) == 3
+        labelled = every_task.post("/classify", {"model": "reviews", "input": "a film", "preset": "sure"})
+        assert labelled.body["data"][0]["label"] == "unknown"
+        assert len(labelled.body["data"][0]["probs"]) == 2
 
 
 def test_the_fields_of_any_request_are_known_by_name() -> None:
