@@ -24,24 +24,36 @@ class Equivalence:
 
     Args:
         mean: of the differences.
+        deviation: standard deviation of the differences.
+        rows: how many there are.
         margin: differences smaller than this do not count.
         p_equivalent: of "the true mean is at least the margin away from 0".
         p_different: of "the true mean is 0" (Student's t, two-sided).
-        power: chance that these rows would have shown equivalence, were the true mean 0.
-        least_detectable: the difference that these rows would have shown with a chance of 80 %.
-        needed_rows: rows with which equivalence would be shown with a chance of 80 %, were the true mean 0; None: too
-            many to say.
         alpha: chance of a false claim of each kind.
     """
 
     mean: float
+    deviation: float
+    rows: int
     margin: float
     p_equivalent: float
     p_different: float
-    power: float
-    least_detectable: float
-    needed_rows: int | None
     alpha: float = 0.05
+
+    @property
+    def power(self) -> float:
+        """Chance that these rows would have shown equivalence, were the true mean 0."""
+        return power_of_equivalence(self.deviation, self.rows, self.margin, self.alpha)
+
+    @property
+    def least_detectable(self) -> float:
+        """The difference that these rows would have shown with a chance of 80 %."""
+        return least_detectable(self.deviation, self.rows, self.alpha)
+
+    @property
+    def needed_rows(self) -> int | None:
+        """Rows with which equivalence would be shown with a chance of 80 %, were the true mean 0; None: too many to say."""
+        return rows_for_equivalence(self.deviation, self.margin, self.alpha)
 
     @property
     def words(self) -> Words:
@@ -74,21 +86,11 @@ def of_moments(mean: float, deviation: float, rows: int, margin: float, alpha: f
     error = deviation / math.sqrt(rows)
     if error <= 1e-12 * max(1.0, abs(mean)):
         inside, there = abs(mean) < margin, abs(mean) > 1e-12
-        return Equivalence(mean, margin, float(not inside), float(not there), 1.0, 0.0, rows, alpha)
-    freedom = rows - 1
-    outside = max(
-        float(stats.t.sf((mean + margin) / error, freedom)), float(stats.t.cdf((mean - margin) / error, freedom))
-    )
-    return Equivalence(
-        mean=mean,
-        margin=margin,
-        p_equivalent=outside,
-        p_different=2 * float(stats.t.sf(abs(mean) / error, freedom)),
-        power=power_of_equivalence(deviation, rows, margin, alpha),
-        least_detectable=least_detectable(deviation, rows, alpha),
-        needed_rows=rows_for_equivalence(deviation, margin, alpha),
-        alpha=alpha,
-    )
+        return Equivalence(mean, 0.0, rows, margin, float(not inside), float(not there), alpha)
+    above, below = (mean + margin) / error, (mean - margin) / error
+    p_equivalent = max(float(stats.t.sf(above, rows - 1)), float(stats.t.cdf(below, rows - 1)))
+    p_different = 2 * float(stats.t.sf(abs(mean) / error, rows - 1))
+    return Equivalence(mean, deviation, rows, margin, p_equivalent, p_different, alpha)
 
 
 def power_of_equivalence(deviation: float, rows: int, margin: float, alpha: float = 0.05) -> float:
@@ -97,6 +99,8 @@ def power_of_equivalence(deviation: float, rows: int, margin: float, alpha: floa
     Over the deviations that a sample may have, the mean over the chance that the sample's mean lies far enough inside
     (Owen 1965, by numerical integration).
     """
+    if deviation == 0:
+        return 1.0
     freedom = rows - 1
     sampled = np.sqrt(stats.chi2.ppf(_QUANTILES, freedom) / freedom)
     reach = margin * math.sqrt(rows) / deviation - float(stats.t.ppf(1 - alpha, freedom)) * sampled

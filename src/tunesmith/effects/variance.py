@@ -35,19 +35,19 @@ class Shares:
         parts: share of each parameter alone and of each pair, by names; 0 to 1.
         rest: share that these leave, of more parameters together and of chance.
         exact: whether the settings were balanced, so that nothing was fitted.
-        design: ``(settings, columns)`` columns of each part, for tests of single rows.
+        operators: of each part ``(settings, columns)``, with which values become its coefficients.
     """
 
     variance: float
     parts: Mapping[Part, float]
     rest: float
     exact: bool
-    design: Mapping[Part, Array]
+    operators: Mapping[Part, Array]
 
     def coefficients(self, part: Part, values: Array) -> Array:
-        """``(rows, columns)`` the part's coefficients in each row's own ``(rows, settings)`` values, of balanced settings."""
-        columns = self.design[part]
-        return np.asarray(values @ columns / len(columns))
+        """``(rows, columns)`` the part's coefficients in each row's own ``(rows, settings)`` values, for tests over rows."""
+        centred = values - values.mean(axis=-1, keepdims=True)
+        return np.asarray(centred @ self.operators[part])
 
 
 def decompose(settings: Sequence[Mapping[str, Any]], values: Array) -> Shares:
@@ -66,15 +66,15 @@ def decompose(settings: Sequence[Mapping[str, Any]], values: Array) -> Shares:
     design = _design(settings)
     centred = values - values.mean()
     variance = float((centred**2).mean())
-    if variance <= 1e-24 * max(1.0, float(np.abs(values).max(initial=0.0)) ** 2):
-        return Shares(0.0, dict.fromkeys(design, 0.0), 0.0, True, design)
     exact = is_balanced(settings)
-    found = _projected(design, centred) if exact else _fitted(design, centred)
-    parts = {part: float((each**2).sum()) / variance for part, each in found.items()}
+    operators = _projection(design) if exact else _regression(design, centred)
+    if variance <= 1e-24 * max(1.0, float(np.abs(values).max(initial=0.0)) ** 2):
+        return Shares(0.0, dict.fromkeys(design, 0.0), 0.0, exact, operators)
+    parts = {part: float(((centred @ each) ** 2).sum()) / variance for part, each in operators.items()}
     total = sum(parts.values())
     if total > 1:
         parts = {part: share / total for part, share in parts.items()}
-    return Shares(variance, parts, max(0.0, 1 - total), exact, design)
+    return Shares(variance, parts, max(0.0, 1 - total), exact, operators)
 
 
 def is_balanced(settings: Sequence[Mapping[str, Any]]) -> bool:
@@ -116,25 +116,26 @@ def _columns(values: Sequence[Any]) -> Array:
     return np.asarray(orthonormal[:, 1:] * np.sqrt(len(values)))
 
 
-def _projected(design: Mapping[Part, Array], centred: Array) -> dict[Part, Array]:
-    return {part: columns.T @ centred / len(centred) for part, columns in design.items()}
+def _projection(design: Mapping[Part, Array]) -> dict[Part, Array]:
+    return {part: columns / len(columns) for part, columns in design.items()}
 
 
-def _fitted(design: Mapping[Part, Array], centred: Array) -> dict[Part, Array]:
-    """Coefficients by ridge regression, the pairs' columns held back where they do not help to predict."""
+def _regression(design: Mapping[Part, Array], centred: Array) -> dict[Part, Array]:
+    """Ridge regression, the pairs' columns held back where they do not help to predict settings that were left out."""
+    if not design:
+        return {}
     columns = np.hstack([each - each.mean(axis=0) for each in design.values()])
     left, singular, right = np.linalg.svd(columns / np.sqrt(len(centred)), full_matrices=False)
     kept = singular > 1e-9
     left, singular, right = left[:, kept], singular[kept], right[kept]
-    seen = left.T @ centred
-    best, chosen = np.inf, np.zeros(columns.shape[1])
+    best, chosen = np.inf, np.zeros_like(singular)
     for ridge in _RIDGES:
         shrunk = singular**2 / (singular**2 + ridge)
         freedom = np.minimum((left**2) @ shrunk + 1 / len(centred), 1.0)
         if freedom.max() > 1 - 1e-6:
             continue  # a setting that is fitted exactly says nothing of how well others would be
-        error = float((((centred - left @ (shrunk * seen)) / (1 - freedom)) ** 2).mean())
+        error = float((((centred - left @ (shrunk * (left.T @ centred))) / (1 - freedom)) ** 2).mean())
         if error < best:
-            best, chosen = error, right.T @ (shrunk / singular * seen) / np.sqrt(len(centred))
+            best, chosen = error, shrunk / singular / np.sqrt(len(centred))
     sizes = np.cumsum([each.shape[1] for each in design.values()])[:-1]
-    return dict(zip(design, np.split(chosen, sizes), strict=True))
+    return dict(zip(design, np.split(left * chosen @ right, sizes, axis=1), strict=True))

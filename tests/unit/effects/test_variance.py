@@ -14,7 +14,7 @@ LEVELS: dict[str, tuple[Any, ...]] = {"a": (0.0, 0.5, 1.0), "b": ("x", "y"), "c"
 
 
 def grid() -> list[dict[str, Any]]:
-    return [dict(zip(LEVELS, row, strict=True)) for row in itertools.product(*LEVELS.values())]
+    return [{"a": a, "b": b, "c": c} for a, b, c in itertools.product(*LEVELS.values())]
 
 
 def of_cells(settings: list[dict[str, Any]], values: np.ndarray) -> dict[tuple[str, ...], float]:
