@@ -24,9 +24,12 @@ def of_cells(settings: list[dict[str, Any]], values: np.ndarray) -> dict[tuple[s
         keys = [tuple(one[name] for name in names) for one in settings]
         return np.array([np.mean([v for v, k in zip(values, keys, strict=True) if k == key]) for key in keys])
 
-    centre, alone = values.mean(), {(name,): means((name,)) - values.mean() for name in LEVELS}
-    pairs = {(p, q): means((p, q)) - alone[p,] - alone[q,] - centre for p, q in itertools.combinations(LEVELS, 2)}
-    return {part: float((each**2).mean() / values.var()) for part, each in {**alone, **pairs}.items()}
+    centre = values.mean()
+    alone: dict[tuple[str, ...], np.ndarray] = {(name,): means((name,)) - centre for name in LEVELS}
+    parts = dict(alone)
+    for p, q in itertools.combinations(LEVELS, 2):
+        parts[p, q] = means((p, q)) - alone[p,] - alone[q,] - centre
+    return {part: float((each**2).mean() / values.var()) for part, each in parts.items()}
 
 
 def test_shares_of_a_balanced_grid_are_those_of_cell_means() -> None:
