@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,6 +52,17 @@ def written(study: Study, table: pa.Table, rows: Rows, began: float) -> Answered
     compared.answer(rows.held_out, finalists)
     held = {one.number: compared.judge(one, rows.held_out) for one in finalists}
     return Answered(rows, judged, dropped, best, held, len(kept), compared.notes)
+
+
+def all_of(study: Study, table: pa.Table, rows: list[int], began: float) -> dict[int, Judged]:
+    """Every run's answers to some rows, without race and without end."""
+    if not study.model.task.writes:
+        reads = judging.Reads(study.model, table)
+        return {run.number: judging.places(reads.judged(run), np.array(rows)) for run in study.design.runs}
+    writer = Writer(study.model, study.settings.seed, study.settings.samples)
+    compared = Compared(study, table, Kept(study.folder), writer, Rows(rows, []), began)
+    compared.go_through(rows, study.design.runs)
+    return {run.number: compared.judge(run, rows) for run in study.design.runs}
 
 
 class Compared:
@@ -103,6 +114,13 @@ class Compared:
         self._kept.add(found)
         self._answers += len(found)
         self._seconds += time.monotonic() - began
+
+    def go_through(self, rows: list[int], runs: Sequence[Setting]) -> None:
+        """Have settings answer rows, a unit at a time."""
+        step = self._rows_of_a_unit()
+        for done in range(0, len(rows), step):
+            self.answer(rows[done : done + step], list(runs))
+            self._study.note(f"{min(done + step, len(rows))} of {len(rows)} rows")
 
     def judge(self, run: Setting, rows: list[int]) -> Judged:
         """A run's answers to some rows beside the truth."""

@@ -206,13 +206,14 @@ class Found:
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; a number without end is null."""
-        plain: dict[str, Any] = _plain(asdict(self))
+        plain: dict[str, Any] = as_plain(asdict(self))
         return plain
 
 
-def _plain(value: Any) -> Any:
+def as_plain(value: Any) -> Any:
+    """A nested value as JSON has it; a number without end is null."""
     if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): as_plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [as_plain(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

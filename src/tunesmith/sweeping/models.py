@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith import bundle as bundles
 from tunesmith import engine_choice, params, plugins, predict
-from tunesmith.errors import UsageError
+from tunesmith.errors import UsageError, did_you_mean
 from tunesmith.generation.honours import Case, refused
 from tunesmith.generation.request import GenerationRequest
 from tunesmith.params import Params
@@ -23,13 +24,28 @@ def request_of(bundle: str | Path) -> tuple[bundles.Bundle, Params]:
     return opened, params.check(group, dict(opened.config.request))
 
 
+def check(engines: Sequence[str]) -> None:
+    """Refuse engines that nobody knows.
+
+    Raises:
+        UsageError: names the first.
+    """
+    known = plugins.names("engines")
+    for engine in engines:
+        if not engine.startswith(("http://", "https://")) and engine not in known:
+            hint = did_you_mean(engine, known) or f"legal: {', '.join(known)}, or the address of a server"
+            raise UsageError(f"no engine '{engine}'", where="--engine", hint=hint)
+
+
 def load(bundle: Path, engine: str | None) -> Model:
-    """The model; by PyTorch where that can open it, whose draws repeat."""
+    """The model; where no engine is named by PyTorch if that can open it, since its draws repeat.
+
+    Raises:
+        UsageError: no such engine.
+    """
     if engine is None and "pytorch" in engine_choice.openable(bundle):
         engine = "pytorch"
-    if engine is not None and not engine.startswith("http") and engine not in plugins.names("engines"):
-        hint = f"legal: {', '.join(plugins.names('engines'))}, or the address of a server"
-        raise UsageError(f"no engine '{engine}'", where="--engine", hint=hint)
+    check([engine] if engine else [])
     return predict.load(bundle, engine)
 
 

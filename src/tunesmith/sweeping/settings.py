@@ -33,7 +33,7 @@ class Settings(Params):
     engines: tuple[str, ...] = param(
         (), "Several of these, to see where the same settings and seeds differ: pytorch,int8,http://HOST:8000/v1."
     )
-    out: str | None = param(None, "Folder of the study; none: sweeps/NAME beside the bundle.")
+    out: str | None = param(None, "Folder of the study; none: sweeps/NAME, here.")
     resume: bool = param(False, "Go on with the study in the folder: answers that are there are not asked for again.")
     save_preset: str | None = param(
         None, "Keep the recommended setting in the bundle as a preset of this name.", name="save-preset"

@@ -137,16 +137,25 @@ def identity_of(bundle: Path) -> str:
     return hashlib.sha256((bundle / "bundle.json").read_bytes()).hexdigest()[:16]
 
 
-def rows_of(count: int, settings: Settings) -> Rows:
-    """Which rows are compared, and which held out, drawn by the seed.
+def drawn(count: int, settings: Settings) -> list[int]:
+    """Numbers of the rows that are answered, in an order that the seed draws.
 
     Raises:
         DataError: there are too few.
     """
-    drawn = np.random.default_rng([settings.seed, 1]).permutation(count)[: settings.rows].tolist()
-    if len(drawn) < _FEWEST_ROWS:
-        raise DataError(
-            f"{len(drawn)} rows are too few to compare anything", hint=f"at least {_FEWEST_ROWS}, better hundreds"
-        )
-    held = min(max(2, round(len(drawn) * settings.held_out)), len(drawn) - 2)
-    return Rows(drawn[held:], drawn[:held])
+    found: list[int] = np.random.default_rng([settings.seed, 1]).permutation(count)[: settings.rows].tolist()
+    if len(found) < _FEWEST_ROWS:
+        hint = f"at least {_FEWEST_ROWS}, better hundreds"
+        raise DataError(f"{len(found)} rows are too few to compare anything", hint=hint)
+    return found
+
+
+def rows_of(count: int, settings: Settings) -> Rows:
+    """Which rows are compared, and which held out.
+
+    Raises:
+        DataError: there are too few.
+    """
+    rows = drawn(count, settings)
+    held = min(max(2, round(len(rows) * settings.held_out)), len(rows) - 2)
+    return Rows(rows[held:], rows[:held])
