@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 Words = Literal["equivalent", "different", "cannot tell"]
 
 _MOST_ROWS = 10_000_000
-_QUANTILES = (np.arange(400) + 0.5) / 400
+_QUANTILES = (np.arange(100) + 0.5) / 100
 
 
 @dataclass(frozen=True)

@@ -126,13 +126,18 @@ def fronts(found: Sequence[Row], sign: int) -> dict[str, tuple[int, ...]]:
     return fronts
 
 
-def best(found: Sequence[Row], sign: int) -> int:
+def best(design: Design, judged: Mapping[int, Judged], metric: str, sign: int, dropped: Sequence[int]) -> int:
     """Number of the setting with the best score among those that answered all rows; the defaults where it is a tie."""
-    most = max(row.rows for row in found)
-    complete = [row for row in found if row.rows == most and not row.dropped and math.isfinite(row.score.estimate)]
-    if not complete:
+    most = max(map(len, judged.values()))
+    scores = {
+        run: float(sign * one.score(metric, np.ones((1, most)))[0])
+        for run, one in judged.items()
+        if len(one) == most and run not in dropped
+    }
+    finite = {run: each for run, each in scores.items() if math.isfinite(each)}
+    if not finite:
         return 0
-    return max(complete, key=lambda row: (sign * row.score.estimate, row.number == 0, -row.number)).number
+    return max(finite, key=lambda run: (finite[run], run == 0, -run))
 
 
 def recommend(

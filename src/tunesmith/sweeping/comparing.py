@@ -29,8 +29,7 @@ def read(study: Study, table: pa.Table, rows: Rows) -> Answered:
     reads = judging.Reads(study.model, table)
     whole = {run.number: reads.judged(run) for run in study.design.runs}
     judged = {number: judging.places(one, np.array(rows.compared)) for number, one in whole.items()}
-    found = analysis.rows(study.design, judged, study.metric, study.sign, [], study.settings.seed)
-    best = analysis.best(found, study.sign)
+    best = analysis.best(study.design, judged, study.metric, study.sign, [])
     run = study.design.settings[best].run
     held = {number: judging.places(whole[number], np.array(rows.held_out)) for number in {0, run}}
     notes = list(dict.fromkeys(note for one in study.design.runs for note in reads.idle(one)))
@@ -46,8 +45,7 @@ def written(study: Study, table: pa.Table, rows: Rows, began: float) -> Answered
     done = compared.go()
     judged = {run.number: compared.judged(run, done[run.number]) for run in study.design.runs}
     dropped = [number for number in done if number not in compared.alive]
-    found = analysis.rows(study.design, judged, study.metric, study.sign, dropped, study.settings.seed)
-    best = analysis.best(found, study.sign)
+    best = analysis.best(study.design, judged, study.metric, study.sign, dropped)
     finalists = [one for one in study.design.runs if one.number in {0, study.design.settings[best].run}]
     compared.answer(rows.held_out, finalists)
     held = {one.number: compared.judge(one, rows.held_out) for one in finalists}

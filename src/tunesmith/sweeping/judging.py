@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tunesmith import metrics, requested
 from tunesmith.errors import UsageError, did_you_mean
 from tunesmith.metrics import Counted, Predictions
+from tunesmith.metrics.registry import METRICS
 from tunesmith.sweeping import measures
 from tunesmith.sweeping.design import Setting
 from tunesmith.sweeping.samples import Kept
@@ -81,7 +82,7 @@ def metric_of(model: Model, wanted: str | None) -> str:
     if kind not in metrics.KINDS:
         kind = None
     known = metrics.names(kind, len(model.target.labels)) if kind else ()
-    usable = [name for name in known if name not in _OF_THE_TRUTH]
+    usable = [name for name in known if name not in _OF_THE_TRUTH and not _describes(kind, name)]
     if wanted is None:
         facts = metrics.KINDS[kind] if kind else None
         chief = (facts.headline, *facts.chief) if facts else ()
@@ -90,10 +91,17 @@ def metric_of(model: Model, wanted: str | None) -> str:
         raise UsageError(
             f"no request parameter changes {wanted}, the likelihood of the truth", where="--metric", hint=_legal(usable)
         )
+    if wanted in known and wanted not in usable:
+        hint = _legal(usable)
+        raise UsageError(f"{wanted} says how answers are, not how good", where="--metric", hint=hint)
     if known and wanted not in known:
         hint = did_you_mean(wanted, usable) or _legal(usable)
         raise UsageError(f"'{wanted}' is no metric of {model.bundle.config.task_name}", where="--metric", hint=hint)
     return wanted
+
+
+def _describes(kind: str, name: str) -> bool:
+    return any(metric.describes for (each, known), metric in METRICS.items() if known == name and each == kind)
 
 
 def _legal(names: Sequence[str]) -> str:

@@ -74,8 +74,8 @@ def distinct(texts: Sequence[Sequence[str]], size: int) -> float:
 def repetition(text: Sequence[str]) -> float:
     """Share of a text's four-word pieces that stood there before (Welleck et al. 2020, seq-rep-4); 0 where there are none.
 
-    >>> repetition("a b c d a b c d".split()), repetition(["a"])
-    (0.2, 0.0)
+    >>> repetition("a a a a a".split()), repetition(["a"])
+    (0.5, 0.0)
     """
     pieces = _pieces(text, 4)
     return 1 - len(set(pieces)) / len(pieces) if pieces else 0.0

@@ -131,7 +131,8 @@ def to_engine(request: GenerationRequest, engine: str) -> Translation:
     _check_engine(engine)
     idle = {warning.partition(" ")[0] for warning in requests.check(request)}
     names = _NAMES[engine]
-    problems, notes = [], []
+    problems: list[Problem] = []
+    notes: list[str] = []
     active = {name for name, default in DEFAULTS.items() if getattr(request, name) != default and name not in idle}
     for name in sorted(active - names.keys() - {"sampler_order", "logprobs", "top_logprobs"}):
         why = _WHY.get((engine, name), f"{engine} has nothing like it")
@@ -168,7 +169,8 @@ def from_engine(engine: str, given: Mapping[str, Any]) -> dict[str, Any]:
     request = params.check(GenerationRequest, asked)
     steps = _steps(request)
     theirs = [name for name in ORDERS[engine] if name in steps]
-    found = {name: value for name, value in asked.items() if value != DEFAULTS[name]}
+    values = {name: _plain(getattr(request, name)) for name in asked}
+    found = {name: value for name, value in values.items() if getattr(request, name) != DEFAULTS[name]}
     return found | ({"sampler_order": theirs} if not request.greedy and theirs != steps else {})
 
 

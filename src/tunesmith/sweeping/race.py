@@ -28,7 +28,7 @@ def looks(rows: int, settings: int, alpha: float = ALPHA) -> tuple[int, ...]:
     The first is after as many rows as a test without assumptions needs at least to be as sure as asked for.
 
     >>> looks(100, 60), looks(10, 60)
-    ((15, 28, 40, 52, 64, 76, 88, 100), (10,))
+    ((14, 27, 39, 51, 64, 76, 88, 100), (10,))
     """
     first = math.ceil(math.log2(max(1, settings - 1) * _LOOKS / alpha))
     if first >= rows:

@@ -69,6 +69,7 @@ def sweep(bundle: str | Path, data: str, settings: Settings, texts: Mapping[str,
     with tempfile.TemporaryDirectory() as folder:
         table = read_labelled(data, model.bundle.config, model.target, Path(folder))
         rows = study.rows_of(len(table), settings)
+        study.claim(opened.folder, model.bundle.folder, data, settings, texts)
         writes = model.task.writes
         answered = comparing.written(opened, table, rows, began) if writes else comparing.read(opened, table, rows)
         found = preset.save(opened, _found(opened, table, answered))
@@ -84,7 +85,7 @@ def _open(bundle: str | Path, data: str, settings: Settings, texts: Mapping[str,
     model = models.load(saved.folder, settings.engine)
     metric = judging.metric_of(model, settings.metric)
     designed = design.make(varied, defaults, **options, refused=lambda request: models.refusal_of(model, request))
-    folder = study.claim(saved.folder, data, settings, texts)
+    folder = study.place_of(saved.folder, settings)
     opened = Study(folder, data, model, settings, varied, designed, metric, quiet)
     opened.note(f"{len(designed.settings)} settings, {len(designed.runs)} different requests, into {folder}")
     for reason, count in designed.left_out.items():

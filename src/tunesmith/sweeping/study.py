@@ -85,8 +85,13 @@ class Answered:
     notes: list[str] = field(default_factory=list)
 
 
-def claim(bundle: Path, data: str, settings: Settings, texts: Mapping[str, str]) -> Path:
-    """The study's folder, new or with the same study in it.
+def place_of(bundle: Path, settings: Settings) -> Path:
+    """The study's folder."""
+    return Path(settings.out) if settings.out else _free(Path("sweeps") / bundle.resolve().name, settings.resume)
+
+
+def claim(folder: Path, bundle: Path, data: str, settings: Settings, texts: Mapping[str, str]) -> None:
+    """Make the study's folder, or go on in it with the same study.
 
     Raises:
         UsageError: it holds something else.
@@ -98,7 +103,6 @@ def claim(bundle: Path, data: str, settings: Settings, texts: Mapping[str, str])
         "settings": asked,
         "parameters": dict(sorted(texts.items())),
     }
-    folder = Path(settings.out) if settings.out else _free(Path("sweeps") / bundle.resolve().name, settings.resume)
     file = folder / STUDY
     if not settings.resume:
         if folder.exists() and any(folder.iterdir()):
@@ -106,7 +110,7 @@ def claim(bundle: Path, data: str, settings: Settings, texts: Mapping[str, str])
             raise UsageError("the folder holds something already", where=str(folder), hint=hint)
         folder.mkdir(parents=True, exist_ok=True)
         bundles.write_text(file, json.dumps(study, indent=1, ensure_ascii=False))
-        return folder
+        return
     try:
         known = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -114,7 +118,6 @@ def claim(bundle: Path, data: str, settings: Settings, texts: Mapping[str, str])
     if differing := [name for name in study if known.get(name) != study[name]]:
         hint = "give the same call again; budget and price may differ"
         raise UsageError(f"the study was begun with other {', '.join(differing)}", where=str(file), hint=hint)
-    return folder
 
 
 def _identity(data: str) -> str:
