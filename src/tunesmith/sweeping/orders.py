@@ -145,7 +145,9 @@ def to_engine(request: GenerationRequest, engine: str) -> Translation:
         values["min_p"] = _reordered(engine, request, wanted, problems, notes)
     if problems:
         raise UsageError(f"the parameters cannot be carried over to {engine}", problems=problems)
-    parameters = {names[name]: _plain(value) for name, value in values.items() if name in names and value is not None}
+    if request.greedy and engine == "transformers":
+        values = {name: value for name, value in values.items() if name not in _SAMPLERS}  # it warns of each otherwise
+    parameters = {names[name]: _plain(value) for name, value in values.items() if name in names and _says(value)}
     return Translation(engine, parameters | _besides(engine, request, wanted), (*notes, *_remarks(engine, request)))
 
 
@@ -254,6 +256,11 @@ def _remarks(engine: str, request: GenerationRequest) -> list[str]:
     if engine == "llama.cpp" and request.top_k == 0:
         remarks.append("top_k 0 means all tokens in both")
     return remarks
+
+
+def _says(value: Any) -> bool:
+    """Whether a value asks for anything; lists that are empty ask for nothing everywhere."""
+    return value is not None and value not in ((), {})
 
 
 def _plain(value: Any) -> Any:
