@@ -20,6 +20,8 @@ from tunesmith.sweeping.measures import LOWER_IS_BETTER
 Array = NDArray[np.float64]
 
 _RESAMPLES = 1000
+_ROUNDING = 1e-12
+"""Shares below this are what numbers were rounded by."""
 _FRONTS = ("distinct_2", "self_bleu", "seconds", "cost", "tokens_per_second")
 
 
@@ -106,8 +108,10 @@ def effects(
     alone = levels.effects(design.axes, settings, defaults, values, measured, margin=margin, random=random)
     shares = variance.decompose(settings, values.mean(axis=1))
     tests = {
-        part: intervals.sign_flip_p(shares.coefficients(part, values.T), random) if common > 1 else 1.0
-        for part in shares.parts
+        part: intervals.sign_flip_p(shares.coefficients(part, values.T), random)
+        if common > 1 and share > _ROUNDING
+        else 1.0
+        for part, share in shares.parts.items()
     }
     adjusted = dict(zip(tests, corrections.holm(list(tests.values())), strict=True)) if tests else {}
     parts = [Share(part, share, float(adjusted[part])) for part, share in shares.parts.items()]
@@ -115,14 +119,15 @@ def effects(
 
 
 def fronts(found: Sequence[Row], sign: int) -> dict[str, tuple[int, ...]]:
-    """For each measure that has a better end the settings that no other beats in it and in the metric."""
+    """For each measure that has a better end the settings that no other beats in it and in the metric; of equals the first."""
     measures = [name for name in _FRONTS if all(name in row.measures for row in found)]
     once = [row for row in found if row.run == row.number]
     fronts = {}
     for name in measures:
         points = [[sign * row.score.estimate, row.measures[name]] for row in once]
         on_front = pareto.front(points, [True, name not in LOWER_IS_BETTER])
-        fronts[name] = tuple(once[place].number for place in on_front)
+        first = {tuple(points[place]): once[place].number for place in reversed(on_front)}
+        fronts[name] = tuple(sorted(first.values()))
     return fronts
 
 

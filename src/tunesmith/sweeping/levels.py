@@ -23,6 +23,7 @@ Array = NDArray[np.float64]
 ALPHA = 0.05
 _MOST_LEVELS = 12
 _BINS = 4
+_ROUNDING = 1e-10
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def effects(
     """
     groups = {name: grouped([one[name] for one in settings], defaults.get(name)) for name in names}
     contrasts = _contrasts(groups, len(settings))
-    changes = {key: weights @ values for key, weights in contrasts.items()}
+    changes = {key: _unrounded(weights @ values, values) for key, weights in contrasts.items()}
     tests = {key: p_two_sided(change) for key, change in changes.items()}
     adjusted = dict(zip(tests, corrections.holm(list(tests.values())), strict=True))
     return tuple(
@@ -146,6 +147,11 @@ def _effect(
         least_detectable=max((one.least_detectable for one in tests), default=math.inf),
         needed_rows=None if None in needed or not needed else max(each for each in needed if each is not None),
     )
+
+
+def _unrounded(changes: Array, values: Array) -> Array:
+    """Changes with those set to 0 that numbers were only rounded by, which a test would take for tiny effects."""
+    return np.where(np.abs(changes) <= _ROUNDING * np.abs(values).max(initial=0.0), 0.0, changes)
 
 
 def _verdict(levels: Sequence[Level], tested: bool) -> Verdict:

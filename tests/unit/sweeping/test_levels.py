@@ -66,6 +66,8 @@ def test_too_few_rows_cannot_tell_and_say_how_many_could() -> None:
 def test_no_difference_at_all_is_inert() -> None:
     found = effects(np.tile(np.random.default_rng(4).normal(size=8), (6, 1)))
     assert {one.verdict for one in found.values()} == {"inert"}
+    assert {level.p_value for one in found.values() for level in one.levels} == {1.0}  # rounding is no effect
+    assert {level.effect.low for one in found.values() for level in one.levels} == {0.0}
 
 
 def test_settings_that_were_left_out_do_not_make_others_look_different() -> None:
