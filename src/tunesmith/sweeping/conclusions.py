@@ -29,7 +29,7 @@ def recommendation(found: Found) -> str:
     gained = f"{found.metric} {one.score:.4g} against {one.defaults:.4g}, better by {bounds(one.gain)}"
     place = f"on {one.rows} rows that took no part in the choice: {gained}"
     words = {
-        "better": f"Take {name(row)}: it is better than the defaults {place}.",
+        "better": f"Take {name(row)}: it is better than the defaults {place}{_little(one, found.margin)}.",
         "as good": f"{name(row)} is at least as good as the defaults, but for less than {found.margin:g}, {place}.",
         "worse": f"Keep the defaults: {name(row)}, the best of the rows that it was chosen on, is worse {place}.",
         "cannot tell": f"Cannot tell whether {name(row)}, the best of the rows that it was chosen on, is as good as the defaults {place}{_enough(one)}; keep the defaults.",
@@ -41,9 +41,11 @@ def effect(one: Effect, found: Found) -> str:
     """What a parameter does by itself."""
     rows = f"over {found.common_rows} rows"
     if one.verdict == "inert":
+        surely = [level.value for level in one.levels if level.p_value <= ALPHA]
+        but = f" It does change it, by less than that, at {', '.join(surely)}." if surely else ""
         return (
             f"{one.parameter} is inert here: no value tried changes {found.metric} by {found.margin:g} or more "
-            f"against {one.reference} ({rows}; with a power of {one.power:.0%})."
+            f"against {one.reference} ({rows}; with a power of {one.power:.0%}).{but}"
         )
     if one.verdict == "effect":
         told = [level for level in one.levels if level.p_value <= ALPHA]
@@ -91,6 +93,10 @@ def _enough(one: Recommendation) -> str:
     if one.needed_rows is None:
         return ""
     return f" (about {one.needed_rows:,} held-out rows would show a gain of that size)"
+
+
+def _little(one: Recommendation, margin: float) -> str:
+    return f", which is less than the margin of {margin:g}" if one.gain.estimate < margin else ""
 
 
 def _change(level: Level) -> str:

@@ -132,7 +132,8 @@ def _effect(
         if values.shape[1] > 1:
             tests.append(equivalence.tost(changes[key], margin, ALPHA))
         others = {
-            each: intervals.of_mean(contrasts[key] @ rows, random, resamples=500) for each, rows in measured.items()
+            each: intervals.of_mean(_unrounded(contrasts[key] @ rows, rows), random, resamples=500)
+            for each, rows in measured.items()
         }
         effect = intervals.of_mean(changes[key], random)
         p_equivalent = tests[-1].p_equivalent if tests else 1.0

@@ -117,7 +117,8 @@ def beams(found: Found) -> Figure | None:
 def fronts(found: Found) -> Figure | None:
     """The price of the score.
 
-    Settings by the metric and another measure. No other setting beats those on the line in both.
+    Settings by the metric and another measure. No other setting beats those on the line in both; the defaults are
+    the orange point.
     """
     if not found.fronts:
         return None
@@ -131,7 +132,7 @@ def fronts(found: Found) -> Figure | None:
         axes.scatter([first.measures[name]], [first.score.estimate], color=WARM, s=36, zorder=3)
         axes.set_xlabel(name)
         axes.set_ylabel(found.metric)
-        axes.set_title(f"{name} (the defaults in orange)")
+        axes.set_title(name)
     return figure
 
 
