@@ -37,6 +37,7 @@ from tunesmith.metrics.scores import (
     paired_test,
     score,
     score_rows,
+    score_weighted,
     sorts_rows,
 )
 from tunesmith.metrics.spans import entities, triples
@@ -88,6 +89,7 @@ __all__ = [
     "reliability",
     "score",
     "score_rows",
+    "score_weighted",
     "sorts_rows",
     "summary",
     "translation",

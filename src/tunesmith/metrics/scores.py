@@ -82,6 +82,18 @@ def score_rows(predictions: Counted, name: str) -> Array:
     return _choose(predictions, [name])[name].formula(row_by_row(predictions))
 
 
+def score_weighted(predictions: Predictions | Counted, name: str, weights: Array) -> Array:
+    """``(draws,)`` a metric of ``(draws, n)`` weighted rows, for whoever draws rows; NaN where it is undefined.
+
+    Raises:
+        UsageError: a name that is not a metric of these predictions.
+    """
+    formula = _choose(predictions, [name])[name].formula
+    step = max(1, _CELLS_AT_ONCE // max(1, len(predictions)))
+    parts = (weights[done : done + step] for done in range(0, len(weights), step))
+    return np.concatenate([formula(sampled(predictions, part)) for part in parts])
+
+
 def intervals(
     predictions: Predictions | Counted,
     names: Iterable[str] | None = None,

@@ -213,7 +213,7 @@ def value_at(config: Config, path: str) -> Any:
 
 def _range(one: Given, leaf: Leaf) -> Range | Choices | None:
     """The range that a parameter holds; None where it holds a value."""
-    found = _asked(one, leaf)
+    found = asked(one, leaf)
     if found is None:
         return None
     section = leaf.path.partition(".")[0]
@@ -225,7 +225,12 @@ def _range(one: Given, leaf: Leaf) -> Range | Choices | None:
     raise UsageError(f"{leaf.path} cannot be searched: {reason}", where=one.origin)
 
 
-def _asked(one: Given, leaf: Leaf) -> Range | Choices | None:
+def asked(one: Given, leaf: Leaf) -> Range | Choices | None:
+    """What a given value says of what a parameter may be; None: it is a value.
+
+    Raises:
+        UsageError: a range that is none.
+    """
     value = one.value
     forms = {get_origin(kind) or kind for kind in kinds.alternatives(leaf.annotation)}
     is_list = bool(forms & {list, tuple, dict})

@@ -1,0 +1,157 @@
+"""Rows being answered: by every setting, or by those that are still in the race; and at last those that were held out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tunesmith import bundle as bundles
+from tunesmith.errors import UsageError
+from tunesmith.sweeping import analysis, judging, race
+from tunesmith.sweeping.design import Setting
+from tunesmith.sweeping.judging import Judged
+from tunesmith.sweeping.samples import FILE, Kept
+from tunesmith.sweeping.study import Answered, Rows, Study
+from tunesmith.sweeping.writing import Writer, answers_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_UNIT_ANSWERS = 256
+
+
+def read(study: Study, table: pa.Table, rows: Rows) -> Answered:
+    """A task that reads: every setting on every row, which costs little once the outputs are there."""
+    reads = judging.Reads(study.model, table)
+    whole = {run.number: reads.judged(run) for run in study.design.runs}
+    judged = {number: judging.places(one, np.array(rows.compared)) for number, one in whole.items()}
+    best = analysis.best(study.design, judged, study.metric, study.sign, [])
+    run = study.design.settings[best].run
+    held = {number: judging.places(whole[number], np.array(rows.held_out)) for number in {0, run}}
+    notes = list(dict.fromkeys(note for one in study.design.runs for note in reads.idle(one)))
+    _keep_answers(study, whole)
+    return Answered(rows, judged, [], best, held, len(table) * len(whole), notes)
+
+
+def written(study: Study, table: pa.Table, rows: Rows, began: float) -> Answered:
+    """A task that writes: rows in blocks, each answered by all settings that are still in the race."""
+    kept = Kept(study.folder)
+    writer = Writer(study.model, study.settings.seed, study.settings.samples)
+    compared = Compared(study, table, kept, writer, rows, began)
+    done = compared.go()
+    judged = {run.number: compared.judged(run, done[run.number]) for run in study.design.runs}
+    dropped = [number for number in done if number not in compared.alive]
+    best = analysis.best(study.design, judged, study.metric, study.sign, dropped)
+    finalists = [one for one in study.design.runs if one.number in {0, study.design.settings[best].run}]
+    compared.answer(rows.held_out, finalists)
+    held = {one.number: compared.judge(one, rows.held_out) for one in finalists}
+    return Answered(rows, judged, dropped, best, held, len(kept), compared.notes)
+
+
+def all_of(study: Study, table: pa.Table, rows: list[int], began: float) -> dict[int, Judged]:
+    """Every run's answers to some rows, without race and without end."""
+    if not study.model.task.writes:
+        reads = judging.Reads(study.model, table)
+        return {run.number: judging.places(reads.judged(run), np.array(rows)) for run in study.design.runs}
+    writer = Writer(study.model, study.settings.seed, study.settings.samples)
+    compared = Compared(study, table, Kept(study.folder), writer, Rows(rows, []), began)
+    compared.go_through(rows, study.design.runs)
+    return {run.number: compared.judge(run, rows) for run in study.design.runs}
+
+
+class Compared:
+    """The rows that settings are compared on, being answered."""
+
+    def __init__(self, study: Study, table: pa.Table, kept: Kept, writer: Writer, rows: Rows, began: float) -> None:
+        self._study, self._table, self._kept, self._writer = study, table, kept, writer
+        self._rows, self._began = rows, began
+        self._runs = {run.number: run for run in study.design.runs}
+        self.alive = list(self._runs)
+        self.notes: list[str] = []
+        self._answers, self._seconds = 0, 0.0
+
+    def go(self) -> dict[int, int]:
+        """Answer rows until all are answered, one setting is left, or the time is over; how many each run has."""
+        racing = self._study.settings.design == "race"
+        total, done = len(self._rows.compared), 0
+        looks = race.looks(total, len(self.alive)) if racing else (total,)
+        if racing and len(looks) == 1:
+            self.notes.append(f"{total} rows are too few to drop any of {len(self.alive)} settings on the way")
+        counts = dict.fromkeys(self._runs, 0)
+        for look in looks:
+            while done < look and not self._is_over(done):
+                step = min(look - done, self._rows_of_a_unit())
+                self.answer(self._rows.compared[done : done + step], [self._runs[number] for number in self.alive])
+                done += step
+                counts |= dict.fromkeys(self.alive, done)
+                self._study.note(
+                    f"{done} of {total} rows, {len(self.alive)} settings, {time.monotonic() - self._began:.0f} s"
+                )
+            if done < look:
+                self.notes.append(f"the budget was spent after {done} of {total} rows")
+                break
+            if racing and look < total:
+                self._drop(done, len(looks))
+            if racing and len(self.alive) == 1:
+                break
+        if not done:
+            raise UsageError("the budget was spent before any row was answered", where="--budget", hint="raise it")
+        return counts
+
+    def answer(self, rows: list[int], runs: list[Setting]) -> None:
+        """Have settings answer rows, unless all these answers are there."""
+        samples = self._study.settings.samples
+        if all(len(self._kept.of(run.number, row)) == answers_of(run.request, samples) for run in runs for row in rows):
+            return
+        began = time.monotonic()
+        found = self._writer.unit(self._table, rows, runs)
+        self._kept.add(found)
+        self._answers += len(found)
+        self._seconds += time.monotonic() - began
+
+    def go_through(self, rows: list[int], runs: Sequence[Setting]) -> None:
+        """Have settings answer rows, a unit at a time."""
+        step = self._rows_of_a_unit()
+        for done in range(0, len(rows), step):
+            self.answer(rows[done : done + step], list(runs))
+            self._study.note(f"{min(done + step, len(rows))} of {len(rows)} rows")
+
+    def judge(self, run: Setting, rows: list[int]) -> Judged:
+        """A run's answers to some rows beside the truth."""
+        return judging.written(self._study.model, self._table, rows, run, self._kept, self._study.settings.price)
+
+    def judged(self, run: Setting, count: int) -> Judged:
+        """A run's answers to the first rows."""
+        return self.judge(run, self._rows.compared[:count])
+
+    def _drop(self, done: int, planned: int) -> None:
+        values = [self.judged(self._runs[number], done).by_row(self._study.metric) for number in self.alive]
+        self.alive = race.survivors(self._study.sign * np.stack(values), self.alive, len(self._runs), planned)
+
+    def _rows_of_a_unit(self) -> int:
+        each = sum(answers_of(self._runs[number].request, self._study.settings.samples) for number in self.alive)
+        return max(1, _UNIT_ANSWERS // each)
+
+    def _is_over(self, done: int) -> bool:
+        """Whether the time left is needed for the rows held out."""
+        budget = self._study.settings.budget
+        if budget is None or not self._answers:
+            return False
+        pace = self._seconds / self._answers
+        last = 2 * len(self._rows.held_out) * self._study.settings.samples * pace
+        unit = self._rows_of_a_unit() * len(self.alive) * self._study.settings.samples * pace
+        return time.monotonic() - self._began + last + unit > budget
+
+
+def _keep_answers(study: Study, whole: Mapping[int, Judged]) -> None:
+    """The answers for people; they are computed anew where a study goes on."""
+    lines = (
+        json.dumps({"setting": number, "row": row, "text": text}, ensure_ascii=False) + "\n"
+        for number, one in whole.items()
+        for row, text in enumerate(one.shown)
+    )
+    bundles.write_text(study.folder / FILE, "".join(lines))

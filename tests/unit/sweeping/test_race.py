@@ -1,0 +1,64 @@
+"""The race spends little where things are clear, and seldom drops what is best."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tunesmith.sweeping import race
+
+
+def raced(
+    random: np.random.Generator, truth: np.ndarray, rows: int, noise: float, *, binary: bool = False
+) -> tuple[float, bool, bool]:
+    """Share of the samples that were spent; whether the pick is surely worse than the grid's best; whether the best is left."""
+    settings = len(truth)
+    chances = truth[:, None] + random.normal(0, 0.2, rows) + random.normal(0, noise, (settings, rows))
+    values = (random.random((settings, rows)) < chances).astype(float) if binary else chances
+    alive, spent, before = list(range(settings)), 0, 0
+    planned = race.looks(rows, settings)
+    for look in planned:
+        spent += len(alive) * (look - before)
+        before = look
+        alive = race.survivors(values[alive][:, :look], alive, settings, len(planned))
+        if len(alive) == 1:
+            break
+    pick = alive[int(np.argmax(values[alive][:, :before].mean(axis=1)))]
+    best = int(np.argmax(values.mean(axis=1)))
+    surely_worse = pick != best and race.p_better(values[best] - values[pick]) <= 0.05
+    return spent / (settings * rows), surely_worse, int(np.argmax(truth)) in alive
+
+
+def test_in_clear_cases_less_than_half_is_spent_and_the_pick_is_good() -> None:
+    random = np.random.default_rng(0)
+    truth = np.concatenate([np.linspace(0.2, 0.4, 50), np.linspace(0.45, 0.5, 10)])
+    found = [raced(random, truth, 100, 0.08) for _ in range(200)]
+    spent, surely_worse, best_is_left = (np.array(column) for column in zip(*found, strict=True))
+    assert spent.mean() < 0.5
+    assert surely_worse.mean() <= 0.05
+    assert best_is_left.mean() >= 0.95
+
+
+@pytest.mark.parametrize(("binary", "noise"), [(False, 0.15), (True, 0.0)])
+def test_where_nothing_is_clear_the_best_is_seldom_dropped(binary: bool, noise: float) -> None:
+    random = np.random.default_rng(1)
+    truth = np.array([0.5] * 11 + [0.52])
+    found = [raced(random, truth, 80, noise, binary=binary) for _ in range(200)]
+    _, surely_worse, best_is_left = (np.array(column) for column in zip(*found, strict=True))
+    assert surely_worse.mean() <= 0.05
+    assert best_is_left.mean() >= 0.95
+
+
+def test_a_few_equal_differences_are_no_proof() -> None:
+    assert race.p_better(np.ones(5)) == pytest.approx(1 / 32)
+    assert race.p_better(np.zeros(5)) == 1
+    assert race.p_better(-np.ones(5)) == 1
+    assert race.p_better(np.ones(1)) == 1
+
+
+def test_looks_end_with_all_rows_and_begin_where_a_test_can_tell() -> None:
+    found = race.looks(100, 60)
+    assert found[-1] == 100
+    assert 0.5 ** found[0] <= race.ALPHA / 8 / 59
+    assert race.looks(10, 60) == (10,)
+    assert race.looks(16, 2)[-1] == 16
