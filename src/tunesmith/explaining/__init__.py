@@ -10,6 +10,7 @@ exact.py         what the samplers make of these logits, without drawing
 curves.py        the effect of each value on all places together
 nbest.py         parameters that have no exact curve: answers side by side
 rereading.py     parameters of tasks that read: outputs computed once, decided anew for each value
+gists.py         what answers say, to be counted
 telling.py       what was found, in sentences
 pictures.py      drawn; terminal.py: printed
 """

@@ -80,6 +80,7 @@ class Curves:
         measures: of each value (values, places) of each of ``exact.MEASURES``.
         before: the same without the parameter (places,).
         lengths: of each value and path the expected length and the chance to end (values, paths, 2).
+        usual_lengths: the same without the parameter (paths, 2).
         numbers: of each place the number of its path.
         most: the place that the parameter changes most.
     """
@@ -92,6 +93,7 @@ class Curves:
     measures: dict[str, Array]
     before: dict[str, Array]
     lengths: Array
+    usual_lengths: Array
     numbers: Array
     most: Place
 
@@ -193,6 +195,7 @@ def trace(asking: Asking, paths: Sequence[Path], logits: Logits) -> Curves:
         {name: np.concatenate([one.measures[name] for one in found], axis=1) for name in exact.MEASURES},
         {name: np.concatenate([one.before[name] for one in found]) for name in exact.MEASURES},
         np.stack([one.lengths for one in found], axis=1),
+        np.array([exact.endings(one.before["end"]) for one in found]),
         np.concatenate([np.full(len(one.path.output), number) for number, one in enumerate(found)]),
         _place(asking, max(found, key=lambda one: one.worst)),
     )

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith import metrics, requested
-from tunesmith.decisions.answers import UNKNOWN
 from tunesmith.explaining import values
 from tunesmith.explaining.declared import DECIDED
+from tunesmith.explaining.gists import gist, is_answer, numbers
 from tunesmith.explaining.found import Column, Found, Sample, said
 from tunesmith.params import Leaf
 from tunesmith.tasks.base import Scored, Target, shown_texts
@@ -174,7 +174,7 @@ def _columns(usual: Decided, each: Sequence[Decided]) -> Iterator[Column]:
     def column(name: str, meaning: str, of: Callable[[Decided], float], form: str = "share") -> Column:
         return Column(name, meaning, tuple(of(one) for one in each), of(usual), form)
 
-    yield column("answered", "inputs that get an answer", lambda one: sum(map(_is_answer, one.answers)) / total)
+    yield column("answered", "inputs that get an answer", lambda one: sum(map(is_answer, one.answers)) / total)
     if any(len(found) != 1 for one in (usual, *each) for found in one.gists):
         yield column("given", "things given for an input, mean", lambda one: sum(map(len, one.gists)) / total, "number")
     yield column("changed", "answers that differ from the usual ones", lambda one: _changed(usual, one) / total)
@@ -205,36 +205,15 @@ def _share(label: str, one: Decided) -> float:
     return sum(label in found for found in one.gists) / len(one.gists)
 
 
-def _is_answer(answer: Mapping[str, Any]) -> bool:
-    found = gist(answer)
-    return any(found) and found != (UNKNOWN,)
-
-
 def _changed(usual: Decided, one: Decided) -> int:
     return sum(before != now for before, now in zip(usual.gists, one.gists, strict=True))
-
-
-def _named(one: Mapping[str, Any]) -> str:
-    if "head" in one:
-        return f"{one['head']}-{one.get('type')}-{one['tail']}"
-    return f"{one['start']}-{one['end']} {one['type']}"
-
-
-def _numbers(value: Any) -> Iterator[float]:
-    """All numbers in an answer, in their order."""
-    if isinstance(value, bool):
-        return
-    if isinstance(value, float | int):
-        yield float(value)
-    for inner in value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ():
-        yield from _numbers(inner)
 
 
 def _difference(usual: Decided, one: Decided) -> float:
     """The largest difference of a number in an answer; 1 where answers differ in what they hold."""
     largest = 0.0
     for before, now in zip(usual.answers, one.answers, strict=True):
-        pair = list(_numbers(before)), list(_numbers(now))
+        pair = list(numbers(before)), list(numbers(now))
         if len(pair[0]) != len(pair[1]) or gist(before) != gist(now):
             largest = max(largest, 1.0)
         else:

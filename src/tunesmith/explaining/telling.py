@@ -54,8 +54,10 @@ def _columns(curves: Curves) -> Iterator[Column]:
     yield Column(
         "lost", "places whose token on the path cannot come", _plain(curves.impossible / curves.places), 0.0, "share"
     )
-    yield Column("tokens", f"expected tokens, {ASSUMPTION}", _plain(curves.lengths[:, :, 0].mean(1)))
-    yield Column("ended", "probability that it ended by then, likewise", _plain(curves.lengths[:, :, 1].mean(1)), None, "share")
+    usual_tokens, usual_ended = curves.usual_lengths.mean(0).tolist()
+    tokens, ended = curves.lengths.mean(1).T
+    yield Column("tokens", f"expected tokens, {ASSUMPTION}", _plain(tokens), usual_tokens)
+    yield Column("ended", "probability that it ended by then, likewise", _plain(ended), usual_ended, "share")
 
 
 def _column(curves: Curves, measure: str, meaning: str, before: float | None, form: str = "number") -> Column:
