@@ -123,7 +123,7 @@ class Curves:
     @property
     def impossible(self) -> Array:
         """Of each value how many places there are whose token on the path cannot come (values,)."""
-        return np.isneginf(self.measures["path"]).sum(1)
+        return np.asarray(np.isneginf(self.measures["path"]).sum(1))
 
     @property
     def path_probability(self) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tunesmith import params, plugins
@@ -12,6 +12,7 @@ from tunesmith.errors import UsageError, did_you_mean
 from tunesmith.explaining import elsewhere, interactions
 from tunesmith.explaining.elsewhere import There
 from tunesmith.explaining.interactions import Interaction
+from tunesmith.generation.request import GenerationRequest
 from tunesmith.params import Choices, Leaf, Range, param
 
 _SOURCE = re.compile(r"\(([^()]*\b(?:19|20)\d\d\b[^()]*)\)")
@@ -134,10 +135,8 @@ def sheet(one: Declared) -> Sheet:
     """Everything that is known of a parameter."""
     defaults = one.defaults if len(set(map(str, one.defaults.values()))) > 1 else {"all": one.leaf.default}
     told = dict(elsewhere.of(one.name, one.tasks[0], writes=one.writes))
-    plain = Sheet(
-        one.name, one.tasks, one.leaf.help, one.leaf.legal, defaults, searched(one.leaf), elsewhere=told
-    )
-    return _of_generation(plain) if one.writes and one.name in interactions.GenerationRequest.model_fields else plain
+    plain = Sheet(one.name, one.tasks, one.leaf.help, one.leaf.legal, defaults, searched(one.leaf), elsewhere=told)
+    return _of_generation(plain) if one.writes and one.name in GenerationRequest.model_fields else plain
 
 
 def searched(leaf: Leaf) -> str:
@@ -150,8 +149,6 @@ def searched(leaf: Leaf) -> str:
 
 
 def _of_generation(plain: Sheet) -> Sheet:
-    from dataclasses import replace
-
     from tunesmith.generation.sampler import SAMPLERS
 
     own = next((one for one in SAMPLERS if plain.name == one.name or plain.name.startswith(f"{one.name}_")), None)

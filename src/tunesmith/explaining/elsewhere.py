@@ -48,7 +48,9 @@ ELSEWHERE: Mapping[str, Mapping[str, There]] = MappingProxyType(
             There("n_predict", "-1, no limit"),
             There("max_new_tokens", "none; max_length is 20 then"),
         ),
-        "min_tokens": _row(_NONE, There("min_tokens", "0", "stop strings wait for it too"), _NONE, There("min_new_tokens", "none")),
+        "min_tokens": _row(
+            _NONE, There("min_tokens", "0", "stop strings wait for it too"), _NONE, There("min_new_tokens", "none")
+        ),
         "temperature": _row(
             There("temperature", "1", "0 to 2; several reasoning models refuse it"),
             There("temperature", "1", f"0 to 2; between 0 and 0.01 it is raised to 0.01; {_MODEL}"),
@@ -150,9 +152,7 @@ ELSEWHERE: Mapping[str, Mapping[str, There]] = MappingProxyType(
             _NONE,
         ),
         "echo": _row(There("echo", "false", "only of completions"), There("echo", "false"), _NONE, _NONE),
-        "num_beams": _row(
-            _NONE, There("use_beam_search", "false", "n is the width"), _NONE, There("num_beams", "1")
-        ),
+        "num_beams": _row(_NONE, There("use_beam_search", "false", "n is the width"), _NONE, There("num_beams", "1")),
         "length_penalty": _row(_NONE, There("length_penalty", "1"), _NONE, There("length_penalty", "1")),
         "early_stopping": _row(_NONE, _NONE, _NONE, There("early_stopping", "false")),
         "sampler_order": _row(

@@ -121,7 +121,8 @@ def endings(hazards: Array) -> tuple[float, float]:
 
 def _divergence(p: Tensor, q: Tensor) -> Tensor:
     """KL(p || q) in nats; where p is 0 there is none, and q is nowhere 0 where p is not, or it is infinite."""
-    return (torch.special.xlogy(p, p) - torch.special.xlogy(p, q)).sum(1).clamp(min=0)
+    found: Tensor = (torch.special.xlogy(p, p) - torch.special.xlogy(p, q)).sum(1).clamp(min=0)
+    return found
 
 
 def _with(rows: Sequence[Row], **changes: Any) -> list[Row]:

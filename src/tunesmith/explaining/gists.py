@@ -16,8 +16,8 @@ def gist(answer: Mapping[str, Any]) -> tuple[str, ...]:
     """
     if "labels" in answer:
         return tuple(answer["labels"])
-    if "relations" in answer or "entities" in answer:
-        return tuple(_named(one) for one in (*answer.get("entities", ()), *answer.get("relations", ())))
+    if "entities" in answer:
+        return tuple(_named(one) for one in (*answer.get("triples", ()), *answer["entities"]))
     if "words" in answer:
         return tuple(str(word.get("label")) for word in answer["words"])
     for key in ("label", "answer"):
@@ -45,6 +45,6 @@ def numbers(value: Any) -> Iterator[float]:
 
 
 def _named(one: Mapping[str, Any]) -> str:
-    if "head" in one:
-        return f"{one['head']}-{one.get('type')}-{one['tail']}"
+    if "relation" in one:
+        return f"({_named(one['head'])}, {one['relation']}, {_named(one['tail'])})"
     return f"{one['start']}-{one['end']} {one['type']}"

@@ -75,11 +75,19 @@ def look(
     changed = [sum(a.text != b.text for a, b in zip(each[0], one, strict=True)) for one in each]
     tokens = tuple(float(np.mean([beam.tokens for beam in one])) for one in each)
     columns = [
-        Column("changed", f"answers that differ from those with {said(tried[0])}", _shares(changed, len(rows)), 0.0, "share"),
+        Column(
+            "changed",
+            f"answers that differ from those with {said(tried[0])}",
+            _shares(changed, len(rows)),
+            0.0,
+            "share",
+        ),
         Column("tokens", "tokens of an answer, mean", tokens, tokens[0]),
     ]
     if parameter != "seed":
-        total = tuple(None if any(b.total is None for b in one) else float(np.mean([b.total for b in one])) for one in each)
+        total = tuple(
+            None if any(b.total is None for b in one) else float(np.mean([b.total for b in one])) for one in each
+        )
         columns.append(Column("log p", "log-probability of an answer as a whole, mean, nats", total, total[0]))
     samples = (
         Sample(value, texts[row], one[row].text, one[row].total)
@@ -119,7 +127,9 @@ def _answers(
 def _finished(model: Model, rows: pa.Table, given: Mapping[str, Any]) -> list[list[Beam]]:
     """The answers of each row, best first; of a long text read in windows, of its first one."""
     request = model.request(**given)
-    if request.num_beams == 1 and request.greedy:  # how likely an answer is, is told of beams; of one alone by its tokens
+    if (
+        request.num_beams == 1 and request.greedy
+    ):  # how likely an answer is, is told of beams; of one alone by its tokens
         request = request.but(logprobs=True)
     with model.reading() as folder:
         scored: Any = model.read(rows, request, folder)

@@ -15,7 +15,8 @@ from tunesmith.report import drawing
 from tunesmith.report.drawing import ACCENT, MUTED, WARM, WIDE, style
 
 _COLUMNS = 3
-_LEFT_OUT = ("median", "kept", "distance", "ended")
+_LEFT_OUT = ("median", "distance", "ended")
+_MOST, _LAST = 6, ("kl", "path")
 _LOGARITHMIC = 20.0
 """How many times the largest value is the least from which on an axis is logarithmic."""
 
@@ -33,7 +34,8 @@ def save(found: Found, file: Path) -> None:
 
 def figure(found: Found) -> Figure:
     """The diagrams, each with a dashed line where it would be without the parameter."""
-    drawn = [one for one in found.columns if one.name not in _LEFT_OUT and _varies(one)] or list(found.columns[:1])
+    worth = [one for one in found.columns if one.name not in _LEFT_OUT and _varies(one)] or list(found.columns[:1])
+    drawn = sorted(worth, key=lambda one: one.name in _LAST)[:_MOST]
     columns = min(_COLUMNS, len(drawn))
     lines = -(-len(drawn) // columns)
     made = Figure(figsize=(WIDE * columns / _COLUMNS, 2.3 * lines + 0.3), layout="constrained")
@@ -57,7 +59,11 @@ def _draw(axes: Axes, found: Found, one: Column) -> None:
         axes.axhline(one.before, color=WARM, linewidth=1, linestyle="--")
     if one.form == "share":
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
-    axes.set_title(_wrapped(one.meaning), fontweight="normal")
+    known = numbers[np.isfinite(numbers)]
+    if one.form == "count" and known.min(initial=np.inf) > 0 and known.max() / known.min() >= _LOGARITHMIC:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set_title(_headed(one.meaning), fontweight="normal")
 
 
 def _places(axes: Axes, values: tuple[Any, ...]) -> list[float]:
@@ -82,6 +88,6 @@ def _title(found: Found) -> str:
     return f"{found.name}{held} · {Path(found.model).name} · {found.about} · dashed: {found.name} {said(found.usual)}"
 
 
-def _wrapped(text: str) -> str:
-    """A title in two lines at most; what is said after the first comma but one is left to the table."""
+def _headed(text: str) -> str:
+    """A title in one line; the conditions are left to the table."""
     return drawing.clipped(text.split(", if ")[0], 46)

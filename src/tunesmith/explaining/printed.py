@@ -72,7 +72,10 @@ def _lines(one: Sheet) -> Iterator[tuple[str, str]]:
     yield "legal", one.legal
     defaults = one.defaults
     alike = set(defaults) == {"all"}
-    yield "default", said(defaults["all"]) if alike else ", ".join(f"{said(v)} ({task})" for task, v in defaults.items())
+    yield (
+        "default",
+        said(defaults["all"]) if alike else ", ".join(f"{said(v)} ({task})" for task, v in defaults.items()),
+    )
     if one.search:
         yield "search range", one.search
     if one.place:
@@ -87,7 +90,9 @@ def _marked(one: Sheet) -> str:
     """The samplers around this one, in their order."""
     place = one.place - 1
     before, after = one.order[max(0, place - 2) : place], one.order[place + 1 : place + 3]
-    return " → ".join([*(["…"] if place > 2 else []), *before, f"[{one.order[place]}]", *after, *(["…"] if after else [])])
+    return " → ".join(
+        [*(["…"] if place > 2 else []), *before, f"[{one.order[place]}]", *after, *(["…"] if after else [])]
+    )
 
 
 def _elsewhere(one: Sheet) -> Table:

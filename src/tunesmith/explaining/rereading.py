@@ -17,8 +17,8 @@ import numpy as np
 from tunesmith import metrics, requested
 from tunesmith.explaining import values
 from tunesmith.explaining.declared import DECIDED
-from tunesmith.explaining.gists import gist, is_answer, numbers
 from tunesmith.explaining.found import Column, Found, Sample, said
+from tunesmith.explaining.gists import gist, is_answer, numbers
 from tunesmith.params import Leaf
 from tunesmith.tasks.base import Scored, Target, shown_texts
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tunesmith.predict import Model
 
-_READ_ANEW = "window_overlap"
+_READ_ANEW, _OF_ANSWERED = "window_overlap", "accuracy_answered"
 _MOST_LABELS, _MOST_METRICS, _MOST_SAMPLES = 6, 3, 5
 
 
@@ -151,14 +151,19 @@ class Read:
             self._known[overlap] = (examples, model.engine.sequences(examples))
         return self._known[overlap]
 
-    def _scores(
-        self, scored: Scored, target: Target, request: Any
-    ) -> dict[str, tuple[float, tuple[float, float]]]:
+    def _scores(self, scored: Scored, target: Target, request: Any) -> dict[str, tuple[float, tuple[float, float]]]:
         task = self._model.task
-        predictions = task.predictions(scored, task.asked(target, request))
+        predictions = task.predictions(_cut(scored, request), task.asked(target, request))
         found = metrics.score(predictions)
         names = [name for name in dict.fromkeys(predictions.chief) if name in found][:_MOST_METRICS]
+        names += [name for name in (_OF_ANSWERED,) if name in found and name not in names]
         return {name: (found[name], pair) for name, pair in metrics.intervals(predictions, names).items()}
+
+
+def _cut(scored: Scored, request: Any) -> Scored:
+    """Embeddings with as many numbers as a request wants of them, since these are what its score is made of."""
+    size = getattr(request, "dimensions", None)
+    return scored if size is None else dataclasses.replace(scored, scores=[row[:, :size] for row in scored.scores])
 
 
 def _target(target: Target, name: str, value: Any) -> Target:
@@ -178,13 +183,12 @@ def _columns(usual: Decided, each: Sequence[Decided]) -> Iterator[Column]:
     if any(len(found) != 1 for one in (usual, *each) for found in one.gists):
         yield column("given", "things given for an input, mean", lambda one: sum(map(len, one.gists)) / total, "number")
     yield column("changed", "answers that differ from the usual ones", lambda one: _changed(usual, one) / total)
-    for name in usual.scores:
+    for name in dict.fromkeys(name for one in (usual, *each) for name in one.scores):
+        known = [one.scores.get(name) for one in each]
+        numbers = tuple(one and one[0] for one in known)
+        before = usual.scores[name][0] if name in usual.scores else None
         yield Column(
-            name,
-            f"{name} against the labels",
-            tuple(one.scores[name][0] for one in each if name in one.scores),
-            usual.scores[name][0],
-            intervals=tuple(one.scores[name][1] for one in each if name in one.scores),
+            name, f"{name} against the labels", numbers, before, intervals=tuple(one and one[1] for one in known)
         )
     scores = [_mean_score(one) for one in (usual, *each)]
     if all(score is not None for score in scores):
@@ -261,8 +265,17 @@ def _sentences(found: Found, usual: Decided, each: Sequence[Decided]) -> Iterato
 
 
 def _judged(found: Found, usual: Decided, each: Sequence[Decided]) -> Iterator[str]:
-    """The best score, and whether its interval leaves the usual one out."""
+    """What the labels say: of the answers that are given, and of the chief score with its interval."""
+    yield from _of_answered(found, each)
     for name, (before, interval) in list(usual.scores.items())[:1]:
+        if len({one.scores[name][0] for one in (usual, *each)}) == 1:
+            held = (
+                ", in which answers count that were withheld,"
+                if any(_OF_ANSWERED in one.scores for one in each)
+                else ""
+            )
+            yield f"{name}{held} stays {before:.3f} with all values."
+            continue
         sign = 1 if metrics.higher_is_better(name) else -1
         best = max(range(len(each)), key=lambda number: sign * each[number].scores[name][0])
         score, (low, high) = each[best].scores[name]
@@ -270,4 +283,18 @@ def _judged(found: Found, usual: Decided, each: Sequence[Decided]) -> Iterator[s
             f"The best {name} is {score:.3f} (95 % interval {low:.3f} to {high:.3f}) with {said(found.values[best])}; "
             f"with {said(found.usual)} it is {before:.3f} ({interval[0]:.3f} to {interval[1]:.3f}). The best of "
             f"{len(each)} values on the same inputs looks better than it is: try it on others."
+        )
+
+
+def _of_answered(found: Found, each: Sequence[Decided]) -> Iterator[str]:
+    """How sure answers are where the most are withheld, and where the fewest are."""
+    known = [number for number, one in enumerate(each) if _OF_ANSWERED in one.scores]
+    shares = {number: sum(map(is_answer, each[number].answers)) for number in known}
+    for number in dict.fromkeys(
+        [max(known, key=shares.__getitem__), min(known, key=shares.__getitem__)] if known else []
+    ):
+        right, (low, high) = each[number].scores[_OF_ANSWERED]
+        yield (
+            f"With {said(found.values[number])}, {shares[number]} of {len(each[number].answers)} inputs get an answer, of "
+            f"which {100 * right:.0f} % are right (95 % interval {100 * low:.0f} to {100 * high:.0f} %)."
         )

@@ -84,9 +84,7 @@ def _written(model: Model, wanted: Wanted, leaf: Leaf, held: dict[str, Any], row
     engine: Any = model.engine
     asking = curves.Asking(leaf.path, tried, held, Admission(engine.facts, model.tokenizer, 1), model.tokenizer)
     logits = paths.Logits(model, Path(wanted.keep) if wanted.keep else None)
-    return telling.found(
-        curves.trace(asking, found, logits), wanted.model, model.bundle.config.task_name, wanted.path
-    )
+    return telling.found(curves.trace(asking, found, logits), wanted.model, model.bundle.config.task_name, wanted.path)
 
 
 def _leaf(model: Model, name: str) -> Leaf:
@@ -121,7 +119,9 @@ def _values(model: Model, wanted: Wanted, leaf: Leaf) -> list[Any]:
     """The values, each checked as a request's would be; without any given, those of the declared range."""
     tried = values.asked(wanted.values, leaf) if wanted.values else values.declared(leaf) or _usual(leaf)
     own = Decided if leaf.path in DECIDED else type(model.request())
-    return list(dict.fromkeys(getattr(params.check(own, {leaf.path: v}, {leaf.path: "--values"}), leaf.path) for v in tried))
+    return list(
+        dict.fromkeys(getattr(params.check(own, {leaf.path: v}, {leaf.path: "--values"}), leaf.path) for v in tried)
+    )
 
 
 def _usual(leaf: Leaf) -> list[Any]:

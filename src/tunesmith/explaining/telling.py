@@ -51,8 +51,9 @@ def _columns(curves: Curves) -> Iterator[Column]:
     was = curves.before["path"]
     usual = float(was[np.isfinite(was)].mean()) if np.isfinite(was).any() else None
     yield _column(curves, "path", "log-probability of the path's tokens, mean over those that can come, nats", usual)
+    lost = float(np.isneginf(was).mean())
     yield Column(
-        "lost", "places whose token on the path cannot come", _plain(curves.impossible / curves.places), 0.0, "share"
+        "lost", "places whose token on the path cannot come", _plain(curves.impossible / curves.places), lost, "share"
     )
     usual_tokens, usual_ended = curves.usual_lengths.mean(0).tolist()
     tokens, ended = curves.lengths.mean(1).T
@@ -90,7 +91,9 @@ def _sentences(curves: Curves) -> Iterator[str]:
 
 
 def _where_idle(curves: Curves) -> Iterator[str]:
-    idle = [value for value, moved in zip(curves.values, curves.measures["distance"].max(1), strict=True) if moved < INERT]
+    idle = [
+        value for value, moved in zip(curves.values, curves.measures["distance"].max(1), strict=True) if moved < INERT
+    ]
     if idle := [value for value in idle if value != curves.off]:
         yield f"It changes nothing at all with {_some(idle)}."
 
@@ -101,9 +104,7 @@ def _flips(curves: Curves) -> str:
         return f"{curves.name} changes the likeliest token nowhere, with none of the values."
     most = int(flips.argmax())
     never = [value for value, count in zip(curves.values, flips, strict=True) if not count and value != curves.off]
-    text = (
-        f"{curves.name} {said(curves.values[most])} changes the likeliest token at {flips[most]} of {curves.places} places"
-    )
+    text = f"{curves.name} {said(curves.values[most])} changes the likeliest token at {flips[most]} of {curves.places} places"
     return f"{text}; with {_some(never)} it changes nowhere." if never else f"{text}."
 
 

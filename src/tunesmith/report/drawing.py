@@ -103,8 +103,22 @@ def cloud(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
     axes.hexbin(x, y, gridsize=42, mincnt=1, bins="log", cmap=dense, linewidth=0)
 
 
-_LIGHT = dict(ink="#1d2330", muted="#667085", grid="#dfe3ea", accent="#3b5bdb", warm="#d9622b", paper="#ffffff")
-_DARK = dict(ink="#e8ebf2", muted="#98a2b3", grid="#303846", accent="#8da2ff", warm="#f0a070", paper="#14181f")
+_LIGHT = {
+    "ink": "#1d2330",
+    "muted": "#667085",
+    "grid": "#dfe3ea",
+    "accent": "#3b5bdb",
+    "warm": "#d9622b",
+    "paper": "#ffffff",
+}
+_DARK = {
+    "ink": "#e8ebf2",
+    "muted": "#98a2b3",
+    "grid": "#303846",
+    "accent": "#8da2ff",
+    "warm": "#f0a070",
+    "paper": "#14181f",
+}
 
 
 def _alone(svg: str) -> str:
