@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # An exact version lets pip take a CPU build that lies at hand; a range makes it fetch several GB of GPU libraries.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test lint types docs docs-check bench check clean
+.PHONY: demo test lint types docs docs-check docs-pictures bench check clean
 
 demo: $(VENV)/user
 	$(BIN)/python -m examples.demo
@@ -26,6 +26,10 @@ docs: $(VENV)/dev
 
 docs-check: $(VENV)/dev
 	$(BIN)/python -m docs.generate --check
+
+# Some minutes of computing: what the guide to parameters shows of the embedded model.
+docs-pictures: $(VENV)/dev
+	$(BIN)/python -m docs.parameter_pictures
 
 bench: $(VENV)/dev
 	$(BIN)/python -m pip install --quiet $(TORCH) --editable ".[dev,bench]"

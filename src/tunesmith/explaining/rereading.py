@@ -157,6 +157,7 @@ class Read:
         found = metrics.score(predictions)
         names = [name for name in dict.fromkeys(predictions.chief) if name in found][:_MOST_METRICS]
         names += [name for name in (_OF_ANSWERED,) if name in found and name not in names]
+        names = [name for name in names if np.isfinite(found[name])]
         return {name: (found[name], pair) for name, pair in metrics.intervals(predictions, names).items()}
 
 
@@ -268,6 +269,8 @@ def _judged(found: Found, usual: Decided, each: Sequence[Decided]) -> Iterator[s
     """What the labels say: of the answers that are given, and of the chief score with its interval."""
     yield from _of_answered(found, each)
     for name, (before, interval) in list(usual.scores.items())[:1]:
+        if not all(name in one.scores for one in each):
+            continue
         if len({one.scores[name][0] for one in (usual, *each)}) == 1:
             held = (
                 ", in which answers count that were withheld,"

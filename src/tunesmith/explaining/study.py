@@ -51,15 +51,19 @@ class Wanted:
     keep: str | None = None
 
 
-def explain(wanted: Wanted) -> Found:
+def explain(wanted: Wanted, model: Model | None = None) -> Found:
     """Look at a parameter on a model.
+
+    Args:
+        wanted: what is to be looked at.
+        model: as ``opening.open_model`` opened it, where several parameters are looked at; None: it is opened.
 
     Raises:
         TunesmithError: the parameter, the model or the inputs are not what they should be.
     """
     if wanted.path == "reference" and wanted.data is None:
         raise UsageError("needs a file with answers", where="--path reference", hint="give --data FILE")
-    model = opening.open_model(wanted.model)
+    model = model or opening.open_model(wanted.model)
     leaf = _leaf(model, wanted.name)
     held = _held(model, wanted)
     with tempfile.TemporaryDirectory(prefix="tunesmith-explain-") as folder:
