@@ -119,7 +119,7 @@ def test_tasks_that_read_are_decided_as_requests_are(
     with model.reading() as place:
         told = [
             [gist(answer) for answer in model.told(model.read(rows, request, place / str(number)), request)]
-            for number, request in enumerate(map(lambda v: model.request(**{name: v}), (None, *values)))
+            for number, request in enumerate(model.request(**{name: value}) for value in (None, *values))
         ]
     changed = [sum(a != b for a, b in zip(told[0], one, strict=True)) / 30 for one in told[1:]]
     assert column(found, "changed") == pytest.approx(changed)
