@@ -113,12 +113,13 @@ class Curves:
         return self.largest < INERT
 
     def mean(self, measure: str) -> Array:
-        """Over all places, of each value (values,); of log-probabilities over those that are finite."""
+        """Over all places, of each value (values,); of the path's log-probabilities over those that are finite."""
         found = self.measures[measure]
-        with np.errstate(invalid="ignore"):
-            finite = np.isfinite(found)
-            count = finite.sum(1)
-            return np.where(count > 0, np.where(finite, found, 0).sum(1) / np.maximum(count, 1), -np.inf)
+        if measure != "path":
+            return np.asarray(found.mean(1))
+        finite = np.isfinite(found)
+        sums, counts = np.where(finite, found, 0).sum(1), finite.sum(1)
+        return np.divide(sums, counts, out=np.full(len(found), -np.inf), where=counts > 0)
 
     @property
     def impossible(self) -> Array:

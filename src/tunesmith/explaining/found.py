@@ -80,6 +80,9 @@ class Found:
     samples: tuple[Sample, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        return "\n".join(self.sentences)
+
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
         return {

@@ -113,13 +113,15 @@ class Logits:
 
 
 def fingerprint(model: Model) -> str:
-    """What the model's logits depend on: its weights and the number format."""
+    """What the model's logits depend on: its weights, the number format and the device."""
     bundle = model.bundle
     base = bundle.base_fingerprint or ""
     if bundle.untuned:
         base = sources.fingerprint(sources.resolve(bundle.config.model.base or "").path)
     own = [] if bundle.untuned else sorted(bundle.folder.glob("*.safetensors"))
-    return repr((base, [bundles.digest(file) for file in own], bundle.precision, model.engine.batch_tokens))
+    network: Any = model.engine.network
+    device = str(network.backbone.model.device)
+    return repr((base, [bundles.digest(file) for file in own], bundle.precision, device))
 
 
 def _greedy(model: Model, prompts: list[list[int]], most: int) -> Iterator[Sequence[int]]:

@@ -90,4 +90,4 @@ def _title(found: Found) -> str:
 
 def _headed(text: str) -> str:
     """A title in one line; the conditions are left to the table."""
-    return drawing.clipped(text.split(", if ")[0], 46)
+    return drawing.clipped(text.split(", if ")[0].split(";")[0], 46)

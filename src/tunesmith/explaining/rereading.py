@@ -90,7 +90,8 @@ def look(
         read = Read(model, rows, folder, labelled)
         if leaf.path == "dimensions":
             tried = [value for value in tried if value <= read.width] or tried
-        usual = read.decided(leaf.path, leaf.default, held)
+        default = getattr(model.request(), leaf.path, leaf.default)
+        usual = read.decided(leaf.path, default, held)
         each = [read.decided(leaf.path, value, held) for value in tried]
     found = Found(
         leaf.path,
@@ -98,7 +99,7 @@ def look(
         model.bundle.config.task_name,
         f"{len(rows)} inputs, {'read anew for each value' if leaf.path == _READ_ANEW else 'read once'}",
         tuple(tried),
-        leaf.default,
+        default,
         held,
         tuple(_columns(usual, each)),
         (),

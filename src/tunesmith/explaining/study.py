@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ class Wanted:
         rows: most rows of it.
         path: which answers of a model that writes are gone along.
         tokens: most tokens of each.
-        values: of the parameter, as ``values.asked`` reads them; None: those declared.
+        values: of the parameter, or text as ``values.asked`` reads it; None: those declared.
         held: other request parameters, as values or as the command line has them.
         keep: folder that keeps logits between calls.
     """
@@ -46,7 +46,7 @@ class Wanted:
     rows: int = 20
     path: Kind = "greedy"
     tokens: int = 64
-    values: str | None = None
+    values: str | Sequence[Any] | None = None
     held: Mapping[str, Any] | None = None
     keep: str | None = None
 
@@ -71,7 +71,7 @@ def explain(wanted: Wanted, model: Model | None = None) -> Found:
         if not model.task.writes:
             from tunesmith.explaining import rereading
 
-            tried = _values(model, wanted, leaf) if wanted.values else rereading.values_of(model, leaf)
+            tried = _values(model, wanted, leaf) if wanted.values is not None else rereading.values_of(model, leaf)
             return rereading.look(model, wanted.model, leaf, tried, held, rows, labelled=wanted.data is not None)
         return _written(model, wanted, leaf, held, rows)
 
@@ -121,7 +121,8 @@ def _held(model: Model, wanted: Wanted) -> dict[str, Any]:
 
 def _values(model: Model, wanted: Wanted, leaf: Leaf) -> list[Any]:
     """The values, each checked as a request's would be; without any given, those of the declared range."""
-    tried = values.asked(wanted.values, leaf) if wanted.values else values.declared(leaf) or _usual(leaf)
+    asked = values.asked(wanted.values, leaf) if isinstance(wanted.values, str) else list(wanted.values or ())
+    tried = asked or values.declared(leaf) or _usual(leaf)
     own = Decided if leaf.path in DECIDED else type(model.request())
     return list(
         dict.fromkeys(getattr(params.check(own, {leaf.path: v}, {leaf.path: "--values"}), leaf.path) for v in tried)

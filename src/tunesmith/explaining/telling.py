@@ -46,7 +46,12 @@ def _columns(curves: Curves) -> Iterator[Column]:
     )
     yield _column(curves, "cut", "probability that is cut, mean", 0.0, "share")
     yield _column(curves, "distance", "how much probability moved (total variation), mean", 0.0, "share")
-    yield _column(curves, "kl", "KL to the distribution without it, mean, nats", 0.0)
+    yield _column(
+        curves,
+        "kl",
+        "KL to the distribution without it, mean, nats; none where it is infinite: tokens may come that could not",
+        0.0,
+    )
     yield _column(curves, "flip", "places whose likeliest token changed", 0.0, "share")
     was = curves.before["path"]
     usual = float(was[np.isfinite(was)].mean()) if np.isfinite(was).any() else None
@@ -101,7 +106,7 @@ def _where_idle(curves: Curves) -> Iterator[str]:
 def _flips(curves: Curves) -> str:
     flips = curves.measures["flip"].sum(1).astype(int)
     if not flips.any():
-        return f"{curves.name} changes the likeliest token nowhere, with none of the values."
+        return f"{curves.name} changes the likeliest token nowhere."
     most = int(flips.argmax())
     never = [value for value, count in zip(curves.values, flips, strict=True) if not count and value != curves.off]
     text = f"{curves.name} {said(curves.values[most])} changes the likeliest token at {flips[most]} of {curves.places} places"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from tunesmith.errors import UsageError
-from tunesmith.explaining import curves
+from tunesmith.explaining import curves, telling
 from tunesmith.explaining.curves import Asking
 from tunesmith.explaining.paths import Path
 
@@ -61,6 +62,16 @@ def test_held_parameters_stand_on_both_sides(asking: Of, paths: list[Path], logi
     assert beside.before["entropy"].mean() < alone.before["entropy"].mean()
     assert beside.mean("cut")[0] <= 0.1 + 1e-6  # top_p cuts at most what is left of one
     assert beside.mean("nucleus")[0] < alone.mean("nucleus")[0]
+
+
+def test_a_divergence_is_infinite_where_tokens_may_come_that_could_not(
+    asking: Of, paths: list[Path], logits: Any
+) -> None:
+    found = curves.trace(asking("temperature", 0.5, 2.0, top_p=0.7), paths, logits)
+    assert np.isfinite(found.mean("kl")).tolist() == [True, False]
+    assert (
+        json.loads(json.dumps(telling.found(found, "m", "chat", "greedy").to_json(), allow_nan=False))["inert"] is False
+    )
 
 
 def test_penalties_see_the_answer_so_far(asking: Of, paths: list[Path], logits: Any) -> None:

@@ -123,13 +123,18 @@ def test_curves_equal_drawing_within_sampling_error(
     Chi-square over all prompts: its mean is the degrees of freedom, its standard error the root of twice that. What can
     never be drawn is never drawn. The mean surprise of the draws is the entropy, within four standard errors.
     """
-    square, freedom, surprises, entropies, variance = 0.0, 0, [], [], 0.0
+    square, freedom, clear, surprises, entropies, variance = 0.0, 0, 0, [], [], 0.0
     for number, (row, z, found) in enumerate(places(asking(name, value), paths, logits)):
         p = found.p[0].numpy()
         rows = drawn(row, number)
         tokens = np.array(draw(process(z.expand(DRAWS, -1), rows), rows))
         counts = np.bincount(tokens, minlength=len(p))
         assert counts[~found.open[0].numpy()].sum() == 0
+        assert (counts[DRAWS * p > 25] > 0).all()  # what is in the nucleus comes
+        second, first = np.sort(p)[-2:]
+        if DRAWS * (first - second) > ERRORS * np.sqrt(DRAWS * (first + second)):
+            assert counts.argmax() == int(found.best[0])
+            clear += 1
         often = DRAWS * p >= 5
         seen = np.append(counts[often], counts[~often].sum())
         expected = np.append(DRAWS * p[often], DRAWS * p[~often].sum())
@@ -141,6 +146,7 @@ def test_curves_equal_drawing_within_sampling_error(
         entropies.append(-(p[p > 0] * np.log(p[p > 0])).sum())
         variance += (p[p > 0] * np.log(p[p > 0]) ** 2).sum() - entropies[-1] ** 2
     assert freedom > 50
+    assert clear > 5
     assert abs(square - freedom) < ERRORS * np.sqrt(2 * freedom)
     error = np.sqrt(variance / DRAWS) / len(surprises)
     assert abs(np.mean(surprises) - np.mean(entropies)) < ERRORS * max(error, 1e-9)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import tunesmith
 from tunesmith import evaluation, predict
 from tunesmith.errors import BundleError, SourceError, UsageError
 from tunesmith.explaining.found import Found
@@ -132,6 +133,13 @@ def test_tasks_that_read_are_decided_as_requests_are(
     assert chief.numbers[1] == pytest.approx(scores[chief.name])
 
 
+def test_what_the_bundle_has_as_default_is_compared_with(reading: Any) -> None:
+    _, look = reading("multi-class", **{"request.threshold": 0.999})
+    found = look("threshold", values="0.999,0.1", rows=20)
+    assert found.usual == 0.999
+    assert column(found, "changed")[0] == 0
+
+
 def test_windows_that_nothing_is_read_in_are_inert(reading: Any) -> None:
     _, look = reading("multi-class")
     found = look("windows", rows=10)
@@ -187,6 +195,16 @@ def test_a_base_model_is_looked_at_as_it_is(writer: Callable[[Any], Path]) -> No
     assert entropy[0] < entropy[1]  # type: ignore[operator]
     with pytest.raises(UsageError, match="--prompt"):
         explain(Wanted("temperature", str(writer("llama"))))
+
+
+def test_python_has_a_door(run: Callable[..., Run]) -> None:
+    folder = run("conversations", "llama", 30, **CHAT).folder
+    found = tunesmith.explain("top_p", folder, ["the bank"], values=[0.5, 1.0], tokens=4, temperature=0.7)
+    assert found.values == (0.5, 1.0)
+    assert found.held == {"temperature": 0.7}
+    assert str(found).startswith("top_p changes the likeliest token nowhere.")
+    with pytest.raises(UsageError, match="did you mean 'temperature'"):
+        tunesmith.explain("top_p", folder, ["the bank"], temprature=0.7)
 
 
 def test_no_model_is_told(tmp_path: Path) -> None:
