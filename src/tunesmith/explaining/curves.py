@@ -119,7 +119,7 @@ class Curves:
             return np.asarray(found.mean(1))
         finite = np.isfinite(found)
         sums, counts = np.where(finite, found, 0).sum(1), finite.sum(1)
-        return np.divide(sums, counts, out=np.full(len(found), -np.inf), where=counts > 0)
+        return np.asarray(np.divide(sums, counts, out=np.full(len(found), -np.inf), where=counts > 0))
 
     @property
     def impossible(self) -> Array:
