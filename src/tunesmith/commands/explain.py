@@ -1,4 +1,4 @@
-"""Say what a request parameter is, and with a model what it does to its answers: exactly, and drawn.
+"""Say what a request parameter is, and with a model what it does to its answers: numbers, a picture, a conclusion.
 
 Without a name it lists all of them. With a bundle (or a base model that writes, such as SmolLM2-135M-Instruct) and inputs,
 every value of the range is tried on the same answers, place by place, with nothing drawn; other parameters are flags.

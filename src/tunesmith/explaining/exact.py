@@ -87,13 +87,13 @@ def measure(now: Next, before: Next, path: Sequence[int], ends: Collection[int])
     """
     p, was = now.p, before.p
     places = torch.arange(len(path))
-    kept = (was * now.open).sum(1)
+    kept, entropy = (was * now.open).sum(1), torch.special.entr(p).sum(1)
     found: dict[str, Tensor] = {
-        "entropy": torch.special.entr(p).sum(1),
+        "entropy": entropy,
         "nucleus": now.open.sum(1),
         "kept": kept,
         "cut": (was * ~now.open).sum(1),
-        "kl": _divergence(p, was),
+        "kl": (-entropy - torch.special.xlogy(p, was).sum(1)).clamp(min=0),
         "distance": (p - was).abs().sum(1) / 2,
         "flip": now.best != before.best,
         "path": p[places, torch.tensor(list(path))].log(),
@@ -117,12 +117,6 @@ def endings(hazards: Array) -> tuple[float, float]:
     """
     alive = np.cumprod(1 - hazards)
     return 1 + float(alive[:-1].sum()), 1 - float(alive[-1])
-
-
-def _divergence(p: Tensor, q: Tensor) -> Tensor:
-    """KL(p || q) in nats; where p is 0 there is none, and q is nowhere 0 where p is not, or it is infinite."""
-    found: Tensor = (torch.special.xlogy(p, p) - torch.special.xlogy(p, q)).sum(1).clamp(min=0)
-    return found
 
 
 def _with(rows: Sequence[Row], **changes: Any) -> list[Row]:

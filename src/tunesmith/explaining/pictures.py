@@ -79,8 +79,8 @@ def _places(axes: Axes, values: tuple[Any, ...]) -> list[float]:
 
 
 def _varies(one: Column) -> bool:
-    known = [number for number in (*one.numbers, one.before) if number is not None]
-    return bool(known) and max(known) - min(known) > 1e-9
+    """Whether its numbers differ where they are printed."""
+    return len({one.shown(number) for number in (*one.numbers, one.before) if number is not None}) > 1
 
 
 def _title(found: Found) -> str:
@@ -90,4 +90,4 @@ def _title(found: Found) -> str:
 
 def _headed(text: str) -> str:
     """A title in one line; the conditions are left to the table."""
-    return drawing.clipped(text.split(", if ")[0].split(";")[0], 46)
+    return drawing.clipped(text.split(", if ")[0].split(";")[0], 40)

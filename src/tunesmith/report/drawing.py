@@ -130,7 +130,12 @@ def _alone(svg: str) -> str:
     )
     spaces = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
     head, end, rest = svg.replace("<svg ", spaces, 1).partition(">")
-    return f"{head}{end}{sheet}{rest}\n"
+    return f"{head}{end}{sheet}{_short(rest)}\n"
+
+
+def _short(svg: str) -> str:
+    """The same with places to a hundredth of a point, and without the spaces between elements."""
+    return re.sub(r">\s+<", "><", re.sub(r"(\d\.\d\d)\d+", r"\1", svg))
 
 
 def _colour(figure: Figure, colours: dict[str, str]) -> None:
