@@ -134,8 +134,8 @@ def _alone(svg: str) -> str:
 
 
 def _short(svg: str) -> str:
-    """The same with places to a hundredth of a point, and without the spaces between elements."""
-    return re.sub(r">\s+<", "><", re.sub(r"(\d\.\d\d)\d+", r"\1", svg))
+    """The same with places to a hundredth of a point, and without the spaces between elements; what is written stays."""
+    return re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), re.sub(r">\s+<", "><", svg))
 
 
 def _colour(figure: Figure, colours: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import struct
 from pathlib import Path
@@ -40,6 +41,16 @@ def test_an_svg_is_a_file_of_its_own(values: Any, tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["one.svg"]
     pictures.save(found(values), tmp_path / "again.svg")
     assert (tmp_path / "again.svg").read_text(encoding="utf-8") == text
+
+
+def test_places_are_rounded_and_numbers_on_axes_are_not(tmp_path: Path) -> None:
+    small = Column("entropy", "entropy, nats", (0.1111, 0.1122, 0.1138), 0.1111)
+    pictures.save(dataclasses.replace(found(), columns=(small,)), tmp_path / "one.svg")
+    text = (tmp_path / "one.svg").read_text(encoding="utf-8")
+    written = [one.strip() for one in re.findall(r">([^<>]+)</text>", text)]
+    assert any(re.fullmatch(r"0\.11\d+", one) for one in written)
+    assert not re.search(r'[xyd]="[^"]*\d\.\d{3}', text)
+    assert len(text) < 20_000
 
 
 def test_a_png_has_the_colours_of_a_light_page(tmp_path: Path) -> None:
