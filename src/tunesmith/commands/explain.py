@@ -54,8 +54,7 @@ def main(arguments: Arguments, flags: Mapping[str, str]) -> None:
         _tell(arguments)
         return
     assert arguments.parameter is not None
-    if arguments.parameter not in declared.DECIDED:
-        declared.find(arguments.parameter)  # mistakes in the call are told before torch is loaded, which takes seconds
+    declared.find(arguments.parameter)  # mistakes in the call are told before torch is loaded, which takes seconds
     _look(arguments, flags)
 
 

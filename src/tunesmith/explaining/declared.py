@@ -123,6 +123,8 @@ def find(name: str) -> list[Declared]:
     Raises:
         UsageError: no task has such a parameter; names the nearest.
     """
+    if name in DECIDED:
+        return [Declared(DECIDED[name], dict.fromkeys(_calibrated()), writes=False)]
     known = every()
     if not any(one.name == name for one in known):
         names = sorted({one.name for one in known})
@@ -146,6 +148,13 @@ def searched(leaf: Leaf) -> str:
     if isinstance(leaf.search, Choices):
         return ", ".join(str(value) for value in leaf.search.values)
     return f"{leaf.search.low:g} to {leaf.search.high:g}{', evenly in the logarithm' if leaf.search.log else ''}"
+
+
+def _calibrated() -> Iterator[str]:
+    """Tasks whose probabilities are calibrated in training."""
+    for task in plugins.names("tasks"):
+        if any(leaf.path == "calibrate" for leaf in params.leaves(plugins.module("tasks", task).Params)):
+            yield task
 
 
 def _of_generation(plain: Sheet) -> Sheet:

@@ -61,6 +61,12 @@ def test_engines_are_told_as_they_declare() -> None:
     assert "remote: vLLM" not in sheet("xtc_probability").engines
 
 
+def test_what_training_decided_is_told_too() -> None:
+    [found] = declared.find("calibration")
+    assert set(found.tasks) == {"text-classification", "token-classification", "relation-extraction"}
+    assert "no request sets it" in declared.sheet(found).meaning
+
+
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'temperature'"):
         declared.find("temprature")
