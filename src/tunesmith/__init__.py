@@ -11,7 +11,7 @@ Nothing heavy is imported until it is used.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,6 +31,7 @@ from tunesmith.errors import (
 if TYPE_CHECKING:
     from tunesmith.diagnosis.model import Diagnosis
     from tunesmith.evaluation import Evaluation
+    from tunesmith.explaining.found import Found
     from tunesmith.exported import Record
     from tunesmith.planning.model import Plan
     from tunesmith.predict import Model
@@ -52,6 +53,7 @@ __all__ = [
     "bench",
     "doctor",
     "evaluate",
+    "explain",
     "export",
     "load",
     "load_many",
@@ -194,6 +196,43 @@ def bench(
     from tunesmith import speed
 
     return speed.race(bundle, None if data is None else str(data), engine=engine, seconds=seconds)
+
+
+def explain(
+    parameter: str,
+    model: str | Path,
+    prompts: Iterable[str] = (),
+    *,
+    data: str | None = None,
+    rows: int = 20,
+    path: Literal["greedy", "reference"] = "greedy",
+    tokens: int = 64,
+    values: str | Sequence[Any] | None = None,
+    keep: str | None = None,
+    **held: Any,
+) -> Found:
+    """Find out what a request parameter does to a model's answers, exactly where that can be computed.
+
+    Args:
+        parameter: its name, such as ``"top_p"``.
+        model: a bundle's folder, or a base model that writes.
+        prompts: inputs; none: a few validation rows that the bundle keeps.
+        data: labelled data to take inputs from instead.
+        rows: most rows of it.
+        path: of a model that writes, go along its likeliest answers or along those of the data.
+        tokens: of a model that writes, most tokens of each answer.
+        values: to try, a list or ``"0:1.5:0.1"``; None: the range that is declared.
+        keep: folder that keeps logits for further calls.
+        held: other request parameters.
+
+    Returns:
+        What was found: ``columns`` of numbers, ``sentences`` that say what these mean (``print`` shows them).
+    """
+    from tunesmith.explaining import study
+
+    return study.explain(
+        study.Wanted(parameter, str(model), tuple(prompts), data, rows, path, tokens, values, held, keep)
+    )
 
 
 def export(

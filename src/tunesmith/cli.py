@@ -73,7 +73,7 @@ def _run(words: list[str]) -> int:
     if verb not in plugins.names("commands"):
         raise UsageError(f"no command '{verb}'", hint=did_you_mean(verb, plugins.names("commands")))
     command = plugins.module("commands", verb)
-    positional, flags = _split(rest, _kinds(command, rest))
+    positional, flags = _split(rest, _kinds(command, rest), _repeated(command))
     if "help" in flags:
         print(help_for(verb, command, positional, flags))
         return 0
@@ -165,12 +165,20 @@ def _kinds(command: ModuleType, words: list[str]) -> dict[str, bool]:
     own = {leaf.path: leaf.annotation is bool for leaf in params.leaves(command.Arguments)}
     named = dict.fromkeys(PLUGIN_SECTIONS, False) if getattr(command, "MORE", None) == "config" else {}
     known = {**own, **named, "help": True}
-    more = _more(command, *_split(words, known)).values()
+    more = _more(command, *_split(words, known, _repeated(command))).values()
     return {leaf.path: leaf.annotation is bool for leaves in more for leaf in leaves} | known
 
 
-def _split(words: list[str], known: dict[str, bool]) -> tuple[list[str], dict[str, str]]:
-    """Words that stand alone, and flags with their text; a flag given twice is an error, or one without its value."""
+def _repeated(command: ModuleType) -> set[str]:
+    """The flags of a verb that may be given several times."""
+    return {leaf.path for leaf in params.leaves(command.Arguments) if leaf.repeated}
+
+
+def _split(words: list[str], known: dict[str, bool], repeated: Iterable[str] = ()) -> tuple[list[str], dict[str, str]]:
+    """Words that stand alone, and flags with their text; a flag given twice is an error, or one without its value.
+
+    The texts of a flag that may be ``repeated`` come as one, a JSON list.
+    """
     positional: list[str] = []
     flags: dict[str, str] = {}
     rest = list(words)
@@ -182,9 +190,10 @@ def _split(words: list[str], known: dict[str, bool]) -> tuple[list[str], dict[st
             positional.append(word)
             continue
         name, equals, text = ("help", "", "") if word == "-h" else word[2:].partition("=")
-        if name in flags:
+        if name in flags and name not in repeated:
             raise UsageError(f"--{name} is given twice")
-        flags[name] = text if equals else _text_of(name, rest, known.get(name))
+        text = text if equals else _text_of(name, rest, known.get(name))
+        flags[name] = json.dumps([*json.loads(flags.get(name, "[]")), text]) if name in repeated else text
     return positional, flags
 
 

@@ -65,6 +65,7 @@ def param(
     search: Range | Choices | None = None,
     plugin: str | None = None,
     positional: bool = False,
+    repeated: bool = False,
     name: str | None = None,
     also: str | None = None,
 ) -> Any:
@@ -80,10 +81,12 @@ def param(
         search: the range that a hyperparameter search tries.
         plugin: the kind of plugin that the value names (``"train.optimizers"``): its names are the legal values.
         positional: on the command line it stands without a flag.
+        repeated: of a list: its flag is given once for each entry, so that an entry may hold commas.
         name: what users type, where the field itself cannot be called that.
         also: a second name that is accepted for it.
     """
-    extra = {"search": search and asdict(search), "plugin": plugin, "positional": positional, "also": also}
+    marks = {"positional": positional, "repeated": repeated}
+    extra = {"search": search and asdict(search), "plugin": plugin, "also": also, **marks}
     known: Any = {key: value for key, value in extra.items() if value}
     return Field(default, description=help, gt=gt, ge=ge, lt=lt, le=le, alias=name, json_schema_extra=known or None)
 
@@ -150,6 +153,7 @@ class Leaf:
     choices: tuple[str, ...]
     search: Range | Choices | None
     positional: bool
+    repeated: bool = False
 
     @property
     def required(self) -> bool:
@@ -304,6 +308,7 @@ def _leaf(path: str, field: FieldInfo) -> Leaf:
         choices=choices,
         search=None if not search else Choices(**search) if "values" in search else Range(**search),
         positional=bool(extra.get("positional")),
+        repeated=bool(extra.get("repeated")),
     )
 
 

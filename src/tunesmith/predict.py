@@ -70,6 +70,15 @@ def load(folder: str | Path, engine: str | None = None, *, untuned: bool = False
     return Model(opened, chosen.open(opened), chosen.tokenizer(opened))
 
 
+def typed(text: str, names: Sequence[str]) -> str | dict[str, Any]:
+    """An input as users type it: a JSON object that holds a column of the task, such as question and context, or a text."""
+    try:
+        found = json.loads(text) if text.lstrip().startswith("{") else None
+    except ValueError:
+        return text
+    return found if isinstance(found, dict) and set(names) & found.keys() else text
+
+
 def load_many(folders: Iterable[str | Path], engine: str | None = None) -> list[Model]:
     """Open several saved models; adapters of one base model have its weights in memory once."""
     from tunesmith.networks.shared import Bases

@@ -92,7 +92,7 @@ def test_shown_calls_can_be_understood(document: str, line: str) -> None:
     assert verb in plugins.names("commands"), line
     command = plugins.module("commands", verb)
     known = cli._kinds(command, words)
-    _, flags = cli._split(words, known)
+    _, flags = cli._split(words, known, cli._repeated(command))
     unknown = set(flags) - set(known)
     if "train.lerning_rate" in unknown:  # the README shows what a misspelt name leads to
         unknown.remove("train.lerning_rate")

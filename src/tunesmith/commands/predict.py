@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -57,9 +57,9 @@ def main(arguments: Arguments, flags: Mapping[str, str]) -> None:
         )
     if arguments.stream:
         for text in arguments.texts:
-            print(json.dumps(_live(model, _input(text, model.task.inputs), request), ensure_ascii=False))
+            print(json.dumps(_live(model, predict.typed(text, model.task.inputs), request), ensure_ascii=False))
     elif arguments.texts:
-        for answer in model.answers([_input(text, model.task.inputs) for text in arguments.texts], **request):
+        for answer in model.answers([predict.typed(text, model.task.inputs) for text in arguments.texts], **request):
             print(json.dumps(answer, ensure_ascii=False))
     else:
         _answer_file(model, arguments, request)
@@ -77,17 +77,6 @@ def _live(model: Model, given: str | dict[str, Any], request: dict[str, Any]) ->
             print(news.text, end="", file=sys.stderr, flush=True)
     print(file=sys.stderr, flush=True)
     return answer
-
-
-def _input(text: str, names: Sequence[str]) -> str | dict[str, Any]:
-    """One word of the call: a JSON object that holds a column of the task, such as question and context, or a text."""
-    import json
-
-    try:
-        found = json.loads(text) if text.lstrip().startswith("{") else None
-    except ValueError:
-        return text
-    return found if isinstance(found, dict) and set(names) & found.keys() else text
 
 
 def _answer_file(model: Model, arguments: Arguments, request: dict[str, Any]) -> None:

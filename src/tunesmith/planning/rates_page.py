@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from tunesmith.planning.rates import RangeTest
 from tunesmith.report.drawing import ACCENT, MUTED, WARM, WIDE, as_svg, style
 from tunesmith.report.page import picture
-
-_BARS = "▁▂▃▄▅▆▇█"
-_MOST_BARS = 60
+from tunesmith.report.terminal import sparkline
 
 
 def text(test: RangeTest) -> str:
@@ -40,18 +36,6 @@ def page(test: RangeTest, title: str) -> str:
         svg = as_svg("rates", _curve(test))
     caption = f"Loss of each step, pale, and its moving average. {told(test)}"
     return picture(title, "learning-rate range test", svg, caption)
-
-
-def sparkline(values: Sequence[float], most: int = _MOST_BARS) -> str:
-    """Values as bars; of more than ``most``, evenly spread ones.
-
-    >>> sparkline([1.0, 2.0, 3.0])
-    '▁▅█'
-    """
-    count = min(len(values), most)
-    chosen = [values[place * (len(values) - 1) // max(1, count - 1)] for place in range(count)]
-    low, high = min(chosen), max(chosen)
-    return "".join(_BARS[round((value - low) / (high - low or 1.0) * (len(_BARS) - 1) + 1e-9)] for value in chosen)
 
 
 def _curve(test: RangeTest) -> Figure:

@@ -11,12 +11,13 @@ import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 
 # Stand-ins that no other colour equals; `as_svg` turns each into the page's CSS variable of that name.
@@ -82,6 +83,17 @@ def as_svg(name: str, figure: Figure) -> str:
     return _embedded(target.getvalue(), name)
 
 
+def save(name: str, figure: Figure, file: Path) -> None:
+    """Write a figure as a file of its own, all at once: SVG that is light or dark as its reader, or a light PNG."""
+    unfinished = file.with_name(f".new-{file.name}")
+    if file.suffix.lower() == ".svg":
+        unfinished.write_text(_alone(as_svg(name, figure)), encoding="utf-8")
+    else:
+        _colour(figure, _LIGHT)
+        figure.savefig(unfinished, format="png", dpi=150, facecolor=_LIGHT["paper"])
+    unfinished.replace(file)
+
+
 def cloud(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
     """Points, or where there are many, how dense they lie."""
     if len(x) <= _MOST_POINTS:
@@ -89,6 +101,55 @@ def cloud(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
         return
     dense = LinearSegmentedColormap.from_list("dense", [(*BLUE, 0.12), (*BLUE, 1.0)])
     axes.hexbin(x, y, gridsize=42, mincnt=1, bins="log", cmap=dense, linewidth=0)
+
+
+_LIGHT = {
+    "ink": "#1d2330",
+    "muted": "#667085",
+    "grid": "#dfe3ea",
+    "accent": "#3b5bdb",
+    "warm": "#d9622b",
+    "paper": "#ffffff",
+}
+_DARK = {
+    "ink": "#e8ebf2",
+    "muted": "#98a2b3",
+    "grid": "#303846",
+    "accent": "#8da2ff",
+    "warm": "#f0a070",
+    "paper": "#14181f",
+}
+
+
+def _alone(svg: str) -> str:
+    """An SVG element as a file, with the colours that a page would give it."""
+    light, dark = (";".join(f"--{name}:{colour}" for name, colour in colours.items()) for colours in (_LIGHT, _DARK))
+    sheet = (
+        f"<style>svg{{{light};--font:system-ui,sans-serif;background:var(--paper)}}"
+        f"@media (prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
+    )
+    spaces = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+    head, end, rest = svg.replace("<svg ", spaces, 1).partition(">")
+    return f"{head}{end}{sheet}{_short(rest)}\n"
+
+
+def _short(svg: str) -> str:
+    """The same with places to a hundredth of a point, and without the spaces between elements; what is written stays."""
+    return re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), re.sub(r">\s+<", "><", svg))
+
+
+def _colour(figure: Figure, colours: dict[str, str]) -> None:
+    """Give everything in a figure real colours."""
+    for artist in figure.findobj():
+        for kind in ("color", "facecolor", "edgecolor"):
+            if not (hasattr(artist, f"get_{kind}") and hasattr(artist, f"set_{kind}")):
+                continue
+            try:
+                found = to_hex(getattr(artist, f"get_{kind}")())
+            except ValueError:  # several colours
+                continue
+            if found in _VARIABLES:
+                getattr(artist, f"set_{kind}")(colours[_VARIABLES[found]])
 
 
 def _embedded(text: str, name: str) -> str:

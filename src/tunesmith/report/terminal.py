@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
 from rich.console import Console
@@ -12,6 +12,8 @@ from tunesmith.report.model import Report
 
 _MOST_CONFUSIONS = 5
 _MOST_SAMPLES = 3
+_BARS = "▁▂▃▄▅▆▇█"
+_MOST_BARS = 60
 
 
 def show(report: Report, console: Console | None = None) -> None:
@@ -172,3 +174,15 @@ def _beside(report: Report) -> str:
 
 def _indented(lines: Iterable[str]) -> str:
     return "".join(f"  {line}\n" for line in lines)
+
+
+def sparkline(values: Sequence[float], most: int = _MOST_BARS) -> str:
+    """Values as bars; of more than ``most``, evenly spread ones.
+
+    >>> sparkline([1.0, 2.0, 3.0])
+    '▁▅█'
+    """
+    count = min(len(values), most)
+    chosen = [values[place * (len(values) - 1) // max(1, count - 1)] for place in range(count)]
+    low, high = min(chosen), max(chosen)
+    return "".join(_BARS[round((value - low) / (high - low or 1.0) * (len(_BARS) - 1) + 1e-9)] for value in chosen)

@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tunesmith import cli
-from tunesmith.commands import predict
+from tunesmith import cli, predict
 from tunesmith.errors import UsageError
 from tunesmith.train.run import Run
 
@@ -25,7 +24,7 @@ from tunesmith.train.run import Run
     ],
 )
 def test_words_are_texts_or_objects_with_columns(word: str, found: object) -> None:
-    assert predict._input(word, ("question", "context")) == found
+    assert predict.typed(word, ("question", "context")) == found
 
 
 def test_a_question_is_answered_in_each_form(run: Callable[..., Run], capsys: pytest.CaptureFixture[str]) -> None:
