@@ -73,6 +73,7 @@ class Compared:
         self.alive = list(self._runs)
         self.notes: list[str] = []
         self._answers, self._seconds = 0, 0.0
+        self._defaults_rows = 0
 
     def go(self) -> dict[int, int]:
         """Answer rows until all are answered, one setting is left, or the time is over; how many each run has."""
@@ -88,15 +89,14 @@ class Compared:
                 self.answer(self._rows.compared[done : done + step], [self._runs[number] for number in self.alive])
                 done += step
                 counts |= dict.fromkeys(self.alive, done)
+                self._defaults_rows = counts[0]
                 self._study.note(
                     f"{done} of {total} rows, {len(self.alive)} settings, {time.monotonic() - self._began:.0f} s"
                 )
             if done < look:
                 self.notes.append(f"the budget was spent after {done} of {total} rows")
                 break
-            if racing and look < total:
-                self._drop(done, len(looks))
-            if racing and len(self.alive) == 1:
+            if racing and look < total and self._is_decided(done, len(looks)):
                 break
         if not done:
             raise UsageError("the budget was spent before any row was answered", where="--budget", hint="raise it")
@@ -128,9 +128,23 @@ class Compared:
         """A run's answers to the first rows."""
         return self.judge(run, self._rows.compared[:count])
 
-    def _drop(self, done: int, planned: int) -> None:
-        values = [self.judged(self._runs[number], done).by_row(self._study.metric) for number in self.alive]
-        self.alive = race.survivors(self._study.sign * np.stack(values), self.alive, len(self._runs), planned)
+    def _is_decided(self, done: int, planned: int) -> bool:
+        """Drop what is surely worse; whether more rows would gain nothing then."""
+        metric, sign = self._study.metric, self._study.sign
+        values = {number: sign * self.judged(self._runs[number], done).by_row(metric) for number in self.alive}
+        others = len(self._runs) - 1
+        self.alive = race.survivors(np.stack(list(values.values())), self.alive, len(self._runs), planned)
+        if len(self.alive) == 1:
+            return True
+        defaults = float(self.judged(self._runs[0], min(done, self._defaults_rows)).by_row(metric).mean())
+        margin = self._study.settings.margin or judging.margin_of(metric, defaults)
+        left = np.stack([values[number] for number in self.alive])
+        if not race.is_settled(left, margin, race.ALPHA / planned, others):
+            return False
+        self.notes.append(
+            f"the race ended after {done} rows: no setting that was left is better than the best by {margin:g} or more"
+        )
+        return True
 
     def _rows_of_a_unit(self) -> int:
         each = sum(answers_of(self._runs[number].request, self._study.settings.samples) for number in self.alive)

@@ -4,7 +4,8 @@ Rows come in blocks. After each, every setting is held against the leader by a p
 chance to drop the truly best setting is bounded over all comparisons and all looks together: the best is dropped only if
 some other setting looks surely better, so each look may err with the chance ``alpha / looks`` (spent evenly), and each
 of its comparisons with that divided by the number of the others (Bonferroni). As in F-Race (Birattari et al. 2002) and
-successive tests of Maron and Moore (1994), what is clear is clear early.
+successive tests of Maron and Moore (1994), what is clear is clear early. The race is also over
+when every setting that is left is surely less than the margin better than the leader.
 """
 
 from __future__ import annotations
@@ -51,6 +52,22 @@ def worse(values: Array, alpha: float, others: int) -> list[int]:
         for number in range(len(values))
         if number != leader and p_better(values[leader] - values[number]) <= alpha / max(1, others)
     ]
+
+
+def is_settled(values: Array, margin: float, alpha: float, others: int) -> bool:
+    """Whether no setting can surely be better than the leader by the margin or more, so that more rows would gain nothing.
+
+    Args:
+        values: ``(settings, rows)``, higher is better.
+        margin: differences below it do not count.
+        alpha: chance that this look may err with.
+        others: settings beside the best, of all that began.
+    """
+    leader = int(np.argmax(values.mean(axis=1)))
+    level = alpha / max(1, others)
+    return all(
+        p_better(values[leader] - one + margin) <= level for number, one in enumerate(values) if number != leader
+    )
 
 
 def p_better(differences: Array) -> float:

@@ -62,3 +62,18 @@ def test_looks_end_with_all_rows_and_begin_where_a_test_can_tell() -> None:
     assert 0.5 ** found[0] <= race.ALPHA / 8 / 59
     assert race.looks(10, 60) == (10,)
     assert race.looks(16, 2)[-1] == 16
+
+
+def test_a_race_is_settled_when_nothing_left_could_matter_and_seldom_wrongly() -> None:
+    random = np.random.default_rng(4)
+    rows = random.normal(0, 1, 60)
+    close = np.stack([0.5 + rows + random.normal(0, 0.02, 60) for _ in range(5)])
+    assert race.is_settled(close, 0.1, 0.01, 4)
+    assert not race.is_settled(close[:, :5], 0.1, 0.01, 4)
+    noisy = np.stack([random.normal(0.5, 0.5, 60) for _ in range(5)])
+    assert not race.is_settled(noisy, 0.1, 0.01, 4)
+    wrong = 0
+    for _ in range(500):  # one is better by just the margin, and the other seems to lead
+        pair = np.stack([random.normal(0.5, 0.2, 40), random.normal(0.6, 0.2, 40)])
+        wrong += int(pair[0].mean() > pair[1].mean() and race.is_settled(pair, 0.1, 0.05, 1))
+    assert wrong <= 0.05 * 500
