@@ -134,7 +134,7 @@ def test_the_network_learns_by_the_loss(learned: Make, kind: str, family: str) -
 @every_kind
 def test_scores_become_predictions(learned: Make, kind: str, tmp_path: Path) -> None:
     made, rows = learned(kind), learned(kind).splits.tables["validation"]
-    scored = made.validate()
+    scored = made.scored(made.validate(), made.target)
     assert isinstance(scored, Scored)
     assert len(scored.scores) == len(scored.rows)
     assert made.task.tune(scored, made.target).labels == made.target.labels

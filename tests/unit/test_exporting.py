@@ -35,8 +35,8 @@ def test_into_the_bundle_and_into_a_folder_of_its_own(
     assert record["size_bytes"] > (folder / "torch-export" / "model.pt2").stat().st_size
     for place in (folder, out):
         assert predict.load(place, "torch-export").replay() < 1e-5
-    assert predict.load(folder)._reader.engine.place == ""
-    assert predict.load(out)._reader.engine.place == "torch-export"
+    assert predict.load(folder).reader.engine.place == ""
+    assert predict.load(out).reader.engine.place == "torch-export"
     assert not (out / "head").exists()
     assert hidden(folder) == hidden(tmp_path) == []
     with pytest.raises(BundleError, match=r"no model for the engine pytorch[^$]*torch-export"):

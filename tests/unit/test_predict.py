@@ -52,7 +52,7 @@ def test_answers_come_in_the_order_of_the_inputs(opened: Model, monkeypatch: pyt
     texts = [row["text"] for row in small.rows("binary", 40, seed=5)]
     alone = [opened.answers([text])[0] for text in texts]
     for tokens in (16384, 50, 1):
-        monkeypatch.setattr(type(opened._reader.engine), "batch_tokens", tokens)
+        monkeypatch.setattr(type(opened.reader.engine), "batch_tokens", tokens)
         for order in (texts, texts[::-1], random.Random(1).sample(texts, k=40)):
             for text, answer in zip(order, opened.answers(order), strict=True):
                 expected = alone[texts.index(text)]
@@ -154,9 +154,9 @@ def test_golden_answers_that_cannot_be_read(finished: Finished, tmp_path: Path, 
 
 
 def test_broken_weights_are_told(opened: Model) -> None:
-    assert isinstance(opened._reader.engine, pytorch.Engine)
+    assert isinstance(opened.reader.engine, pytorch.Engine)
     with torch.no_grad():
-        opened._reader.engine.network.head.linear.weight.fill_(float("nan"))
+        opened.reader.engine.network.head.linear.weight.fill_(float("nan"))
     with pytest.raises(BundleError, match="not finite"):
         opened.answers(["fine film"])
 
