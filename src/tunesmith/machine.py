@@ -117,10 +117,28 @@ def forget_peak_memory() -> None:
 
 def give_back_memory() -> None:
     """Collect what nothing refers to, and give the system what the allocator kept of it (glibc alone can)."""
-    import ctypes
+    import gc
+
+    settled = gc.get_freeze_count()
+    gc.unfreeze()
+    gc.collect()
+    if settled:
+        gc.freeze()
+    trim()
+
+
+def settle() -> None:
+    """Have what is there now left alone by collections of garbage, which else look through every object of every library."""
     import gc
 
     gc.collect()
+    gc.freeze()
+
+
+def trim() -> None:
+    """Give the system what the allocator kept of freed memory (glibc alone can); takes some 20 ms, and other threads go on."""
+    import ctypes
+
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 

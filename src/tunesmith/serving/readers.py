@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tunesmith.predict import Model
     from tunesmith.tasks.base import Scored
 
-_TURN_TOKENS = 1024
+_TURN_TOKENS = 512
 """On a processor; longer passes are no faster there, and what arrives meanwhile waits for them."""
 
 

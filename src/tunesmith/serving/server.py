@@ -18,7 +18,7 @@ from typing import Any
 import uvicorn
 
 from tunesmith import bundle as bundles
-from tunesmith import predict
+from tunesmith import machine, predict
 from tunesmith.errors import UsageError
 from tunesmith.serving import app
 from tunesmith.serving.logs import Logs
@@ -189,6 +189,7 @@ def _in_a_thread(do: Callable[[], None]) -> asyncio.Future[None]:
 def _load(wanted: Sequence[Wanted], serving: Serving) -> None:
     for one in wanted:
         serving.models.load(one.name, one.folder, one.engine)
+    machine.settle()
     serving.loading = False
 
 

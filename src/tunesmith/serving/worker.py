@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith import machine
 from tunesmith.errors import TunesmithError
 from tunesmith.serving import refusal
 from tunesmith.serving.asked import Asked
@@ -27,6 +28,7 @@ _TRIES = 2
 _LONGEST_PAUSE_S = 30.0
 _WELL_AFTER_S = 60.0
 _IDLE_WAIT_S = 0.5
+_TIDY_EVERY_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Worker(ABC):
         self._over = threading.Event()
         self.built: Any = None
         self.deaths = 0
+        self._tidied = time.monotonic()
         self._in_a_row = 0
         self._thread = threading.Thread(target=self._live, name=f"tunesmith {name}", daemon=True)
 
@@ -154,6 +157,7 @@ class Worker(ABC):
                     for late in self.queue.late():
                         late.end(refusal.late(own_time=late.own_time))
                     self.work(built)
+                    self._tidy()
             except BaseException as error:
                 self._ready.clear()
                 if not self._loaded.is_set():
@@ -168,6 +172,12 @@ class Worker(ABC):
         self._refuse_errands()
         for left in [*self.begun(), *self.queue.close()]:
             left.end(taken_away())
+
+    def _tidy(self) -> None:
+        """Now and then give back what was freed: threads that compute with changing lengths keep ever more of it."""
+        if time.monotonic() > self._tidied + _TIDY_EVERY_S and self.load.running:
+            self._tidied = time.monotonic()
+            machine.trim()
 
     def _refuse_errands(self) -> None:
         while self._errands:
