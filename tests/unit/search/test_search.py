@@ -21,7 +21,7 @@ from tunesmith.search import study as studies
 from tunesmith.search.report import Found
 from tunesmith.search.settings import Settings
 
-Begin = Callable[..., run._Opened]
+Begin = Callable[..., run.Opened]
 LOW_RATES = {"low": 1e-6, "high": 1e-3, "log": True}
 
 
@@ -29,7 +29,7 @@ LOW_RATES = {"low": 1e-6, "high": 1e-3, "log": True}
 def begin(parameters: Callable[..., dict[str, Any]], tmp_path: Path) -> Begin:
     """Begins a study of short trials; settings and config parameters are told apart by their dots."""
 
-    def of(out: str = "study", **asked: Any) -> run._Opened:
+    def of(out: str = "study", **asked: Any) -> run.Opened:
         own = {name: value for name, value in asked.items() if "." not in name}
         rest = {name: value for name, value in asked.items() if "." in name}
         keywords = parameters("multi-class", count=120, **{"train.epochs": 1, "out": str(tmp_path / out), **rest})
@@ -43,7 +43,7 @@ def begin(parameters: Callable[..., dict[str, Any]], tmp_path: Path) -> Begin:
     return of
 
 
-def carry_out(opened: run._Opened) -> Found:
+def carry_out(opened: run.Opened) -> Found:
     """All of it in this process."""
     worker.work(worker.Order(None, str(opened.folder), opened.study.study_name))
     return run._finish(opened, 1.0)
@@ -198,7 +198,7 @@ def test_another_machine_needs_only_the_storage_and_the_name(begin: Begin, tmp_p
 
 
 def test_a_password_is_not_kept(tmp_path: Path) -> None:
-    run._remember(tmp_path, "a", "postgresql://me:secret@host/studies")
+    run.remember(tmp_path, "a", "postgresql://me:secret@host/studies")
     assert "secret" not in (tmp_path / "search.json").read_text()
     with pytest.raises(UsageError, match="passwords are not kept"):
         run._again(str(tmp_path), Settings(resume=True), {}, {})
