@@ -57,7 +57,8 @@ def work(order: Order, look: Callable[[], None], note: Callable[[str], None]) ->
                         raise TrainingError(
                             f"{deaths} workers were killed; memory may be short", hint="lower --workers"
                         )
-                    crew.append(_start(member.order))
+                    # a number of its own: by that of the dead one it would draw the same values again
+                    crew.append(_start(replace(member.order, number=member.order.number + order.workers)))
                 elif code == Interrupted.exit_code:
                     raise Interrupted("a worker was stopped")
                 elif code > 0:
