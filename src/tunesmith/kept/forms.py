@@ -5,6 +5,7 @@ A row is a mapping by the task's own names of columns, as ``Task.read_row`` take
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ Answer = Mapping[str, Any]
 Row = dict[str, Any]
 
 
-class Form:
+class Form(ABC):
     """Answers of one kind.
 
     Args:
@@ -44,6 +45,7 @@ class Form:
         """How probable the answer says it is; None: it does not say."""
         return None
 
+    @abstractmethod
     def corrected(self, given: Row, answer: Answer, truth: Any) -> Row:
         """The answer that should have been given.
 
@@ -55,11 +57,10 @@ class Form:
         Raises:
             UsageError: it is no such answer.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def row(self, given: Row, answer: Answer) -> Row:
         """The row of training that says of an input what an answer says; without a label where it says none."""
-        raise NotImplementedError
 
     def same(self, one: Answer, other: Answer) -> bool:
         """Whether two answers say the same."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 
 from tunesmith.metrics import Counted, Predictions, higher_is_better
 from tunesmith.report.model import Report
@@ -46,9 +46,9 @@ def picture(title: str, kicker: str, svg: str, caption: str) -> str:
 
 
 @cache
-def template(name: str) -> Template:
-    """A page's template."""
-    loader = PackageLoader("tunesmith.report", "templates")
+def template(name: str, package: str = "tunesmith.report") -> Template:
+    """A page's template; one of another package may include those that are here."""
+    loader = ChoiceLoader([PackageLoader(place, "templates") for place in dict.fromkeys((package, "tunesmith.report"))])
     return Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).get_template(name)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from rich.console import Console
 
 from tunesmith import bundle
+from tunesmith.report.page import template
 from tunesmith.report.terminal import duration
 from tunesmith.search.pictures import pictures
 from tunesmith.search.report import Found, Row
@@ -22,28 +22,33 @@ _MOST_ROWS = 10
 
 def write(found: Found, folder: Path) -> None:
     """Write report.html and report.json into the study's folder."""
-    bundle.write_text(folder / PAGE, html(found))
-    bundle.write_text(folder / REPORT, json.dumps(found.to_json(), ensure_ascii=False, indent=1) + "\n")
+    keep(folder, html(found), found.to_json())
 
 
 def show(found: Found, console: Console | None = None) -> None:
     """Print it, to the standard output if no console is given."""
+    tell(sections(found), console)
+
+
+def keep(folder: Path, page: str, plain: Mapping[str, Any]) -> None:
+    """Write a report as page and as JSON, each all at once."""
+    bundle.write_text(folder / PAGE, page)
+    bundle.write_text(folder / REPORT, json.dumps(plain, ensure_ascii=False, indent=1) + "\n")
+
+
+def tell(sections: Iterable[tuple[str, list[str]]], console: Console | None = None) -> None:
+    """Print titles, each with its lines."""
     console = console or Console()
-    for title, lines in sections(found):
+    for title, lines in sections:
         console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
         console.print("".join(f"  {line}\n" for line in lines), markup=False, highlight=False, soft_wrap=True)
 
 
 def html(found: Found) -> str:
     """The page; light or dark as the reader's system is."""
-    loader = ChoiceLoader(
-        [PackageLoader("tunesmith.search", "templates"), PackageLoader("tunesmith.report", "templates")]
+    return template("search.html", "tunesmith.search").render(
+        found=found, facts=facts(found), pictures=list(pictures(found)), text=text
     )
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.get_template("search.html")
-    return page.render(found=found, facts=facts(found), pictures=list(pictures(found)), text=text)
 
 
 def facts(found: Found) -> dict[str, str]:

@@ -2,47 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from rich.console import Console
 
-from tunesmith import bundle
+from tunesmith.report.page import template
 from tunesmith.report.terminal import duration
-from tunesmith.search.show import text
+from tunesmith.search.show import keep, tell, text
 from tunesmith.studying.found import Effect, Found
-
-REPORT, PAGE = "report.json", "report.html"
 
 
 def write(found: Found, folder: Path) -> None:
     """Write report.html and report.json into the study's folder."""
-    bundle.write_text(folder / PAGE, html(found))
-    bundle.write_text(folder / REPORT, json.dumps(found.to_json(), ensure_ascii=False, indent=1) + "\n")
+    keep(folder, html(found), found.to_json())
 
 
 def show(found: Found, console: Console | None = None) -> None:
     """Print it, to the standard output if no console is given."""
-    console = console or Console()
-    for title, lines in sections(found):
-        console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
-        console.print("".join(f"  {line}\n" for line in lines), markup=False, highlight=False, soft_wrap=True)
+    tell(sections(found), console)
 
 
 def html(found: Found) -> str:
     """The page; light or dark as the reader's system is."""
     from tunesmith.studying.pictures import pictures
 
-    loader = ChoiceLoader(
-        [PackageLoader("tunesmith.studying", "templates"), PackageLoader("tunesmith.report", "templates")]
+    return template("study.html", "tunesmith.studying").render(
+        found=found, facts=facts(found), pictures=list(pictures(found)), text=text
     )
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.get_template("study.html")
-    return page.render(found=found, facts=facts(found), pictures=list(pictures(found)), text=text)
 
 
 def facts(found: Found) -> dict[str, str]:

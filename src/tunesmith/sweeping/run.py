@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.labelled import read_labelled
+from tunesmith.search.show import PAGE
 from tunesmith.sweeping import (
     analysis,
     comparing,
@@ -46,7 +47,7 @@ class Sweep:
             print(json.dumps(self.found.to_json(), ensure_ascii=False))
         else:
             show.show(self.found)
-            print(f"{self.folder / show.PAGE}")
+            print(self.folder / PAGE)
 
 
 def sweep(bundle: str | Path, data: str, settings: Settings, texts: Mapping[str, str], *, quiet: bool = False) -> Sweep:
