@@ -21,10 +21,6 @@ _TURN_TOKENS = 512
 """On a processor; longer passes are no faster there, and what arrives meanwhile waits for them."""
 
 
-_SMALL_SHARE = 1 / 4
-"""A request of no more than this share of a turn is small."""
-
-
 class Reader(Worker):
     """Takes what waits together, as much as a batch may hold, and answers it turn by turn.
 
@@ -89,7 +85,7 @@ class Reader(Worker):
         """What is next: up to a batch's tokens together with what is being read, and a turn's of small requests."""
         found: list[Asked] = []
         left = self._batch_tokens - sum(whole.left for whole in self._now)
-        small = turn * _SMALL_SHARE
+        small = pieces.small(turn)
         small_left = turn - sum(whole.left for whole in self._now if whole.asked.size <= small)
         until: float | None = None
         while (left > 0 or (small_left > 0 and len(self.queue))) and not any(whole.asked.tries for whole in self._now):
