@@ -24,7 +24,7 @@ ENGLISH: Mapping[str, str] = {
     "kl": "KL to the distribution without it, nats; mean; none where it is infinite: tokens may come that could not",
     "flip": "places whose likeliest token changed",
     "path": "log-probability of the path's tokens; mean over those that can come, nats",
-    "lost": "places whose token on the path cannot come",
+    "lost": "places whose token in the answer is cut",
     "tokens": "expected tokens; if an answer went along its path and ended at each place with the probability that the model "
     "gives to an end there",
     "ended": "probability that it ended by then; likewise",

@@ -42,7 +42,7 @@ def figure(found: Found, words: Mapping[str, str] = ENGLISH) -> Figure:
     drawn = sorted(worth, key=lambda one: one.name in _LAST)[:_MOST]
     columns = min(_COLUMNS, len(drawn))
     lines = -(-len(drawn) // columns)
-    made = Figure(figsize=(WIDE * columns / _COLUMNS, 2.3 * lines + 0.3), layout="constrained")
+    made = Figure(figsize=(WIDE * columns / _COLUMNS, 2.3 * lines + 0.5), layout="constrained")
     grid = made.subplots(lines, columns, squeeze=False)
     for one, axes in zip(drawn, grid.flat, strict=False):
         _draw(axes, found, one)
@@ -62,6 +62,7 @@ def _draw(axes: Axes, found: Found, one: Column) -> None:
     axes.plot(places, numbers, color=ACCENT, marker="o", markersize=3)
     if one.before is not None:
         axes.axhline(one.before, color=WARM, linewidth=1, linestyle="--")
+    axes.ticklabel_format(axis="y", useOffset=False)
     if one.form == "share":
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
     known = numbers[np.isfinite(numbers)]
@@ -90,8 +91,8 @@ def _varies(one: Column) -> bool:
 def _title(found: Found, words: Mapping[str, str]) -> str:
     held = "".join(f", {name} {said(value)}" for name, value in found.held.items())
     dashed = say("without", name=found.name, usual=said(found.usual))
-    told = (found.name + held, Path(found.model).name, found.about.told(words), dashed.told(words))
-    return " · ".join(told)
+    first = (found.name + held, Path(found.model).name, dashed.told(words))
+    return f"{' · '.join(first)}\n{found.about.told(words)}"
 
 
 def _headed(meaning: Said, words: Mapping[str, str]) -> str:
