@@ -30,7 +30,7 @@ CHINESE: Mapping[str, str] = {
     "answer log p": "整条回答的对数概率；均值，奈特",
     "answered": "得到回答的输入",
     "given": "每条输入给出的结果数，均值",
-    "changed": "与平常不同的回答",
+    "changed": "与默认设置下不同的回答",
     "against labels": "对照标签的 {metric}",
     "score": "所给结果的得分，均值",
     "label share": "回答为“{label}”的输入",

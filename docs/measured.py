@@ -72,35 +72,15 @@ class Read:
     values: str | None = None
 
 
+_ALONE = (
+    "temperature", "top_k", "top_p", "min_p", "typical_p", "top_n_sigma", "epsilon_cutoff", "eta_cutoff", "min_tokens",
+    "repetition_penalty", "frequency_penalty", "presence_penalty", "dry_multiplier", "no_repeat_ngram_size", "num_beams",
+    "early_stopping",
+)  # fmt: skip
 SHOWN: dict[str, Written | Read] = {
-    **{
-        name: Written(name)
-        for name in (
-            "temperature",
-            "top_k",
-            "top_p",
-            "min_p",
-            "typical_p",
-            "top_n_sigma",
-            "epsilon_cutoff",
-            "eta_cutoff",
-        )
-    },
+    **{name: Written(name) for name in _ALONE},
     "xtc_probability": Written("xtc_probability", {"xtc_threshold": "0.1"}),
-    **{
-        name: Written(name)
-        for name in (
-            "repetition_penalty",
-            "frequency_penalty",
-            "presence_penalty",
-            "dry_multiplier",
-            "no_repeat_ngram_size",
-        )
-    },
-    "num_beams": Written("num_beams"),
     "length_penalty": Written("length_penalty", {"num_beams": "8"}),
-    "early_stopping": Written("early_stopping"),
-    "min_tokens": Written("min_tokens"),
     "text-classification.threshold": Read(
         "threshold", "text-classification", FILMS, 1200, 400, "0.5,0.55,0.6,0.65,0.7,0.75,0.8,0.85,0.9,0.95"
     ),
@@ -286,9 +266,7 @@ def _is_of(path: Path, one: Found, language: Language) -> bool:
 
 def _mark(one: Found, language: Language) -> str:
     """What a picture ends with: a digest of all that it shows. The lines themselves may differ with matplotlib's version."""
-    words = [
-        said.told(language.words)
-        for said in (one.about, say("without", name="", usual=""), *(c.meaning for c in one.columns))
-    ]
+    headings = (one.about, say("without", name="", usual=""), *(column.meaning for column in one.columns))
+    words = [heading.told(language.words) for heading in headings]
     shown = json.dumps([words, TypeAdapter(Found).dump_python(one, mode="json")], ensure_ascii=False)
     return f"<!-- {hashlib.sha256(shown.encode()).hexdigest()[:16]} -->\n"
