@@ -43,7 +43,7 @@ from tunesmith import engine_choice, machine
 
 START_S, MEMORY_MB, TAIL = 5.0, 400.0, 10.0
 WRITTEN, CHAT_CLIENTS, CLASSIFY_CLIENTS, CLASSIFIED = 48, (1, 8), (8, 32), 480
-MOST_GROWTH_MB, SETTLED_S = 40.0, 20.0
+MOST_GROWTH_MB, SETTLED_S, QUIET_S = 40.0, 60.0, 12.0
 THINGS = ("The film", "This phone", "The hotel", "Our flight", "The lamp", "Her book", "The soup", "That concert")
 VERDICTS = ("was a delight from start to end", "broke after two days", "is what it is", "cost far too much",
             "arrived a week late", "made everybody laugh")  # fmt: skip
@@ -144,13 +144,19 @@ def soak(options: argparse.Namespace) -> int:
         server = held.enter_context(serving(ours(f"reviews={reviews}", f"chat={chat}")))
         make, right = _known(server), Right(0.005 if _precision(options.classifier) == "fp32" else 0.25)
         mixed(server.url, make, options.clients, min(SETTLED_S, options.seconds / 3), right)
-        before = server.memory_mb
+        before = _settled_mb(server)
         found = mixed(server.url, make, options.clients, options.seconds, right)
-        after, left = server.memory_mb, _left(server)
+        left, after = _left(server), _settled_mb(server)
     faults = _faults(found, after - before, left)
     figures = {"clients": options.clients, "for_s": options.seconds, "engine": options.engine, **found}
     record("soak", **figures, memory_mb={"before": before, "after": after}, left=left, faults=faults)
     return int(bool(faults))
+
+
+def _settled_mb(server: Running) -> float:
+    """Memory once the server has given back what it freed, which it does every 10 seconds."""
+    time.sleep(QUIET_S)
+    return server.memory_mb
 
 
 def _known(server: Running) -> Make:

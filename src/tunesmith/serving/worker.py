@@ -65,7 +65,7 @@ class Worker(ABC):
         self._over = threading.Event()
         self.built: Any = None
         self.deaths = 0
-        self._tidied = time.monotonic()
+        self._tidied, self._used = time.monotonic(), False
         self._in_a_row = 0
         self._thread = threading.Thread(target=self._live, name=f"tunesmith {name}", daemon=True)
 
@@ -103,6 +103,7 @@ class Worker(ABC):
             Refusal: too much waits.
         """
         self.queue.put(asked)
+        self._used = True
 
     def cancel(self, asked: Asked) -> None:
         """Nobody waits for it any more; its place is free at the next step."""
@@ -174,9 +175,12 @@ class Worker(ABC):
             left.end(taken_away())
 
     def _tidy(self) -> None:
-        """Now and then give back what was freed: threads that compute with changing lengths keep ever more of it."""
-        if time.monotonic() > self._tidied + _TIDY_EVERY_S and self.load.running:
-            self._tidied = time.monotonic()
+        """Now and then give back what was freed: threads that compute with changing lengths keep ever more of it.
+
+        The last time is when all is answered.
+        """
+        if self._used and time.monotonic() > self._tidied + _TIDY_EVERY_S:
+            self._tidied, self._used = time.monotonic(), bool(self.load.running)
             machine.trim()
 
     def _refuse_errands(self) -> None:

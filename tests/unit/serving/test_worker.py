@@ -14,7 +14,9 @@ import pytest
 import letters
 from holding import held, slow, until
 from served import Served, running
+from tunesmith import machine
 from tunesmith.errors import UsageError
+from tunesmith.serving import worker as workers
 from tunesmith.serving.worker import Worker
 
 WRITES = {"train.epochs": 1, "model.max_length": 128, "request.max_tokens": 8, "task.report_rows": 1, "adapter": "lora"}
@@ -273,3 +275,17 @@ def test_a_worker_that_cannot_be_waited_for_leaves_nobody_without_an_answer(serv
     ended(threads)
     assert [(reply.status, reply.body["error"]["code"]) for reply in found] == [(503, "server_stopping")] * 3
     go.set()
+
+
+def test_what_was_freed_is_given_back_once_all_is_answered(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back: list[str] = []
+    monkeypatch.setattr(machine, "trim", lambda: given_back.append(threading.current_thread().name))
+    monkeypatch.setattr(workers, "_TIDY_EVERY_S", 0.0)
+    own = worker(server, "reviews")
+    assert server.post("/v1/predict/reviews", {"inputs": "a fine film"}).status == 200
+    until(lambda: bool(given_back))
+    time.sleep(3 * workers._IDLE_WAIT_S)
+    count = len(given_back)
+    time.sleep(3 * workers._IDLE_WAIT_S)
+    assert len(given_back) == count
+    assert set(given_back) == {f"tunesmith {own.name}"}
