@@ -154,7 +154,7 @@ def soak(options: argparse.Namespace) -> int:
 
 
 def _settled_mb(server: Running) -> float:
-    """Memory once the server has given back what it freed, which it does every 10 seconds."""
+    """Memory once the server rests and has given back what it freed."""
     time.sleep(QUIET_S)
     return server.memory_mb
 

@@ -28,7 +28,7 @@ _TRIES = 2
 _LONGEST_PAUSE_S = 30.0
 _WELL_AFTER_S = 60.0
 _IDLE_WAIT_S = 0.5
-_TIDY_EVERY_S = 10.0
+_TIDY_EVERY_S, _REST_S = 30.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ class Worker(ABC):
         self._over = threading.Event()
         self.built: Any = None
         self.deaths = 0
-        self._tidied, self._used = time.monotonic(), False
+        self._tidied = self._asked = time.monotonic()
+        self._used = False
         self._in_a_row = 0
         self._thread = threading.Thread(target=self._live, name=f"tunesmith {name}", daemon=True)
 
@@ -103,7 +104,7 @@ class Worker(ABC):
             Refusal: too much waits.
         """
         self.queue.put(asked)
-        self._used = True
+        self._asked, self._used = time.monotonic(), True
 
     def cancel(self, asked: Asked) -> None:
         """Nobody waits for it any more; its place is free at the next step."""
@@ -175,12 +176,14 @@ class Worker(ABC):
             left.end(taken_away())
 
     def _tidy(self) -> None:
-        """Now and then give back what was freed: threads that compute with changing lengths keep ever more of it.
+        """Give back what was freed: threads that compute with changing lengths keep ever more of it.
 
-        The last time is when all is answered.
+        It holds up who allocates meanwhile, for up to a tenth of a second: so seldom, and once when nobody asks any more.
         """
-        if self._used and time.monotonic() > self._tidied + _TIDY_EVERY_S:
-            self._tidied, self._used = time.monotonic(), bool(self.load.running)
+        now = time.monotonic()
+        rests = not self.load.running and now > self._asked + _REST_S
+        if self._used and (rests or now > self._tidied + _TIDY_EVERY_S):
+            self._tidied, self._used = now, not rests
             machine.trim()
 
     def _refuse_errands(self) -> None:

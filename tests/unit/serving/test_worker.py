@@ -280,7 +280,7 @@ def test_a_worker_that_cannot_be_waited_for_leaves_nobody_without_an_answer(serv
 def test_what_was_freed_is_given_back_once_all_is_answered(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     given_back: list[str] = []
     monkeypatch.setattr(machine, "trim", lambda: given_back.append(threading.current_thread().name))
-    monkeypatch.setattr(workers, "_TIDY_EVERY_S", 0.0)
+    monkeypatch.setattr(workers, "_REST_S", 0.2)
     own = worker(server, "reviews")
     assert server.post("/v1/predict/reviews", {"inputs": "a fine film"}).status == 200
     until(lambda: bool(given_back))
