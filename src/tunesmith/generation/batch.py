@@ -46,6 +46,11 @@ class Batch:
         self._tokens: list[int] = []  # the last token of each row, which the network has not read yet
         self.generated = 0
 
+    def rest(self) -> None:
+        """Where no row is left, give up the room that the rows had."""
+        if not self.running:
+            self.state = self._network.empty()
+
     @property
     def rows(self) -> int:
         """How many there are."""

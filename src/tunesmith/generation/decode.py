@@ -106,6 +106,14 @@ class Scheduler:
         """Do now what the first request would wait for."""
         self._admission.warm()
 
+    def rest(self) -> None:
+        """Nothing is to be done for a while: hold no more memory than the model and what is remembered of prompts.
+
+        On a GPU the room of the rows is kept, as steps are captured over it.
+        """
+        if self._network.device.type == "cpu":
+            self._batch.rest()
+
     def add_adapter(self, name: str, source: str | Path | Lora) -> None:
         """Let requests ask for an adapter.
 

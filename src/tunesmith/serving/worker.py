@@ -159,7 +159,7 @@ class Worker(ABC):
                     for late in self.queue.late():
                         late.end(refusal.late(own_time=late.own_time))
                     self.work(built)
-                    self._tidy()
+                    self._tidy(built)
             except BaseException as error:
                 self._ready.clear()
                 if not self._loaded.is_set():
@@ -175,7 +175,10 @@ class Worker(ABC):
         for left in [*self.begun(), *self.queue.close()]:
             left.end(taken_away())
 
-    def _tidy(self) -> None:
+    def rest(self, built: Any) -> None:  # noqa: B027
+        """Nobody has asked for some time; what is held only for the next step may go."""
+
+    def _tidy(self, built: Any) -> None:
         """Give back what was freed: threads that compute with changing lengths keep ever more of it.
 
         It holds up who allocates meanwhile, for up to a tenth of a second: so seldom, and once when nobody asks any more.
@@ -184,6 +187,8 @@ class Worker(ABC):
         rests = not self.load.running and now > self._asked + _REST_S
         if self._used and (rests or now > self._tidied + _TIDY_EVERY_S):
             self._tidied, self._used = now, not rests
+            if rests:
+                self.rest(built)
             machine.trim()
 
     def _refuse_errands(self) -> None:

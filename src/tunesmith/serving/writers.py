@@ -65,6 +65,10 @@ class Writer(Worker):
         self._count(built)
         return None
 
+    def rest(self, built: SideBySide) -> None:
+        """Give up the room of rows."""
+        built.scheduler.rest()
+
     def begun(self) -> list[Asked]:
         """What has jobs, or was just about to."""
         going, self._going = list(dict.fromkeys(self._going.values())), {}

@@ -338,3 +338,21 @@ def test_arrange_moves_as_few_rows_as_possible() -> None:
         assert sorted(places) == list(range(len(sources)))
         stay = sum(one == place for one, place in zip(sources, places, strict=True))
         assert stay == len({one for one in sources if one < len(sources)})
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_scheduler_at_rest_holds_no_room_for_rows_and_answers_as_before(
+    generator: Of, prompts: Prompts, family: str
+) -> None:
+    scheduler = Scheduler(*generator(family), max_rows=4)
+
+    def answered() -> list[Sequence[int]]:
+        jobs = [scheduler.submit(prompt, Request(max_tokens=6)) for prompt in prompts]
+        while not scheduler.idle:
+            scheduler.step()
+            scheduler.rest()
+        return [job.results[0].tokens for job in jobs]
+
+    first = answered()
+    assert not scheduler._batch.state.own.layers
+    assert answered() == first
