@@ -61,7 +61,7 @@ async def whole(
     assert served is not None
     checked = checking.request(call, served, body, given, also, usual(served) if usual else None)
     call.inputs = tuple(inputs)
-    checking.limits(call, checking.texts_in(inputs), len(inputs), checked.request)
+    checked = checking.limits(call, checking.texts_in(inputs), len(inputs), checked)
     if not inputs:
         return Whole(Answered([]), checked)
     rows = served.model.rows(inputs)

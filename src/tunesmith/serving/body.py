@@ -33,7 +33,10 @@ async def read(request: Request, most_bytes: int, timeout_s: float) -> dict[str,
     """
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
-        raise Refusal(f"the body is {kind}", "unsupported_media_type", 415, hint="send application/json")
+        raise Refusal(f"the body is {kind[:_SHOWN]}", "unsupported_media_type", 415, hint="send application/json")
+    packed = request.headers.get("content-encoding", "identity").strip().lower()
+    if packed not in ("identity", ""):
+        raise Refusal(f"the body is packed ({packed[:_SHOWN]})", "unsupported_media_type", 415, hint="send it as it is")
     told = request.headers.get("content-length", "")
     if told.isdigit() and int(told) > most_bytes:
         raise _too_large(most_bytes)
