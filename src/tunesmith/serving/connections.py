@@ -95,9 +95,9 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, refused: Refusal) -> None:
-        """Say why and close; into the middle of another answer nothing is written."""
+        """Say why and close; into the middle of an answer nothing is written."""
         self._end_watch()
-        if not self._is_answering:
+        if not self._is_answering or not self.cycle.response_started:
             content = json.dumps(refusal.told(refused)).encode()
             told = (
                 b"content-type: application/json",
