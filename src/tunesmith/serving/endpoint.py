@@ -33,6 +33,7 @@ class Endpoint:
         example: a body that works, ``{model}`` standing for a model's name.
         examples: such bodies by the task of the model that is asked.
         media: content type of the answer.
+        status: of HTTP, of an answer.
         always: whether it is answered while the server stops or is full.
         query: JSON schemas of the query's parameters.
         tasks: whose models it asks; None: those of any.
@@ -55,6 +56,7 @@ class Endpoint:
     example: Mapping[str, Any] | None = None
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     media: str = "application/json"
+    status: int = 200
     always: bool = False
     query: Mapping[str, Schema] = field(default_factory=dict)
     tasks: tuple[str, ...] | None = None

@@ -204,7 +204,7 @@ def _responses(one: Endpoint, known: Known, shared: dict[str, Schema]) -> Iterat
     content = {one.media: {"schema": schema}}
     if one.takes is not None and "stream" in one.takes().get("properties", {}):
         content["text/event-stream"] = {"schema": schemas.TEXT}
-    yield "200", {"description": one.summary, "content": content}
+    yield str(one.status), {"description": one.summary, "content": content}
     by_status: dict[int, list[str]] = {}
     for code, (status, _) in CODES.items():
         if status in _statuses(one):

@@ -112,6 +112,7 @@ ENDPOINTS = (
         scope="admin",
         takes=lambda: params.schema(Loaded),
         example={"name": "reviews", "bundle": "reviews-2"},
+        status=201,
         gives=_gives,
     ),
     Endpoint(
