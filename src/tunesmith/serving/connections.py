@@ -1,5 +1,5 @@
 """Connections: what no application sees. A request's head that is too large, too slow or none is refused; who sends and asks nothing is
-let go, and so is a body that goes on after its answer.
+let go, and so is a body that goes on after its answer, and who does not read what was asked for.
 
 A server of uvicorn bounds neither the head of a request nor the time that it takes; both would let anybody hold memory and
 connections without a key.
@@ -18,6 +18,8 @@ from tunesmith.serving.options import Options
 from tunesmith.serving.refusal import Refusal
 
 MOST_HEAD_BYTES = 64 << 10
+_READING = 3
+"""So many times as long as a request may take to come, its answer may lie there and not be read."""
 
 
 class Connection(HttpToolsProtocol):
@@ -29,6 +31,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **more)
         self._in_head, self._head_bytes = False, 0
         self._watch: asyncio.TimerHandle | None = None
+        self._stuck: asyncio.TimerHandle | None = None
         self._refused: Refusal | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -39,6 +42,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is there any more."""
         self._end_watch()
+        self._end_stuck()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -71,6 +75,17 @@ class Connection(HttpToolsProtocol):
         """Refuse what cannot be read."""
         self._refuse(self._refused or Refusal("this is no request of HTTP/1.1", "invalid_http"))
 
+    def pause_writing(self) -> None:
+        """An answer is not read as fast as it is given; whoever reads none of it at all is let go."""
+        super().pause_writing()
+        self._end_stuck()
+        self._stuck = self.loop.call_later(_READING * self.patience_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It is read."""
+        self._end_stuck()
+        super().resume_writing()
+
     @property
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -84,11 +99,19 @@ class Connection(HttpToolsProtocol):
             self._watch.cancel()
             self._watch = None
 
+    def _end_stuck(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
+
     def _give_up(self) -> None:
         self._watch = None
-        if self.transport.is_closing() or (self._is_answering and not self._in_head):
+        if self.transport.is_closing():
             return
-        if self._in_head:
+        if self._is_answering:
+            if self._in_head:  # of the next request, which has its time once this one is answered
+                self._be_patient()
+        elif self._in_head:
             message = f"the request's head was not there after {self.patience_s:g} seconds"
             self._refuse(Refusal(message, "head_too_slow", 408))
         else:

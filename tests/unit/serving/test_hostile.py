@@ -4,6 +4,7 @@ traceback.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import logging
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from holding import until
+from holding import held, until
 from served import Served, running
 from tunesmith.serving import connections
 
@@ -232,6 +233,33 @@ def test_many_who_are_slow_keep_nobody_out(server: Served) -> None:
     for connection in every:
         assert heard(connection).startswith(b"HTTP/1.1 408")
         connection.close()
+
+
+def test_whoever_does_not_read_is_let_go(server: Served) -> None:
+    """Much is asked and nothing taken, so that an answer stays stuck in the middle."""
+    count = 400
+    with line(server) as connection:
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * count)
+        until(lambda: server.serving.gate.inside == 1)
+        began = time.monotonic()
+        until(lambda: server.serving.gate.inside == 0, timeout_s=30)
+        assert time.monotonic() - began > PATIENCE_S
+        found = b""
+        with contextlib.suppress(ConnectionError):
+            while piece := connection.recv(1 << 20):
+                found += piece
+    assert 0 < found.count(b"HTTP/1.1 200") < count
+
+
+def test_a_head_that_comes_early_has_its_time_after_the_answer_before_it(server: Served) -> None:
+    worker = server.serving.models.find("reviews").worker
+    with line(server) as connection:
+        with held(worker):
+            connection.sendall(post(ASKED) + b"GET /health HTTP/1.1\r\n")
+            time.sleep(2.5 * PATIENCE_S)
+        assert heard(connection).startswith(b"HTTP/1.1 200")
+        connection.sendall(b"Host: a\r\n\r\n")
+        assert heard(connection).startswith(b"HTTP/1.1 200")
 
 
 def test_memory_stays_flat(server: Served) -> None:
