@@ -9,7 +9,7 @@ TORCH ?= torch==2.13.0
 # Tests run side by side; each process needs some 3 GB.
 TEST_PROCESSES ?= 2
 
-.PHONY: demo test lint types docs docs-check docs-pictures bench check clean
+.PHONY: demo test lint types docs docs-check bench check clean
 
 demo: $(VENV)/user
 	$(BIN)/python -m examples.demo
@@ -24,15 +24,12 @@ lint: $(VENV)/dev
 types: $(VENV)/dev
 	$(BIN)/mypy
 
+# Quick, unless a record of docs/records is missing: then it is measured anew, which takes some seconds each.
 docs: $(VENV)/dev
 	$(BIN)/python -m docs.generate
 
 docs-check: $(VENV)/dev
 	$(BIN)/python -m docs.generate --check
-
-# Some minutes of computing: what the guide to parameters shows of the embedded model.
-docs-pictures: $(VENV)/dev
-	$(BIN)/python -m docs.parameter_pictures
 
 bench: $(VENV)/dev
 	$(BIN)/python -m pip install --quiet $(TORCH) --editable ".[dev,bench]"

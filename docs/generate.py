@@ -1,4 +1,4 @@
-"""Writes what the documentation can take from the code and its records: reference, file trees, figures, demo output.
+"""Writes what the documentation can take from the code and its records: reference, file trees, figures, measured effects.
 
 ``python -m docs.generate`` writes; ``python -m docs.generate --check`` only says what is stale, and fails if anything is.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from docs.tables import table
 
 import tunesmith
-from docs import figures, routes
+from docs import figures, measured, routes
 from tunesmith import cli, config, params, plugins
 from tunesmith.errors import TunesmithError
 from tunesmith.generation.honours import DEFAULTS, Honours, When
@@ -41,15 +41,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m docs.generate", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is stale")
     only_check = parser.parse_args().check
+    if not only_check:
+        measured.renew()
     wanted = files()
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     orphans = [path for path in REFERENCE.glob("*.md") if path not in wanted]
     if only_check:
-        for path in [*stale, *orphans]:
+        named = [*stale, *orphans, *measured.stale()]
+        for path in named:
             print(f"stale: {path.relative_to(ROOT)}", file=sys.stderr)
-        if stale or orphans:
+        if named:
             print("run: make docs", file=sys.stderr)
-        return 1 if stale or orphans else 0
+        return 1 if named else 0
     for path in stale:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(wanted[path], encoding="utf-8")
@@ -75,6 +78,8 @@ def files() -> dict[Path, str]:
     for path in (ROOT / name for name in MARKED):
         if path.exists():
             found[path] = filled(path.read_text(encoding="utf-8"), parts)
+    for path, told in measured.guides().items():
+        found[path] = filled(path.read_text(encoding="utf-8"), told)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ class NetworkEngine(base.Engine):
             result: np.ndarray = self.network(moved).float().cpu().numpy()
         return result
 
-    @property
+    @cached_property
     def facts(self) -> Facts:
         """Of the model within."""
         from tunesmith.generation.facts import Facts

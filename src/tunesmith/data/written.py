@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,11 +45,13 @@ class Reading:
 
 
 def write(readings: Iterable[Reading], path: Path, *, max_length: int, unknown_id: int | None = None) -> Encoded:
-    """Write readings, one a row, to an Arrow file."""
+    """Readings, one a row, in an Arrow file, or in memory where they are few."""
     lengths, left_out, unknown = [], [], 0
     schema = pa.schema(list(_SCHEMA.items()))
-    columns: dict[str, list[object]] = {name: [] for name in _SCHEMA}
-    with store.writing(path, schema) as writer:
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        nonlocal unknown
+        columns: dict[str, list[object]] = {name: [] for name in _SCHEMA}
         for row, reading in enumerate(readings):
             lengths.append(reading.length)
             left_out.append(reading.left_out)
@@ -58,11 +61,16 @@ def write(readings: Iterable[Reading], path: Path, *, max_length: int, unknown_i
                     columns[name].append(value)
                 unknown += 0 if unknown_id is None else list(ids).count(unknown_id)
             if len(columns["row"]) >= _BATCH_SEQUENCES:
-                writer.write_batch(pa.record_batch(columns, schema=schema))
+                yield pa.record_batch(columns, schema=schema)
                 columns = {name: [] for name in _SCHEMA}
-        writer.write_batch(pa.record_batch(columns, schema=schema))
+        yield pa.record_batch(columns, schema=schema)
+
+    made = batches()
+    first = next(made)
+    kept_at = None if len(first) < _BATCH_SEQUENCES else path
+    table = store.keep(itertools.chain([first], made), schema, kept_at)
     counts = (np.array(lengths, np.int32), np.array(left_out, np.int32))
-    return Encoded(store.open_table(path), *counts, unknown_tokens=unknown, max_length=max_length)
+    return Encoded(table, *counts, unknown_tokens=unknown, max_length=max_length)
 
 
 class WrittenExamples(Examples):

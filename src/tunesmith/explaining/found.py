@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tunesmith.explaining.phrases import Said
+
 
 @dataclass(frozen=True)
 class Column:
@@ -13,7 +15,7 @@ class Column:
 
     Args:
         name: short, for tables.
-        meaning: with its unit, in words.
+        meaning: with its unit.
         numbers: one a value; None: there is none.
         before: the number without the parameter, or with its default; None: there is none.
         form: ``share`` (shown in percent), ``count`` or ``number``.
@@ -21,7 +23,7 @@ class Column:
     """
 
     name: str
-    meaning: str
+    meaning: Said
     numbers: tuple[float | None, ...]
     before: float | None = None
     form: str = "number"
@@ -54,12 +56,12 @@ class Found:
         name: of the parameter.
         model: as it was named.
         task: of the model.
-        about: what was looked at, in words.
+        about: what was looked at.
         values: of the parameter.
         usual: the value that all others are compared with.
         held: other parameters of the request, where set.
         columns: what was measured.
-        sentences: what this says, in words; the last ones are the most important.
+        sentences: what this says; the last ones are the most important.
         largest: the largest difference that any value makes, of a probability or a score.
         inert: whether no value makes any difference.
         samples: answers, where answers were looked at.
@@ -69,19 +71,19 @@ class Found:
     name: str
     model: str
     task: str
-    about: str
+    about: Said
     values: tuple[Any, ...]
     usual: Any
     held: Mapping[str, Any]
     columns: tuple[Column, ...]
-    sentences: tuple[str, ...]
+    sentences: tuple[Said, ...]
     largest: float
     inert: bool
     samples: tuple[Sample, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return "\n".join(self.sentences)
+        return "\n".join(map(str, self.sentences))
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -89,13 +91,13 @@ class Found:
             "parameter": self.name,
             "model": self.model,
             "task": self.task,
-            "about": self.about,
+            "about": str(self.about),
             "values": list(self.values),
             "compared_with": self.usual,
             "held": dict(self.held),
             "measures": {
                 one.name: {
-                    "meaning": one.meaning,
+                    "meaning": str(one.meaning),
                     "numbers": list(one.numbers),
                     "before": one.before,
                     **({"intervals": [pair and list(pair) for pair in one.intervals]} if one.intervals else {}),
@@ -106,7 +108,7 @@ class Found:
             "largest_difference": self.largest,
             "samples": [vars(one) for one in self.samples],
             **self.details,
-            "conclusion": list(self.sentences),
+            "conclusion": list(map(str, self.sentences)),
         }
 
 

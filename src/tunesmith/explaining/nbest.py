@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.explaining.found import Column, Found, Sample, said
+from tunesmith.explaining.phrases import Said, say
 from tunesmith.tasks.base import shown_texts
 
 if TYPE_CHECKING:
@@ -20,16 +21,8 @@ if TYPE_CHECKING:
     from tunesmith.generation.answers import Generated
     from tunesmith.predict import Model
 
-SHOWN: Mapping[str, str] = {
-    "num_beams": "A beam search has no exact curve: it ranks whole answers.",
-    "length_penalty": (
-        "A length penalty has no exact curve over tokens; it ranks the finished beams, which is exact for those that the "
-        "search with length_penalty 1 finished. Another penalty may also finish others."
-    ),
-    "early_stopping": "When a beam search stops has no exact curve: it ranks whole answers.",
-    "seed": "A seed has no curve: any is as good as any other. What differs between them is chance.",
-}
-"""These parameters, with why there is no curve."""
+SHOWN = ("num_beams", "length_penalty", "early_stopping", "seed")
+"""These parameters. The phrase of the same name says why there is no curve."""
 
 _BEAMS = 4
 _MOST_SAMPLES = 3
@@ -77,18 +70,18 @@ def look(
     columns = [
         Column(
             "changed",
-            f"answers that differ from those with {said(tried[0])}",
+            say("other answers", usual=said(tried[0])),
             _shares(changed, len(rows)),
             0.0,
             "share",
         ),
-        Column("tokens", "tokens of an answer, mean", tokens, tokens[0]),
+        Column("tokens", say("answer tokens"), tokens, tokens[0]),
     ]
     if parameter != "seed":
         total = tuple(
             None if any(b.total is None for b in one) else float(np.mean([b.total for b in one])) for one in each
         )
-        columns.append(Column("log p", "log-probability of an answer as a whole, mean, nats", total, total[0]))
+        columns.append(Column("log p", say("answer log p"), total, total[0]))
     samples = (
         Sample(value, texts[row], one[row].text, one[row].total)
         for row in range(min(_MOST_SAMPLES, len(rows)))
@@ -98,7 +91,7 @@ def look(
         parameter,
         name,
         model.bundle.config.task_name,
-        f"{len(rows)} inputs, each answered with every value",
+        say("answered anew", inputs=len(rows)),
         tried,
         tried[0],
         {key: value for key, value in usual.items() if key != parameter},
@@ -149,12 +142,11 @@ def _shares(changed: Sequence[int], total: int) -> tuple[float, ...]:
     return tuple(count / total for count in changed)
 
 
-def _sentences(parameter: str, tried: Sequence[Any], changed: Sequence[int], total: int) -> Iterator[str]:
-    yield SHOWN[parameter]
+def _sentences(parameter: str, tried: Sequence[Any], changed: Sequence[int], total: int) -> Iterator[Said]:
+    yield say(parameter)
     if not max(changed):
-        yield f"{parameter} has no effect here: all {len(tried)} values give the same {total} answers."
+        yield say("inert answers", name=parameter, values=len(tried), inputs=total)
         return
     most = int(np.argmax(changed))
-    yield (
-        f"{parameter} {said(tried[most])} changes {changed[most]} of {total} answers, compared with {said(tried[0])}."
-    )
+    facts = {"name": parameter, "value": said(tried[most]), "changed": changed[most]}
+    yield say("changes answers", **facts, inputs=total, usual=said(tried[0]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
 from tunesmith.explaining.found import Column, Found, said
+from tunesmith.explaining.phrases import ENGLISH, Said, say
 from tunesmith.report import drawing
 from tunesmith.report.drawing import ACCENT, MUTED, WARM, WIDE, style
 
@@ -21,30 +24,32 @@ _LOGARITHMIC = 20.0
 """How many times the largest value is the least from which on an axis is logarithmic."""
 
 
-def save(found: Found, file: Path) -> None:
+def save(found: Found, file: Path, words: Mapping[str, str] = ENGLISH) -> None:
     """Write the picture, whole or not at all.
 
     Args:
         found: what to draw.
         file: ends in ``.svg``, which follows a reader's light or dark page, or ``.png``.
+        words: of the language to write in.
     """
     with style(found.name):
-        drawing.save(found.name, figure(found), file)
+        drawing.save(found.name, figure(found, words), file)
 
 
-def figure(found: Found) -> Figure:
+def figure(found: Found, words: Mapping[str, str] = ENGLISH) -> Figure:
     """The diagrams, each with a dashed line where it would be without the parameter."""
     worth = [one for one in found.columns if one.name not in _LEFT_OUT and _varies(one)] or list(found.columns[:1])
     drawn = sorted(worth, key=lambda one: one.name in _LAST)[:_MOST]
     columns = min(_COLUMNS, len(drawn))
     lines = -(-len(drawn) // columns)
-    made = Figure(figsize=(WIDE * columns / _COLUMNS, 2.3 * lines + 0.3), layout="constrained")
+    made = Figure(figsize=(WIDE * columns / _COLUMNS, 2.3 * lines + 0.5), layout="constrained")
     grid = made.subplots(lines, columns, squeeze=False)
     for one, axes in zip(drawn, grid.flat, strict=False):
         _draw(axes, found, one)
+        axes.set_title(_headed(one.meaning, words), fontweight="normal")
     for axes in list(grid.flat)[len(drawn) :]:
         axes.set_visible(False)
-    made.supxlabel(_title(found), color=MUTED, fontsize=9)
+    made.supxlabel(_title(found, words), color=MUTED, fontsize=9)
     return made
 
 
@@ -57,13 +62,13 @@ def _draw(axes: Axes, found: Found, one: Column) -> None:
     axes.plot(places, numbers, color=ACCENT, marker="o", markersize=3)
     if one.before is not None:
         axes.axhline(one.before, color=WARM, linewidth=1, linestyle="--")
+    axes.ticklabel_format(axis="y", useOffset=False)
     if one.form == "share":
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
     known = numbers[np.isfinite(numbers)]
     if one.form == "count" and known.min(initial=np.inf) > 0 and known.max() / known.min() >= _LOGARITHMIC:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.set_title(_headed(one.meaning), fontweight="normal")
 
 
 def _places(axes: Axes, values: tuple[Any, ...]) -> list[float]:
@@ -83,11 +88,13 @@ def _varies(one: Column) -> bool:
     return len({one.shown(number) for number in (*one.numbers, one.before) if number is not None}) > 1
 
 
-def _title(found: Found) -> str:
+def _title(found: Found, words: Mapping[str, str]) -> str:
     held = "".join(f", {name} {said(value)}" for name, value in found.held.items())
-    return f"{found.name}{held} · {Path(found.model).name} · {found.about} · dashed: {found.name} {said(found.usual)}"
+    dashed = say("without", name=found.name, usual=said(found.usual))
+    first = (found.name + held, Path(found.model).name, dashed.told(words))
+    return f"{' · '.join(first)}\n{found.about.told(words)}"
 
 
-def _headed(text: str) -> str:
-    """A title in one line; the conditions are left to the table."""
-    return drawing.clipped(text.split(", if ")[0].split(";")[0], 40)
+def _headed(meaning: Said, words: Mapping[str, str]) -> str:
+    """A heading in one line; the conditions are left to the table."""
+    return drawing.clipped(re.split("[;；]", meaning.told(words))[0], 40)

@@ -60,7 +60,7 @@ def found(one: Found) -> None:
     if one.samples:
         console.print(_samples(one))
     for sentence in one.sentences:
-        console.print(sentence, **_PLAIN)
+        console.print(str(sentence), **_PLAIN)
 
 
 def _lines(one: Sheet) -> Iterator[tuple[str, str]]:
@@ -111,7 +111,7 @@ def _bars(columns: Sequence[Column]) -> Table:
     for column in columns:
         known = [number for number in column.numbers if number is not None]
         ends = f"{column.shown(min(known))} … {column.shown(max(known))}"
-        table.add_row(column.name, sparkline(known), ends, Text(column.meaning, style="dim"))
+        table.add_row(column.name, sparkline(known), ends, Text(str(column.meaning), style="dim"))
     return table
 
 

@@ -19,6 +19,7 @@ from tunesmith.explaining import values
 from tunesmith.explaining.declared import DECIDED
 from tunesmith.explaining.found import Column, Found, Sample, said
 from tunesmith.explaining.gists import gist, is_answer, numbers
+from tunesmith.explaining.phrases import Said, say
 from tunesmith.params import Leaf
 from tunesmith.tasks.base import Scored, Target, shown_texts
 
@@ -97,7 +98,7 @@ def look(
         leaf.path,
         name,
         model.bundle.config.task_name,
-        f"{len(rows)} inputs, {'read anew for each value' if leaf.path == _READ_ANEW else 'read once'}",
+        say("read anew" if leaf.path == _READ_ANEW else "read once", inputs=len(rows)),
         tuple(tried),
         default,
         held,
@@ -178,25 +179,24 @@ def _target(target: Target, name: str, value: Any) -> Target:
 def _columns(usual: Decided, each: Sequence[Decided]) -> Iterator[Column]:
     total = len(usual.answers)
 
-    def column(name: str, meaning: str, of: Callable[[Decided], float], form: str = "share") -> Column:
+    def column(name: str, meaning: Said, of: Callable[[Decided], float], form: str = "share") -> Column:
         return Column(name, meaning, tuple(of(one) for one in each), of(usual), form)
 
-    yield column("answered", "inputs that get an answer", lambda one: sum(map(is_answer, one.answers)) / total)
+    yield column("answered", say("answered"), lambda one: sum(map(is_answer, one.answers)) / total)
     if any(len(found) != 1 for one in (usual, *each) for found in one.gists):
-        yield column("given", "things given for an input, mean", lambda one: sum(map(len, one.gists)) / total, "number")
-    yield column("changed", "answers that differ from the usual ones", lambda one: _changed(usual, one) / total)
+        yield column("given", say("given"), lambda one: sum(map(len, one.gists)) / total, "number")
+    yield column("changed", say("changed"), lambda one: _changed(usual, one) / total)
     for name in dict.fromkeys(name for one in (usual, *each) for name in one.scores):
         known = [one.scores.get(name) for one in each]
         numbers = tuple(one and one[0] for one in known)
         before = usual.scores[name][0] if name in usual.scores else None
-        yield Column(
-            name, f"{name} against the labels", numbers, before, intervals=tuple(one and one[1] for one in known)
-        )
+        intervals = tuple(one and one[1] for one in known)
+        yield Column(name, say("against labels", metric=name), numbers, before, intervals=intervals)
     scores = [_mean_score(one) for one in (usual, *each)]
     if all(score is not None for score in scores):
-        yield Column("score", "score of what is given, mean", tuple(scores[1:]), scores[0])
+        yield Column("score", say("score"), tuple(scores[1:]), scores[0])
     for label in _labels(usual, each):
-        yield column(f"= {label}", f"inputs answered '{label}'", partial(_share, label))
+        yield column(f"= {label}", say("label share", label=label), partial(_share, label))
 
 
 def _labels(usual: Decided, each: Sequence[Decided]) -> list[str]:
@@ -248,49 +248,44 @@ def _told(found: tuple[str, ...]) -> str:
     return ", ".join(found) or "nothing"
 
 
-def _sentences(found: Found, usual: Decided, each: Sequence[Decided]) -> Iterator[str]:
-    total, name, default = len(usual.answers), found.name, f"{found.name} {said(found.usual)}"
-    yield from found.details["notes"]
+def _sentences(found: Found, usual: Decided, each: Sequence[Decided]) -> Iterator[Said]:
+    total, name = len(usual.answers), found.name
+    yield from (say("note", note=note) for note in found.details["notes"])
     if found.inert:
-        yield f"{name} has no effect here: with none of {len(each)} values does any of the {total} answers differ, in what it says or in a score."
+        yield say("inert decided", name=name, values=len(each), inputs=total)
         return
     changed = [_changed(usual, one) for one in each]
     most = int(np.argmax(changed))
     if not changed[most]:
-        yield f"{name} changes what none of the {total} answers says; scores move by up to {found.largest:.3g}."
+        yield say("moves scores", name=name, inputs=total, largest=found.largest)
     else:
-        yield f"{name} {said(found.values[most])} changes {changed[most]} of {total} answers, compared with {default}."
+        facts = {"name": name, "value": said(found.values[most]), "changed": changed[most]}
+        yield say("changes answers", **facts, inputs=total, usual=said(found.usual))
         none = [value for value, count in zip(found.values, changed, strict=True) if not count]
         if none:
-            yield f"{name} {', '.join(map(said, none))} changes none."
+            yield say("changes none", name=name, values=", ".join(map(said, none)))
     yield from _judged(found, usual, each)
 
 
-def _judged(found: Found, usual: Decided, each: Sequence[Decided]) -> Iterator[str]:
+def _judged(found: Found, usual: Decided, each: Sequence[Decided]) -> Iterator[Said]:
     """What the labels say: of the answers that are given, and of the chief score with its interval."""
     yield from _of_answered(found, each)
     for name, (before, interval) in list(usual.scores.items())[:1]:
         if not all(name in one.scores for one in each):
             continue
         if len({one.scores[name][0] for one in (usual, *each)}) == 1:
-            held = (
-                ", in which answers count that were withheld,"
-                if any(_OF_ANSWERED in one.scores for one in each)
-                else ""
-            )
-            yield f"{name}{held} stays {before:.3f} with all values."
+            withheld = any(_OF_ANSWERED in one.scores for one in each)
+            yield say("stays with withheld" if withheld else "stays", metric=name, score=before)
             continue
         sign = 1 if metrics.higher_is_better(name) else -1
         best = max(range(len(each)), key=lambda number: sign * each[number].scores[name][0])
         score, (low, high) = each[best].scores[name]
-        yield (
-            f"The best {name} is {score:.3f} (95 % interval {low:.3f} to {high:.3f}) with {said(found.values[best])}; "
-            f"with {said(found.usual)} it is {before:.3f} ({interval[0]:.3f} to {interval[1]:.3f}). The best of "
-            f"{len(each)} values on the same inputs looks better than it is: try it on others."
-        )
+        usually = {"usual": said(found.usual), "before": before, "before_low": interval[0], "before_high": interval[1]}
+        facts = {"value": said(found.values[best]), "score": score, "low": low, "high": high}
+        yield say("best", metric=name, **facts, **usually, values=len(each))
 
 
-def _of_answered(found: Found, each: Sequence[Decided]) -> Iterator[str]:
+def _of_answered(found: Found, each: Sequence[Decided]) -> Iterator[Said]:
     """How sure answers are where the most are withheld, and where the fewest are."""
     known = [number for number, one in enumerate(each) if _OF_ANSWERED in one.scores]
     shares = {number: sum(map(is_answer, each[number].answers)) for number in known}
@@ -298,7 +293,6 @@ def _of_answered(found: Found, each: Sequence[Decided]) -> Iterator[str]:
         [max(known, key=shares.__getitem__), min(known, key=shares.__getitem__)] if known else []
     ):
         right, (low, high) = each[number].scores[_OF_ANSWERED]
-        yield (
-            f"With {said(found.values[number])}, {shares[number]} of {len(each[number].answers)} inputs get an answer, of "
-            f"which {100 * right:.0f} % are right (95 % interval {100 * low:.0f} to {100 * high:.0f} %)."
-        )
+        facts = {"right": 100 * right, "low": 100 * low, "high": 100 * high}
+        answered, total = shares[number], len(each[number].answers)
+        yield say("of answered", value=said(found.values[number]), answered=answered, inputs=total, **facts)

@@ -1,4 +1,4 @@
-"""Exact curves in words: only what the numbers say, and of which answers they say it."""
+"""What exact curves say: only what the numbers say, and of which answers they say it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,17 @@ import numpy as np
 from tunesmith.explaining.curves import INERT, Curves
 from tunesmith.explaining.exact import Array
 from tunesmith.explaining.found import Column, Found, said
-
-ASSUMPTION = (
-    "if an answer went along its path and ended at each place with the probability that the model gives to an end there"
-)
+from tunesmith.explaining.phrases import Said, say
 
 
 def found(curves: Curves, model: str, task: str, kind: str) -> Found:
     """What was found, for people and programs."""
-    answers = "answer" if len(curves.paths) == 1 else "answers"
-    along = "answers that the model gives by its likeliest tokens" if kind == "greedy" else "answers of the data"
+    answers = len(curves.paths)
     return Found(
         curves.name,
         model,
         task,
-        f"{curves.places} places of {len(curves.paths)} {answers} ({along}); exact, nothing is drawn",
+        say(f"{kind} path{'' if answers == 1 else 's'}", places=curves.places, answers=answers),
         curves.values,
         curves.off,
         curves.held,
@@ -38,113 +34,123 @@ def found(curves: Curves, model: str, task: str, kind: str) -> Found:
 
 def _columns(curves: Curves) -> Iterator[Column]:
     before = {name: float(np.mean(values)) for name, values in curves.before.items() if name != "path"}
-    yield _column(curves, "entropy", "entropy of the next token, mean, nats", before["entropy"])
-    yield _column(curves, "nucleus", "tokens that may come, mean", before["nucleus"], "count")
+    yield _column(curves, "entropy", before["entropy"])
+    yield _column(curves, "nucleus", before["nucleus"], "count")
     middle = np.median(curves.measures["nucleus"], axis=1)
-    yield Column(
-        "median", "tokens that may come, median", _plain(middle), float(np.median(curves.before["nucleus"])), "count"
-    )
-    yield _column(curves, "cut", "probability that is cut, mean", 0.0, "share")
-    yield _column(curves, "distance", "how much probability moved (total variation), mean", 0.0, "share")
-    yield _column(
-        curves,
-        "kl",
-        "KL to the distribution without it, mean, nats; none where it is infinite: tokens may come that could not",
-        0.0,
-    )
-    yield _column(curves, "flip", "places whose likeliest token changed", 0.0, "share")
+    yield Column("median", say("median"), _plain(middle), float(np.median(curves.before["nucleus"])), "count")
+    yield _column(curves, "cut", 0.0, "share")
+    yield _column(curves, "distance", 0.0, "share")
+    yield _column(curves, "kl", 0.0)
+    yield _column(curves, "flip", 0.0, "share")
     was = curves.before["path"]
     usual = float(was[np.isfinite(was)].mean()) if np.isfinite(was).any() else None
-    yield _column(curves, "path", "log-probability of the path's tokens, mean over those that can come, nats", usual)
+    yield _column(curves, "path", usual)
     lost = float(np.isneginf(was).mean())
-    yield Column(
-        "lost", "places whose token on the path cannot come", _plain(curves.impossible / curves.places), lost, "share"
-    )
+    yield Column("lost", say("lost"), _plain(curves.impossible / curves.places), lost, "share")
     usual_tokens, usual_ended = curves.usual_lengths.mean(0).tolist()
     tokens, ended = curves.lengths.mean(1).T
-    yield Column("tokens", f"expected tokens, {ASSUMPTION}", _plain(tokens), usual_tokens)
-    yield Column("ended", "probability that it ended by then, likewise", _plain(ended), usual_ended, "share")
+    yield Column("tokens", say("tokens"), _plain(tokens), usual_tokens)
+    yield Column("ended", say("ended"), _plain(ended), usual_ended, "share")
 
 
-def _column(curves: Curves, measure: str, meaning: str, before: float | None, form: str = "number") -> Column:
-    return Column(measure, meaning, _plain(curves.mean(measure)), before, form)
+def _column(curves: Curves, measure: str, before: float | None, form: str = "number") -> Column:
+    return Column(measure, say(measure), _plain(curves.mean(measure)), before, form)
 
 
 def _plain(numbers: Array) -> tuple[float | None, ...]:
     return tuple(float(number) if np.isfinite(number) else None for number in numbers)
 
 
-def _sentences(curves: Curves) -> Iterator[str]:
-    name, off = curves.name, f"{curves.name} {said(curves.off)}"
+def _sentences(curves: Curves) -> Iterator[Said]:
     if curves.is_inert:
-        yield (
-            f"{name} has no effect here: with none of {len(curves.values)} values does any of the {curves.places} "
-            f"distributions differ from that with {off} (largest difference: {curves.largest:.1g})."
+        yield say(
+            "inert along",
+            name=curves.name,
+            values=len(curves.values),
+            places=curves.places,
+            usual=said(curves.off),
+            largest=curves.largest,
         )
         return
     yield from _where_idle(curves)
     yield _flips(curves)
     yield from _cuts(curves)
-    entropy = curves.mean("entropy")
-    low, high = int(entropy.argmin()), int(entropy.argmax())
-    yield (
-        f"The entropy of the next token goes from {entropy[low]:.3f} nats ({said(curves.values[low])}) to "
-        f"{entropy[high]:.3f} ({said(curves.values[high])}); with {off} it is {curves.before['entropy'].mean():.3f}."
-    )
+    yield _entropy(curves)
     yield from _paths(curves)
     yield from _lengths(curves)
 
 
-def _where_idle(curves: Curves) -> Iterator[str]:
+def _where_idle(curves: Curves) -> Iterator[Said]:
     idle = [
         value for value, moved in zip(curves.values, curves.measures["distance"].max(1), strict=True) if moved < INERT
     ]
     if idle := [value for value in idle if value != curves.off]:
-        yield f"It changes nothing at all with {_some(idle)}."
+        yield say("idle values", idle=_some(idle))
 
 
-def _flips(curves: Curves) -> str:
+def _flips(curves: Curves) -> Said:
     flips = curves.measures["flip"].sum(1).astype(int)
     if not flips.any():
-        return f"{curves.name} changes the likeliest token nowhere."
+        return say("flips nowhere", name=curves.name)
     most = int(flips.argmax())
     never = [value for value, count in zip(curves.values, flips, strict=True) if not count and value != curves.off]
-    text = f"{curves.name} {said(curves.values[most])} changes the likeliest token at {flips[most]} of {curves.places} places"
-    return f"{text}; with {_some(never)} it changes nowhere." if never else f"{text}."
+    facts = {"name": curves.name, "value": said(curves.values[most]), "flips": int(flips[most])}
+    if never:
+        return say("flips but", **facts, places=curves.places, never=_some(never))
+    return say("flips", **facts, places=curves.places)
 
 
-def _cuts(curves: Curves) -> Iterator[str]:
+def _cuts(curves: Curves) -> Iterator[Said]:
     cut = curves.mean("cut")
     most = int(cut.argmax())
     if cut[most] < INERT:
         return
     place = int(curves.measures["cut"][most].argmax())
     path, step = _place(curves, place)
-    yield (
-        f"{curves.name} {said(curves.values[most])} cuts {100 * cut[most]:.1f} % of the probability on average and leaves "
-        f"{curves.mean('nucleus')[most]:,.1f} tokens; it cuts most, {100 * curves.measures['cut'][most, place]:.1f} %, "
-        f"at token {step + 1} of answer {path + 1}."
+    yield say(
+        "cuts",
+        name=curves.name,
+        value=said(curves.values[most]),
+        cut=float(100 * cut[most]),
+        left=float(curves.mean("nucleus")[most]),
+        most=float(100 * curves.measures["cut"][most, place]),
+        token=step + 1,
+        answer=path + 1,
     )
 
 
-def _paths(curves: Curves) -> Iterator[str]:
+def _entropy(curves: Curves) -> Said:
+    before = float(curves.before["entropy"].mean())
+    return say(
+        "entropy goes", **_ends(curves, curves.mean("entropy")), name=curves.name, usual=said(curves.off), before=before
+    )
+
+
+def _paths(curves: Curves) -> Iterator[Said]:
     gone = np.isneginf(curves.path_probability).sum(1)
     if gone.any():
         most = int(gone.argmax())
-        yield (
-            f"With {curves.name} {said(curves.values[most])}, {gone[most]} of the {len(curves.paths)} answers could not "
-            f"have been given: {curves.impossible[most]} of their tokens cannot come."
+        yield say(
+            "paths gone",
+            name=curves.name,
+            value=said(curves.values[most]),
+            gone=int(gone[most]),
+            answers=len(curves.paths),
+            tokens=int(curves.impossible[most]),
         )
 
 
-def _lengths(curves: Curves) -> Iterator[str]:
-    lengths = curves.lengths[:, :, 0].mean(1)
-    low, high = int(lengths.argmin()), int(lengths.argmax())
-    if lengths[high] - lengths[low] > 0.05:
-        yield (
-            f"The expected length goes from {lengths[low]:.1f} tokens ({said(curves.values[low])}) to {lengths[high]:.1f} "
-            f"({said(curves.values[high])}), {ASSUMPTION}, and was cut where the path ends."
-        )
+def _lengths(curves: Curves) -> Iterator[Said]:
+    ends = _ends(curves, curves.lengths[:, :, 0].mean(1))
+    if ends["high"] - ends["low"] > 0.05:
+        yield say("length goes", **ends)
+
+
+def _ends(curves: Curves, numbers: Array) -> dict[str, Any]:
+    """The least and the largest of some numbers, one a value, and the values that they belong to."""
+    low, high = int(numbers.argmin()), int(numbers.argmax())
+    ends = {"low": float(numbers[low]), "high": float(numbers[high])}
+    return {**ends, "at_low": said(curves.values[low]), "at_high": said(curves.values[high])}
 
 
 def _details(curves: Curves) -> dict[str, Any]:
@@ -174,7 +180,5 @@ def _place(curves: Curves, place: int) -> tuple[int, int]:
 
 
 def _some(values: list[Any]) -> str:
-    """Values in words: all of a few, or the ends of many."""
-    if len(values) <= 3:
-        return ", ".join(map(said, values))
-    return f"{said(values[0])} to {said(values[-1])} ({len(values)} values)"
+    """All of a few values, or the ends of many."""
+    return ", ".join(map(said, values) if len(values) <= 3 else (said(values[0]), "…", said(values[-1])))

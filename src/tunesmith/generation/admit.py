@@ -43,6 +43,10 @@ class Admission:
         self._facts, self._tokenizer, self._max_rows, self._engine = facts, tokenizer, max_rows, engine
         self._formats = Formats(tokenizer, facts.size, facts.ends)
 
+    def warm(self) -> None:
+        """Do now what the first request would wait for."""
+        self._formats.warm()
+
     def plan(self, prompt: Sequence[int], request: GenerationRequest, start: Sequence[int] | None) -> Plan:
         """Check a request.
 

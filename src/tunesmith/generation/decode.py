@@ -102,6 +102,10 @@ class Scheduler:
         """Names of the adapters that requests may ask for."""
         return tuple(self._loras)
 
+    def warm(self) -> None:
+        """Do now what the first request would wait for."""
+        self._admission.warm()
+
     def add_adapter(self, name: str, source: str | Path | Lora) -> None:
         """Let requests ask for an adapter.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,11 @@ class Formats:
         if matcher.is_error():
             raise UsageError(f"cannot be used: {matcher.get_error().strip()}", where="response_format")
         return Format(matcher, self._size)
+
+    def warm(self) -> None:
+        """Read the whole vocabulary now (some tenths of a second) rather than for the first answer that keeps to a format."""
+        with suppress(UsageError):  # told to whoever asks for a format
+            self._package()
 
     def _package(self) -> Any:
         try:

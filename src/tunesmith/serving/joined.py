@@ -68,7 +68,9 @@ class JoinedWriter(Writer):
         from tunesmith import side_by_side
 
         whole = self._folders if self.built is None else dict(filter(_is_whole, self._folders.items()))
-        return side_by_side.load(whole or self._folders, **self._scheduling)
+        built = side_by_side.load(whole or self._folders, **self._scheduling)
+        built.scheduler.warm()
+        return built
 
 
 def _is_whole(named: tuple[str, Path]) -> bool:

@@ -250,7 +250,9 @@ def _by_itself(inside: str, folder: Path, engine: str | None, scheduling: Mappin
     from tunesmith.side_by_side import SideBySide
 
     chosen = engine_name(engine_choice.engine_of(folder, engine))
-    return SideBySide({inside: predict.load(folder, engine)}, {**scheduling, "engine": chosen}, shared=False)
+    built = SideBySide({inside: predict.load(folder, engine)}, {**scheduling, "engine": chosen}, shared=False)
+    built.scheduler.warm()
+    return built
 
 
 def _model(built: Any, inside: str) -> Model:

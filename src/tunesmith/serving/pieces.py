@@ -1,7 +1,7 @@
 """Large requests are read in pieces, so that small ones beside them need not wait for the whole.
 
 Each turn of a worker reads so many tokens: first of what has waited longest, so that it comes to its end whatever
-arrives, up to half of the turn; then of what has least left.
+arrives, up to half of the turn; then of the small ones, in their order, and then of what has least left.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from tunesmith.serving.asked import Answered, Asked, Times
 
 _ROUNDING = 1e-6
+_SMALL = 1 / 4
 
 
 @dataclass(eq=False)
@@ -66,6 +67,11 @@ class Whole:
             self.asked.end(_joined(self.found))
 
 
+def small(turn: float) -> float:
+    """Up to how many tokens a request is small, beside turns of so many."""
+    return turn * _SMALL
+
+
 def turn(wholes: Sequence[Whole], tokens: float) -> list[Asked]:
     """What is read next.
 
@@ -79,7 +85,7 @@ def turn(wholes: Sequence[Whole], tokens: float) -> list[Asked]:
     oldest = going[0]
     found = [oldest.next(max(oldest.each, min(oldest.left, tokens / 2)))]
     left = tokens - (oldest.each * (found[0].inputs if found[0] is not None else 0))
-    for whole in sorted(going[1:], key=lambda one: one.left):
+    for whole in sorted(going[1:], key=lambda one: max(one.left, small(tokens))):
         found.append(whole.next(min(left, whole.left)))
         left -= whole.each * (found[-1].inputs if found[-1] is not None else 0)
     return [piece for piece in found if piece is not None]

@@ -20,6 +20,9 @@ from collections.abc import Callable
 from tunesmith.serving import refusal
 from tunesmith.serving.asked import Asked
 
+_Entry = tuple[int, float, int, Asked]
+"""Its priority, virtual start, number, and what was asked."""
+
 _SOME_TAKES = 64
 _LONGEST_S = 60.0
 _AT_FIRST_S = 1.0
@@ -62,7 +65,7 @@ class Queue:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._waiting: list[tuple[int, float, int, Asked]] = []
+        self._waiting: list[_Entry] = []
         self._ends: dict[str, float] = {}
         self._now = 0.0
         self._numbers = itertools.count()
@@ -94,27 +97,39 @@ class Queue:
             self._inputs += asked.inputs
             self._changed.notify()
 
-    def take(self, most: int | None = None, *, beside: bool = False) -> Asked | None:
-        """The next one, if there is one of no more than this size; one that was cancelled is passed over.
+    def take(self, most: float | None = None, *, small: float = 0.0, beside: bool = False) -> Asked | None:
+        """The next one, if it is of no more than a size, or else the first small one; who was cancelled is passed over.
 
         Args:
-            most: the size.
+            most: the size; None: any.
+            small: the size of those that may go past larger ones for which there is no room.
             beside: whether something is begun already. What was begun when a worker died goes by itself the next time.
         """
         with self._changed:
-            while self._waiting:
-                _, start, _, asked = self._waiting[0]
-                if not asked.cancelled and ((most is not None and asked.size > most) or (beside and asked.tries)):
-                    return None
-                heapq.heappop(self._waiting)
-                self._inputs -= asked.inputs
-                self._now = max(self._now, start)
-                if not self._waiting:
-                    self._ends.clear()
-                if not asked.cancelled:
-                    self._rate.took(asked.inputs)
-                    return asked
-            return None
+            while self._waiting and self._waiting[0][3].cancelled:
+                self._take_out(self._waiting[0])
+            if not self._waiting or (beside and self._waiting[0][3].tries):
+                return None
+            chosen: _Entry | None = self._waiting[0]
+            if most is not None and self._waiting[0][3].size > most:
+                fitting = (one for one in self._waiting if one[3].size <= small and not one[3].tries)
+                chosen = min((one for one in fitting if not one[3].cancelled), default=None)
+            if chosen is None:
+                return None
+            self._take_out(chosen)
+            self._rate.took(chosen[3].inputs)
+            return chosen[3]
+
+    def _take_out(self, entry: _Entry) -> None:
+        if entry is self._waiting[0]:
+            heapq.heappop(self._waiting)
+        else:
+            self._waiting.remove(entry)
+            heapq.heapify(self._waiting)
+        self._inputs -= entry[3].inputs
+        self._now = max(self._now, entry[1])
+        if not self._waiting:
+            self._ends.clear()
 
     def drop(self, asked: Asked) -> None:
         """Take one out that nobody waits for, so that it keeps nobody out."""

@@ -22,7 +22,9 @@ _TURN_TOKENS = 512
 
 
 class Reader(Worker):
-    """Takes what waits together, as much as a batch may hold, and answers it.
+    """Takes what waits together, as much as a batch may hold, and answers it turn by turn.
+
+    There is room for a turn of small requests beside large ones that fill the batch, which else they would wait for.
 
     Args:
         options: of ``Worker``.
@@ -43,14 +45,15 @@ class Reader(Worker):
 
     def work(self, built: Mapping[str, Model]) -> None:
         """Take what there is room for, and answer a turn of it."""
-        for asked in self._taken():
+        turn = self._turn_tokens(built)
+        for asked in self._taken(turn):
             asked.start()
             self._now.append(Whole(asked))
         if not self._now:
             return self.pause()
         self._running = sum(whole.asked.inputs for whole in self._now)
         alike: dict[Any, list[Asked]] = {}
-        for asked in pieces.turn(self._now, self._turn_tokens(built)):
+        for asked in pieces.turn(self._now, turn):
             kind = (asked.model, asked.rows is None, asked.request.model_dump_json())
             alike.setdefault(kind, []).append(asked)
         for group in alike.values():
@@ -78,19 +81,22 @@ class Reader(Worker):
             if not whole.is_over and is_over(whole.asked):
                 whole.asked.end(refusal.late(own_time=whole.asked.own_time))
 
-    def _taken(self) -> list[Asked]:
-        """What is next, up to a batch's tokens together with what is being read."""
+    def _taken(self, turn: int) -> list[Asked]:
+        """What is next: up to a batch's tokens together with what is being read, and a turn's of small requests."""
         found: list[Asked] = []
         left = self._batch_tokens - sum(whole.left for whole in self._now)
+        small = pieces.small(turn)
+        small_left = turn - sum(whole.left for whole in self._now if whole.asked.size <= small)
         until: float | None = None
-        while left > 0 and not any(whole.asked.tries for whole in self._now):
+        while (left > 0 or (small_left > 0 and len(self.queue))) and not any(whole.asked.tries for whole in self._now):
             begun = bool(found or self._now)
-            asked = self.queue.take(int(left) if begun else None, beside=begun)
+            asked = self.queue.take(left if begun else None, small=min(small, small_left), beside=begun)
             if asked is not None:
                 found.append(asked)
                 if asked.tries:
                     break
                 left -= asked.size
+                small_left -= asked.size if asked.size <= small else 0
                 until = until or time.monotonic() + self._wait_s
             elif (
                 found

@@ -73,19 +73,19 @@ class Compared:
         self.alive = list(self._runs)
         self.notes: list[str] = []
         self._answers, self._seconds = 0, 0.0
-        self._defaults_rows = 0
+        self._defaults_rows = self._aside = 0
 
     def go(self) -> dict[int, int]:
         """Answer rows until all are answered, one setting is left, or the time is over; how many each run has."""
         racing = self._study.settings.design == "race"
         total, done = len(self._rows.compared), 0
-        looks = race.looks(total, len(self.alive)) if racing else (total,)
-        if racing and len(looks) == 1:
+        looks = self._looks(total) if racing else (race.Look(total, len(self.alive)),)
+        if racing and len(looks) == 1 and len(self.alive) > 1:
             self.notes.append(f"{total} rows are too few to drop any of {len(self.alive)} settings on the way")
         counts = dict.fromkeys(self._runs, 0)
         for look in looks:
-            while done < look and not self._is_over(done):
-                step = min(look - done, self._rows_of_a_unit())
+            while done < look.rows and not self._is_over(done):
+                step = min(look.rows - done, self._rows_of_a_unit())
                 self.answer(self._rows.compared[done : done + step], [self._runs[number] for number in self.alive])
                 done += step
                 counts |= dict.fromkeys(self.alive, done)
@@ -93,14 +93,22 @@ class Compared:
                 self._study.note(
                     f"{done} of {total} rows, {len(self.alive)} settings, {time.monotonic() - self._began:.0f} s"
                 )
-            if done < look:
+            if done < look.rows:
                 self.notes.append(f"the budget was spent after {done} of {total} rows")
                 break
-            if racing and look < total and self._is_decided(done, len(looks)):
+            if racing and done < total and self._is_decided(look, len(looks)):
                 break
         if not done:
             raise UsageError("the budget was spent before any row was answered", where="--budget", hint="raise it")
+        self._tell_aside()
         return counts
+
+    def _tell_aside(self) -> None:
+        if self._aside:
+            self.notes.append(
+                f"{self._aside} settings were set aside without being surely worse, as this race gives less than"
+                f" {self._study.settings.share:.0%} of the grid's answers; with --share 1 they go on"
+            )
 
     def answer(self, rows: list[int], runs: list[Setting]) -> None:
         """Have settings answer rows, unless all these answers are there."""
@@ -128,12 +136,16 @@ class Compared:
         """A run's answers to the first rows."""
         return self.judge(run, self._rows.compared[:count])
 
-    def _is_decided(self, done: int, planned: int) -> bool:
-        """Drop what is surely worse; whether more rows would gain nothing then."""
-        metric, sign = self._study.metric, self._study.sign
+    def _looks(self, total: int) -> tuple[race.Look, ...]:
+        return race.looks(total, len(self.alive), self._study.settings.share)
+
+    def _is_decided(self, look: race.Look, planned: int) -> bool:
+        """Drop what is surely worse, and what is beyond the race's share; whether more rows would gain nothing then."""
+        metric, sign, done = self._study.metric, self._study.sign, look.rows
         values = {number: sign * self.judged(self._runs[number], done).by_row(metric) for number in self.alive}
         others = len(self._runs) - 1
-        self.alive = race.survivors(np.stack(list(values.values())), self.alive, len(self._runs), planned)
+        going = race.survivors(np.stack(list(values.values())), self.alive, len(self._runs), planned, look.keep)
+        self.alive, self._aside = going.alive, self._aside + going.aside
         if len(self.alive) == 1:
             return True
         defaults = float(self.judged(self._runs[0], min(done, self._defaults_rows)).by_row(metric).mean())

@@ -13,7 +13,10 @@ class Settings(Params):
     metric: str | None = param(None, "Score that settings are compared by; none: the first that the task reports.")
     design: Literal["grid", "random", "sobol", "race"] = param(
         "grid",
-        "Settings that are tried: every combination; random ones; ones spread evenly (Sobol); or every combination, where those that are surely worse are dropped on the way.",
+        "Settings that are tried: every combination; random ones; ones spread evenly (Sobol); or every combination, where worse ones are dropped on the way.",
+    )
+    share: float = param(
+        0.5, "A race gives less than this share of a grid's answers; 1: it drops only what is surely worse.", gt=0, le=1
     )
     settings: int = param(32, "How many settings a random or Sobol design has.", ge=2, le=4096)
     rows: int | None = param(None, "Rows of the data that are answered, drawn by the seed; none: all.", ge=4)

@@ -82,3 +82,9 @@ def test_everything_is_answered_completely_and_in_its_order(sizes: list[tuple[in
     for (inputs, _), (one, told) in zip(sizes, going, strict=True):
         assert one.is_over
         assert [answer["of"] for answer in told[0].answers] == [f"{inputs}:{number}" for number in range(inputs)]
+
+
+def test_small_ones_keep_their_order_however_small_the_later_ones_are() -> None:
+    large, first, *rest = whole(50)[0], whole(2)[0], *(whole(1)[0] for _ in range(6))
+    found = pieces.turn([large, first, *rest], 100)
+    assert [(piece.prompts[0].split(":")[0], piece.inputs) for piece in found] == [("50", 5), ("2", 2), *[("1", 1)] * 3]

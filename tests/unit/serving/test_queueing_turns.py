@@ -155,3 +155,22 @@ def test_a_wake_before_the_wait_is_not_lost() -> None:
     began = time.monotonic()
     queue.wait(30)
     assert time.monotonic() - began < 5
+
+
+def test_small_ones_go_past_a_large_one_that_has_no_room() -> None:
+    large, gone, first, second, other = asked(size=90), asked(size=1), asked(size=9), asked(size=2), asked("b", size=50)
+    queue = filled(large, gone, first, second, other)
+    gone.cancelled = True
+    assert queue.take(50, small=8) is second
+    assert queue.take(50, small=8) is None
+    assert queue.take(50, small=10) is first
+    assert (queue.take(50, small=10), len(queue)) == (None, 3)
+    assert [queue.take(), queue.take()] == [large, other]
+    assert (queue.take(), len(queue)) == (None, 0)
+
+
+def test_what_killed_a_worker_waits_to_be_alone_and_goes_past_nobody() -> None:
+    again, small = asked(size=1, tries=1), asked(size=1)
+    queue = filled(asked(size=90, priority=-1), again, small)
+    assert queue.take(50, small=10, beside=True) is small
+    assert queue.take(50, small=10, beside=True) is None

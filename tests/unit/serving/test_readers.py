@@ -26,7 +26,7 @@ def opened(bundles: Callable[..., Path]) -> Model:
 
 
 class Watched:
-    """A worker over a model, with the number of rows of each of its batches, and the keys in the order of their answers."""
+    """A worker over a model, with the number of rows of each of its batches, and the keys (or names) in the order of their answers."""
 
     def __init__(self, model: Model, batch_tokens: int, wait_s: float) -> None:
         self.model, self.batches, self.order = model, list[int](), list[str]()
@@ -42,12 +42,12 @@ class Watched:
         self.batches.append(len(rows))
         return self.model.read(rows, request, folder)
 
-    def ask(self, *texts: str, size: int = 1, key: str = "", **request: Any) -> list[Any]:
+    def ask(self, *texts: str, size: int = 1, key: str = "", name: str = "", **request: Any) -> list[Any]:
         """Put a request; the list gets its outcome."""
         outcomes: list[Any] = []
 
         def told(outcome: Any) -> None:
-            self.order.append(key)
+            self.order.append(name or key)
             outcomes.append(outcome)
 
         asked = self.model.request(**request)
@@ -87,7 +87,7 @@ def test_what_waits_is_read_at_once_and_each_has_its_own_answers(opened: Model) 
 def test_a_batch_holds_so_many_tokens_and_at_least_one_request(opened: Model) -> None:
     with watched(opened, batch_tokens=10) as own:
         with held(own.worker):
-            asked = [own.ask(TEXTS[0], size=size) for size in (4, 4, 4, 50, 2, 2)]
+            asked = [own.ask(TEXTS[0], size=size) for size in (4, 4, 4, 50, 3, 3)]
         for one in asked:
             answers(one)
     assert own.batches == [2, 1, 1, 2]
@@ -192,3 +192,13 @@ def test_whoever_goes_in_the_middle_is_read_no_further(opened: Model) -> None:
         answers(own.ask(TEXTS[0]))
     assert own.batches == [1, 1]
     assert gone == []
+
+
+def test_a_short_request_finds_a_place_beside_a_batch_that_is_full_of_long_ones(opened: Model) -> None:
+    with watched(opened, batch_tokens=4000) as own:
+        with held(own.worker):
+            long = [own.ask(*TEXTS * 10, size=4000, name="long") for _ in range(3)]
+            short = [own.ask(TEXTS[1], name="short") for _ in range(5)]
+        found = [answers(one) for one in [*short, *long]]
+    assert own.order == ["short"] * 5 + ["long"] * 3
+    assert [len(one) for one in found] == [1] * 5 + [50] * 3

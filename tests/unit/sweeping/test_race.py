@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tunesmith.sweeping import race
 
 
 def raced(
-    random: np.random.Generator, truth: np.ndarray, rows: int, noise: float, *, binary: bool = False
+    random: np.random.Generator,
+    truth: np.ndarray,
+    rows: int,
+    noise: float,
+    *,
+    binary: bool = False,
+    share: float = 1.0,
 ) -> tuple[float, bool, bool]:
     """Share of the samples that were spent; whether the pick is surely worse than the grid's best; whether the best is left."""
     settings = len(truth)
     chances = truth[:, None] + random.normal(0, 0.2, rows) + random.normal(0, noise, (settings, rows))
     values = (random.random((settings, rows)) < chances).astype(float) if binary else chances
     alive, spent, before = list(range(settings)), 0, 0
-    planned = race.looks(rows, settings)
+    planned = race.looks(rows, settings, share)
     for look in planned:
-        spent += len(alive) * (look - before)
-        before = look
-        alive = race.survivors(values[alive][:, :look], alive, settings, len(planned))
+        spent += len(alive) * (look.rows - before)
+        before = look.rows
+        alive = race.survivors(values[alive][:, :before], alive, settings, len(planned), look.keep).alive
         if len(alive) == 1:
             break
     pick = alive[int(np.argmax(values[alive][:, :before].mean(axis=1)))]
@@ -49,6 +57,34 @@ def test_where_nothing_is_clear_the_best_is_seldom_dropped(binary: bool, noise: 
     assert best_is_left.mean() >= 0.95
 
 
+@pytest.mark.parametrize("truth", [np.linspace(0.2, 0.5, 60), np.full(60, 0.5), np.linspace(0.49, 0.51, 60)])
+def test_a_share_is_never_passed_and_the_pick_is_seldom_surely_worse(truth: np.ndarray) -> None:
+    random = np.random.default_rng(2)
+    found = [raced(random, truth, 60, 0.15, share=0.5) for _ in range(200)]
+    spent, surely_worse, _ = (np.array(column) for column in zip(*found, strict=True))
+    assert spent.max() < 0.5
+    assert surely_worse.mean() <= 0.05
+
+
+@given(st.integers(2, 300), st.integers(2, 100), st.floats(0.1, 1))
+def test_a_plan_keeps_to_its_share_or_has_one_look(rows: int, settings: int, share: float) -> None:
+    plan = race.looks(rows, settings, share)
+    assert [look.rows for look in plan] == sorted({look.rows for look in plan})
+    assert plan[-1].rows == rows or plan[-1].keep == 1
+    if plan[-1].keep == settings:
+        return
+    before = [race.Look(0, settings), *plan]
+    spent = sum(last.keep * (look.rows - last.rows) for last, look in zip(before, plan, strict=False))
+    assert spent < share * rows * settings
+
+
+def test_who_is_set_aside_is_not_called_surely_worse() -> None:
+    values = np.array([[1.0, 0, 1, 0], [0.0, 1, 0, 0], [1.0, 1, 1, 1], [0.0, 0, 1, 1]])
+    assert race.survivors(values, [3, 5, 7, 9], 4, 1, 2) == race.Left([3, 7], 2)
+    clear = np.concatenate([np.tile([[0.9], [0.1], [0.1], [0.1]], 20), np.full((4, 1), 0.5)], axis=1)
+    assert race.survivors(clear, [0, 1, 2, 3], 4, 1, 2) == race.Left([0], 0)
+
+
 def test_a_few_equal_differences_are_no_proof() -> None:
     assert race.p_better(np.ones(5)) == pytest.approx(1 / 32)
     assert race.p_better(np.zeros(5)) == 1
@@ -58,10 +94,10 @@ def test_a_few_equal_differences_are_no_proof() -> None:
 
 def test_looks_end_with_all_rows_and_begin_where_a_test_can_tell() -> None:
     found = race.looks(100, 60)
-    assert found[-1] == 100
-    assert 0.5 ** found[0] <= race.ALPHA / 8 / 59
-    assert race.looks(10, 60) == (10,)
-    assert race.looks(16, 2)[-1] == 16
+    assert found[-1] == race.Look(100, 60)
+    assert 0.5 ** found[0].rows <= race.ALPHA / 8 / 59
+    assert race.looks(10, 60) == (race.Look(10, 60),)
+    assert race.looks(16, 2)[-1].rows == 16
 
 
 def test_a_race_is_settled_when_nothing_left_could_matter_and_seldom_wrongly() -> None:
