@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from tunesmith.serving import refusal
 from tunesmith.serving.options import Options
@@ -32,6 +33,7 @@ class Connection(HttpToolsProtocol):
         self._in_head, self._head_bytes = False, 0
         self._watch: asyncio.TimerHandle | None = None
         self._stuck: asyncio.TimerHandle | None = None
+        self._cycles: deque[RequestResponseCycle] = deque()
         self._refused: Refusal | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -44,6 +46,9 @@ class Connection(HttpToolsProtocol):
         self._end_watch()
         self._end_stuck()
         super().connection_lost(exc)
+        for cycle in self._cycles:  # uvicorn tells the last one alone, and others would write to nobody
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
@@ -70,6 +75,9 @@ class Connection(HttpToolsProtocol):
             self._refused = _too_large()
             raise ValueError("the head is too large")  # the parser stops, and has it refused
         super().on_headers_complete()
+        while self._cycles and self._cycles[0].response_complete:
+            self._cycles.popleft()
+        self._cycles.append(self.cycle)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be read."""

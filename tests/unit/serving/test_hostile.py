@@ -10,6 +10,7 @@ import json
 import logging
 import resource
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -249,6 +250,15 @@ def test_whoever_does_not_read_is_let_go(server: Served) -> None:
             while piece := connection.recv(1 << 20):
                 found += piece
     assert 0 < found.count(b"HTTP/1.1 200") < count
+
+
+def test_whoever_asks_much_at_once_and_goes(server: Served) -> None:
+    worker = server.serving.models.find("reviews").worker
+    for _ in range(10):
+        with line(server) as connection:
+            connection.sendall(post(ASKED) * 50)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # it is cut off
+    until(lambda: server.serving.gate.inside == 0 and worker.idle)
 
 
 def test_a_head_that_comes_early_has_its_time_after_the_answer_before_it(server: Served) -> None:
