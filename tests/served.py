@@ -16,7 +16,7 @@ from typing import Any
 import uvicorn
 
 from tunesmith import params
-from tunesmith.serving import app
+from tunesmith.serving import app, connections
 from tunesmith.serving.options import Options
 from tunesmith.serving.state import Serving
 
@@ -77,7 +77,8 @@ def running(folders: Mapping[str, str | Path], **options: Any) -> Iterator[Serve
     for name, folder in folders.items():
         serving.models.load(name, folder)
     serving.loading = False
-    config = uvicorn.Config(app.build(serving), host="127.0.0.1", port=0, lifespan="off", log_config=None)
+    more: Any = {"http": connections.of(serving.options), "ws": "none", "lifespan": "off", "log_config": None}
+    config = uvicorn.Config(app.build(serving), host="127.0.0.1", port=0, **more)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 _HASHED = (".safetensors", ".json", ".txt", ".model")
+_FREE = ("bundle.json", "report.json", "engine.json", "training.json", "presets.json")
+"""What changes no answer by itself, or may change."""
+_CONFIG = "config.yaml"
 _READABLE = 0o644  # safetensors writes files that only their owner may read, and another user may serve them
 _RESUMABLE = "the run can be resumed when there is room"
 _LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "accelerate")
@@ -156,18 +159,21 @@ def open_bundle(folder: str | Path, *, whole: bool = True) -> Bundle:
     if described["format"] > FORMAT:
         made_by = described["versions"].get("tunesmith")
         raise BundleError(f"made by a newer version ({made_by})", where=str(folder), hint="upgrade tunesmith")
-    files = described["files"] if whole else {}
-    damaged = [name for name, expected in files.items() if not is_intact(folder / name, expected)]
-    if damaged:
-        raise BundleError(
-            f"damaged: {', '.join(damaged)} changed or missing since the bundle was made", where=str(folder)
-        )
     try:
-        config = configs.resolve(folder / "config.yaml", environment={})
+        config = configs.resolve(folder / _CONFIG, environment={})
     except UsageError as error:
         problems = error.problems or (error.headline,)
         raise BundleError("damaged: its config cannot be read", where=str(folder), problems=problems) from None
+    _check_files(folder, described["files"] if whole else {})
     return Bundle(folder, config, Target.from_json(described["target"]), described["base_fingerprint"])
+
+
+def _check_files(folder: Path, files: Mapping[str, str]) -> None:
+    damaged = [name for name, expected in files.items() if not is_intact(folder / name, expected)]
+    if damaged:
+        hint = "request parameters of your own are presets: they go into presets.json" if _CONFIG in damaged else None
+        message = f"damaged: {', '.join(damaged)} changed or missing since the bundle was made"
+        raise BundleError(message, where=str(folder), hint=hint)
 
 
 def write(folder: Path, network: Network, tokenizer: Any, config: Config, target: Target, adapter: Adapter) -> Bundle:
@@ -190,7 +196,7 @@ def write(folder: Path, network: Network, tokenizer: Any, config: Config, target
             adapter.save(network.backbone, folder)
             tokenizer.save_pretrained(str(folder))
         _write_head(folder, network)
-        write_text(folder / "config.yaml", configs.to_yaml(config))
+        write_text(folder / _CONFIG, configs.to_yaml(config))
         described = description(folder, config, target, fingerprint)
         write_text(folder / "bundle.json", json.dumps(described, indent=1, ensure_ascii=False))
     except (OSError, SafetensorError) as error:
@@ -200,14 +206,10 @@ def write(folder: Path, network: Network, tokenizer: Any, config: Config, target
 
 
 def description(folder: Path, config: Config, target: Target, fingerprint: str | None) -> dict[str, Any]:
-    """What ``bundle.json`` says; it covers by their hashes all files that answers depend on, but ``config.yaml``."""
+    """What ``bundle.json`` says; it covers by their hashes all files that answers depend on, but presets, which may change."""
     places = (folder, folder / "head", *sorted(folder.glob("[1-9]_*")))
     needed = (path for place in places for path in sorted(place.glob("*")))
-    hashed = [
-        path
-        for path in needed
-        if path.suffix in _HASHED and path.name not in ("bundle.json", "report.json", "engine.json", "training.json")
-    ]
+    hashed = [folder / _CONFIG, *(path for path in needed if path.suffix in _HASHED and path.name not in _FREE)]
     for path in hashed:
         path.chmod(_READABLE)
     return {

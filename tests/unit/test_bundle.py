@@ -195,6 +195,28 @@ def test_a_config_that_cannot_be_read(copied: Path, content: str | None) -> None
         bundle.open_bundle(copied)
 
 
+def test_a_config_that_is_legal_and_another_is_refused(copied: Path) -> None:
+    whole = (copied / "config.yaml").read_text()
+    for part in ("", whole[: whole.index("model:")], whole.replace("max_length: ", "max_length: 1")):
+        (copied / "config.yaml").write_text(part)
+        with pytest.raises(BundleError, match=r"damaged: config\.yaml changed.*|its config cannot be read"):
+            bundle.open_bundle(copied)
+    (copied / "config.yaml").write_text(whole.replace("max_length: ", "max_length: 1"))
+    with pytest.raises(BundleError, match=r"damaged: config\.yaml changed") as error:
+        bundle.open_bundle(copied)
+    assert "presets.json" in str(error.value)
+    bundle.open_bundle(copied, whole=False)
+    (copied / "config.yaml").write_text(whole)
+    assert predict.load(copied).replay() < 1e-6
+
+
+def test_a_bundle_whose_config_was_not_hashed_yet_opens(copied: Path) -> None:
+    described = json.loads((copied / "bundle.json").read_text())
+    del described["files"]["config.yaml"]
+    (copied / "bundle.json").write_text(json.dumps(described))
+    assert predict.load(copied).replay() < 1e-6
+
+
 def test_a_newer_format_is_refused(copied: Path) -> None:
     described = json.loads((copied / "bundle.json").read_text())
     (copied / "bundle.json").write_text(json.dumps({**described, "format": bundle.FORMAT + 1}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,11 @@ from tunesmith.serving.checking import Asking, Checked
 from tunesmith.serving.refusal import Refusal
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from tunesmith.serving.models import Served
+
+_FEW = 64
 
 
 @dataclass(frozen=True)
@@ -61,13 +66,20 @@ async def whole(
     assert served is not None
     checked = checking.request(call, served, body, given, also, usual(served) if usual else None)
     call.inputs = tuple(inputs)
-    checking.limits(call, checking.texts_in(inputs), len(inputs), checked.request)
+    checked = checking.limits(call, checking.texts_in(inputs), len(inputs), checked)
     if not inputs:
         return Whole(Answered([]), checked)
-    rows = served.model.rows(inputs)
+    rows = await _rows(served, inputs)
     return Whole(
         await asking.answer(call, checked.request, rows=rows, priority=body.priority, time_s=body.time), checked
     )
+
+
+async def _rows(served: Served, inputs: Sequence[Any]) -> pa.Table:
+    """The inputs as the task reads them; many are read beside the loop, which goes on with others meanwhile."""
+    if len(inputs) <= _FEW:
+        return served.model.rows(inputs)
+    return await asyncio.to_thread(served.model.rows, inputs)
 
 
 def model(call: Call, name: str | None) -> Served:

@@ -68,6 +68,9 @@ def _handler(one: Endpoint, serving: Serving) -> Callable[[Request], Awaitable[A
         except Exception as error:
             _LOG.error("request %s failed", call.id, exc_info=error)
             response = _refused(call, refusal.failed("the server made a mistake; its log tells which"))
+        except BaseException:  # the process ends
+            serving.live.calls.discard(call)
+            raise
         call.status = response.status_code
         response.headers["x-request-id"] = call.id
         if call.served is not None:
@@ -143,7 +146,8 @@ def _noting(send: Send, call: Call) -> Send:
 
 def _refused(call: Call, error: TunesmithError) -> Response:
     call.code = error.code
-    return JSONResponse(refusal.told(error), error.http_status, headers=refusal.headers(error))
+    told = refusal.told(error, plain=call.endpoint.plain_errors)
+    return JSONResponse(told, error.http_status, headers=refusal.headers(error))
 
 
 def _unrouted(serving: Serving) -> Callable[[Request, Exception], Awaitable[Response]]:
@@ -152,13 +156,17 @@ def _unrouted(serving: Serving) -> Callable[[Request, Exception], Awaitable[Resp
     async def handle(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         method = request.method if request.method in _METHODS else "other"
-        call = Call(request, Endpoint(UNKNOWN_PATH, _nothing, "", method), serving, _id(request))  # type: ignore[arg-type]
+        plain = endpoint.tells_plainly(request.url.path)
+        nowhere = Endpoint(UNKNOWN_PATH, _nothing, "", method, plain_errors=plain)  # type: ignore[arg-type]
+        call = Call(request, nowhere, serving, _id(request))
         try:
             call.key = _who(request, serving)
             code = {404: "not_found", 405: "method_not_allowed"}[error.status_code]
             raise Refusal(f"{request.method} {request.url.path}: {error.detail}", code, error.status_code)
         except TunesmithError as refused:
             response = _refused(call, refused)
+            if error.status_code == refused.http_status:
+                response.headers.update(error.headers or {})
         call.status = response.status_code
         response.headers["x-request-id"] = call.id
         _over(call)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.serving.gaps import Gaps
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -50,13 +52,21 @@ News = "Delta | Answered | TunesmithError"
 
 @dataclass
 class Times:
-    """When what happened, on the monotonic clock; None: not yet."""
+    """When what happened, on the monotonic clock; None: not yet.
+
+    Args:
+        asked, started, first, last, ended: of the request; ``first`` and ``last`` of what was written.
+        gaps: between tokens, counted text by text.
+        marks: when each text went on last.
+    """
 
     asked: float = field(default_factory=time.monotonic)
     started: float | None = None
     first: float | None = None
     last: float | None = None
     ended: float | None = None
+    gaps: Gaps = field(default_factory=Gaps)
+    marks: dict[Any, float] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -102,10 +112,14 @@ class Asked:
         """Note that a worker has begun."""
         self.times.started = time.monotonic()
 
-    def mark(self) -> None:
-        """Note that something new is written."""
-        self.times.last = time.monotonic()
-        self.times.first = self.times.first or self.times.last
+    def mark(self, text: object = None) -> None:
+        """Note that a token of one of its texts is written (of all its choices, which go on together)."""
+        times, now = self.times, time.monotonic()
+        times.last, times.first = now, times.first or now
+        before = times.marks.get(text)
+        if before is not None:
+            times.gaps.add(now - before)
+        times.marks[text] = now
 
     def news(self, delta: Delta) -> None:
         """Tell letters."""
@@ -113,7 +127,9 @@ class Asked:
         self.tell(delta)
 
     def end(self, outcome: Answered | TunesmithError) -> None:
-        """Tell how it ended."""
-        self.mark()
-        self.times.ended = self.times.last
+        """Tell how it ended; what is answered whole is written in that moment."""
+        times = self.times
+        times.ended = time.monotonic()
+        times.first, times.last = times.first or times.ended, times.last or times.ended
+        times.marks.clear()
         self.tell(outcome)

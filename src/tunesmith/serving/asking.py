@@ -109,15 +109,23 @@ async def _told(call: Call, news: asyncio.Queue[Any], first: Delta | Answered) -
 
 
 async def _next(call: Call, news: asyncio.Queue[Any]) -> Any:
-    """The next of the news; what waits for its turn past its time is refused here, since its worker may be held up."""
+    """The next of the news; what is past its time is refused here, where its worker may be held up: it waits for its turn still,
+    or its answer is computed as a whole.
+    """
     asked = call.asked
-    while asked is not None and asked.times.started is None:
+    while asked is not None and (asked.times.started is None or _is_whole(call)):
         try:
             return await asyncio.wait_for(news.get(), max(0.0, asked.ends_at - time.monotonic()))
         except TimeoutError:
-            if asked.times.started is None:
-                return refusal.late(own_time=asked.own_time)
+            begun = asked.times.started is not None
+            if news.empty() and (not begun or _is_whole(call)):
+                return refusal.late(own_time=asked.own_time, begun=begun)
     return await news.get()
+
+
+def _is_whole(call: Call) -> bool:
+    """Whether a call is answered as a whole, so that its time ends nothing that could be told."""
+    return call.served is not None and not call.served.ends_in_time
 
 
 def _put(

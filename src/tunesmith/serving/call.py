@@ -110,8 +110,6 @@ def _times(asked: Asked | None, tokens: int, began: float) -> dict[str, Any]:
     found: dict[str, Any] = {"asked_s": times.asked - began, "queue_s": started - times.asked}
     if times.ended is not None:
         found["answering_s"] = times.ended - started
-    if times.first is not None and times.last is not None and tokens:
-        found["first_token_s"] = times.first - times.asked
-        if tokens > 1:
-            found["token_s"] = (times.last - times.first) / (tokens - 1)
+    if times.first is not None and (tokens or times.marks):
+        found |= {"first_token_s": times.first - times.asked, "token_s": times.gaps.mean_s, "gaps": times.gaps}
     return found

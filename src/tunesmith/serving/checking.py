@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from tunesmith import params
@@ -182,8 +182,11 @@ def unknown_parameters(unknown: Iterable[str], known: Iterable[str]) -> Refusal:
     return refusal.of_problems(problems, "unknown_parameter")
 
 
-def limits(call: Call, texts: Iterable[str], inputs: int, request: Any = None) -> None:
-    """Hold a request against what one request may hold.
+def limits(call: Call, texts: Iterable[str], inputs: int, checked: Checked) -> Checked:
+    """Hold a request against what one request may hold; where it says nothing of its answers' length, they get what there is.
+
+    Returns:
+        The request; where its answers could be longer than the server lets them, with ``max_tokens``.
 
     Raises:
         Refusal: it has too many inputs, too long a text, or asks for too many tokens.
@@ -195,10 +198,30 @@ def limits(call: Call, texts: Iterable[str], inputs: int, request: Any = None) -
     if longest > options.max_input_chars:
         message = f"a text has {longest:,} characters, and may have {options.max_input_chars:,}"
         raise Refusal(message, "input_too_long")
-    asked = inputs * getattr(request, "rows", 1) * (getattr(request, "max_tokens", None) or 0)
-    if asked > options.max_answer_tokens:
-        message = f"up to {asked:,} tokens are asked for, and a request may have {options.max_answer_tokens:,}"
+    return _bounded(call, checked, inputs)
+
+
+def _bounded(call: Call, checked: Checked, inputs: int) -> Checked:
+    """The request, whose answers have no more tokens than the server gives.
+
+    Raises:
+        Refusal: more are asked for.
+    """
+    request, most = checked.request, call.serving.options.max_answer_tokens
+    if not hasattr(request, "max_tokens") or not inputs:
+        return checked
+    texts = inputs * request.rows
+    asked = texts * (max(1, request.min_tokens) if request.max_tokens is None else request.max_tokens)
+    if asked > most:
+        message = f"up to {asked:,} tokens are asked for, and a request may have {most:,}"
         raise Refusal(message, "too_many_tokens", param="max_tokens")
+    assert call.served is not None
+    context = call.served.model.engine.facts.context
+    if request.max_tokens is not None or (context is not None and context <= most // texts):
+        return checked
+    bounded = request.but(max_tokens=most // texts)
+    call.parameters = bounded.model_dump(mode="json", by_alias=True)
+    return replace(checked, request=bounded)
 
 
 def told(call: Call, checked: Checked) -> dict[str, Any]:

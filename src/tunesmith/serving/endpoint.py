@@ -33,6 +33,7 @@ class Endpoint:
         example: a body that works, ``{model}`` standing for a model's name.
         examples: such bodies by the task of the model that is asked.
         media: content type of the answer.
+        status: of HTTP, of an answer.
         always: whether it is answered while the server stops or is full.
         query: JSON schemas of the query's parameters.
         tasks: whose models it asks; None: those of any.
@@ -42,6 +43,7 @@ class Endpoint:
         inputs: the field of the body that holds what is to be answered, in any form that the task reads.
         forms: further forms of inputs, by the name of the task.
         names: other names of a task's request parameters that it takes, each with our own.
+        plain_errors: whether an error is a text, as the clients of its protocol read them, with its code beside.
     """
 
     path: str
@@ -54,6 +56,7 @@ class Endpoint:
     example: Mapping[str, Any] | None = None
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     media: str = "application/json"
+    status: int = 200
     always: bool = False
     query: Mapping[str, Schema] = field(default_factory=dict)
     tasks: tuple[str, ...] | None = None
@@ -62,6 +65,7 @@ class Endpoint:
     inputs: str | None = None
     forms: Callable[[str], list[Schema]] | None = None
     names: Callable[[str], Mapping[str, str]] | None = None
+    plain_errors: bool = False
 
 
 def every() -> list[Endpoint]:
@@ -73,6 +77,21 @@ def every() -> list[Endpoint]:
 def open_to_all() -> frozenset[str]:
     """Paths for which nobody is asked for a key."""
     return frozenset(one.path for one in every() if one.scope is None)
+
+
+@functools.cache
+def plain_places() -> frozenset[str]:
+    """First parts of the paths below which errors are texts, also where there is no such path."""
+    return frozenset(_first(one.path) for one in every() if one.plain_errors)
+
+
+def tells_plainly(path: str) -> bool:
+    """Whether an error of a path that there is not is a text."""
+    return _first(path) in plain_places()
+
+
+def _first(path: str) -> str:
+    return path.partition("/")[2].partition("/")[0]
 
 
 def _of(name: str) -> tuple[Endpoint, ...]:

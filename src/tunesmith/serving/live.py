@@ -12,7 +12,6 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 from tunesmith.errors import TunesmithError
 from tunesmith.params import Params, param
@@ -20,6 +19,7 @@ from tunesmith.serving import allowed
 from tunesmith.serving.differences import Differences
 from tunesmith.serving.refusal import Refusal
 from tunesmith.serving.trials import Trial
+from tunesmith.serving.worker import Load
 
 if TYPE_CHECKING:
     from tunesmith.serving.call import Call
@@ -35,13 +35,13 @@ class Live:
     """What changes while a server runs.
 
     Args:
-        calls: requests that are inside now.
+        calls: requests that are inside now; a set of Python's own, which another thread may list.
         trials: by the model's name.
         leaving: versions whose last requests are being answered, each with what waits for that.
         changing: is held by whoever changes models.
     """
 
-    calls: WeakSet[Call] = field(default_factory=WeakSet)
+    calls: set[Call] = field(default_factory=set)
     trials: dict[str, Trial] = field(default_factory=dict)
     leaving: dict[Served, asyncio.Task[None]] = field(default_factory=dict)
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -49,6 +49,22 @@ class Live:
     def inside(self, served: Served) -> int:
         """How many requests a version has."""
         return sum(call.served is served for call in list(self.calls))
+
+
+def loads(serving: Serving) -> dict[Served, Load]:
+    """Inputs that wait and that are answered, of each version that has some; any thread may ask.
+
+    Versions may share a worker, which counts for all of them; so it is the requests that are counted.
+    """
+    found: dict[Served, Load] = {}
+    for call in list(serving.live.calls):
+        served, asked = call.served, call.asked
+        if served is None or asked is None or asked.cancelled or asked.times.ended is not None:
+            continue
+        before = found.get(served, Load(0, 0, served.worker.load.cache))
+        waiting, running = (asked.inputs, 0) if asked.times.started is None else (0, asked.inputs)
+        found[served] = Load(before.waiting + waiting, before.running + running, before.cache)
+    return found
 
 
 class Version(Params):

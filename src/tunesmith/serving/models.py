@@ -79,6 +79,11 @@ class Served:
         return self.worker.ready and self._is_there
 
     @property
+    def ends_in_time(self) -> bool:
+        """Whether an answer ends as it stands when its time is over; others are there as a whole, or not at all."""
+        return isinstance(self.worker, Writer)
+
+    @property
     def _is_there(self) -> bool:
         built = self.worker.built
         return built is not None and self.inside in (built if isinstance(built, dict) else built.models)

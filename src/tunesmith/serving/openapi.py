@@ -50,7 +50,7 @@ def document(models: Mapping[str, str] | None = None) -> Schema:
         models: names of the models that a server has, each with its task; None: any server is described.
     """
     known, paths = Known.of(models or {}), dict[str, Any]()
-    shared: dict[str, Schema] = {"Error": schemas.ERROR}
+    shared: dict[str, Schema] = {"Error": schemas.ERROR, "PlainError": schemas.PLAIN_ERROR}
     for one in endpoint.every():
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, known, shared)
     return {
@@ -204,7 +204,7 @@ def _responses(one: Endpoint, known: Known, shared: dict[str, Schema]) -> Iterat
     content = {one.media: {"schema": schema}}
     if one.takes is not None and "stream" in one.takes().get("properties", {}):
         content["text/event-stream"] = {"schema": schemas.TEXT}
-    yield "200", {"description": one.summary, "content": content}
+    yield str(one.status), {"description": one.summary, "content": content}
     by_status: dict[int, list[str]] = {}
     for code, (status, _) in CODES.items():
         if status in _statuses(one):
@@ -213,7 +213,7 @@ def _responses(one: Endpoint, known: Known, shared: dict[str, Schema]) -> Iterat
         by_status[_ELSEWHERE] = ["engine_failed"]
     for status, codes in sorted(by_status.items()):
         told = " ".join(f"{code}: {CODES[code][1]}" for code in codes)
-        error: Schema = {"$ref": "#/components/schemas/Error"}
+        error: Schema = {"$ref": f"#/components/schemas/{'PlainError' if one.plain_errors else 'Error'}"}
         legal = [error, schema] if one.always and status == 503 else [error]
         schema_of = legal[0] if len(legal) == 1 else {"anyOf": legal}
         yield str(status), {"description": told, "content": {"application/json": {"schema": schema_of}}}

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tunesmith.serving.gaps import Gaps
+
 
 @dataclass(frozen=True)
 class Record:
@@ -28,7 +30,8 @@ class Record:
         queue_s: how long it waited for the worker.
         answering_s: from the worker's begin until all was answered.
         first_token_s: until something was written.
-        token_s: each moment between tokens, on average.
+        token_s: each moment between two tokens of a text, on average; None: they came at once, or there was but one.
+        gaps: all of these.
         prompt_tokens, tokens, cached_tokens: read, written, and known already.
         finish_reasons: of each answer that is a text.
         parameters: as they took effect.
@@ -57,6 +60,7 @@ class Record:
     answering_s: float | None = None
     first_token_s: float | None = None
     token_s: float | None = None
+    gaps: Gaps = field(default_factory=Gaps)
     prompt_tokens: int = 0
     tokens: int = 0
     cached_tokens: int = 0

@@ -1,4 +1,6 @@
-"""Errors in the form that OpenAI's clients read: a message, the parameter, and a code that does not change (``CODES``)."""
+"""Errors: a message, the parameter, and a code that does not change (``CODES``), in the form that OpenAI's clients read; clients
+of Hugging Face and KServe read a text, and the rest stands beside it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from typing import Any
 from tunesmith.errors import Problem, TunesmithError
 
 CODES: dict[str, tuple[int, str]] = {
+    "invalid_http": (400, "What came is no request of HTTP/1.1."),
     "invalid_json": (400, "The body is no JSON object, or holds what JSON has not."),
     "invalid_value": (400, "A value is illegal, or does not go with another."),
     "missing_value": (400, "A value is needed and not given."),
@@ -29,18 +32,26 @@ CODES: dict[str, tuple[int, str]] = {
     "trial_not_found": (404, "No second version of the model is on trial."),
     "not_found": (404, "There is no such path, or nothing of that id."),
     "method_not_allowed": (405, "The path has no such method."),
+    "head_too_slow": (408, "The request's first lines did not arrive in time."),
     "body_too_slow": (408, "The body did not arrive in time."),
-    "own_time_passed": (408, "The request's own time passed before it was its turn."),
+    "own_time_passed": (
+        408,
+        "The request's own time passed before it was its turn, or before an answer was whole that is not cut.",
+    ),
     "conflict": (409, "It does not go with what the server has or does now."),
     "body_too_large": (413, "The body is larger than the server takes."),
-    "unsupported_media_type": (415, "The body is not called JSON."),
+    "unsupported_media_type": (415, "The body is not called JSON, or is packed."),
+    "head_too_large": (431, "The request's first lines are larger than 64 KiB."),
     "rate_limit_exceeded": (429, "The key asks too often, or too much at once; again after Retry-After seconds."),
     "engine_failed": (500, "The model could not answer; 502 where it is computed by another server."),
     "server_full": (503, "Too much waits; again after Retry-After seconds."),
     "server_stopping": (503, "The server or the model is going away; again after Retry-After seconds."),
     "model_loading": (503, "The model is not there yet; again after Retry-After seconds."),
     "log_unavailable": (503, "The log of predictions cannot be read now; again after Retry-After seconds."),
-    "timed_out": (503, "The request's time passed before it was its turn; again after Retry-After seconds."),
+    "timed_out": (
+        503,
+        "The request's time passed before it was its turn, or before an answer was whole that is not cut; again after Retry-After seconds.",
+    ),
 }
 """Every code with its status of HTTP and when it comes."""
 
@@ -89,11 +100,19 @@ def full(message: str, retry_after_s: float, code: str = "server_full") -> Refus
     return Refusal(message, code, 503, retry_after_s=retry_after_s)
 
 
-def late(*, own_time: bool) -> Refusal:
-    """Its time passed while it waited: the time that the caller gave it, or the longest of any request."""
+def late(*, own_time: bool, begun: bool = False) -> Refusal:
+    """Its time passed while it waited: the time that the caller gave it, or the longest of any request.
+
+    Args:
+        own_time: whether it was the caller's.
+        begun: whether it was being answered, by what gives whole answers only.
+    """
+    waited = "its answer was not there after" if begun else "it waited"
     if own_time:
-        return Refusal("it waited as long as the request says that it may take", "own_time_passed", 408, param="time")
-    return full("it waited as long as a request may take", 1.0, "timed_out")
+        how_long = "the time that the request gives it" if begun else "as long as the request says that it may take"
+        return Refusal(f"{waited} {how_long}", "own_time_passed", 408, param="time")
+    how_long = "the longest time of a request" if begun else "as long as a request may take"
+    return full(f"{waited} {how_long}", 1.0, "timed_out")
 
 
 def failed(message: str) -> Refusal:
@@ -101,8 +120,8 @@ def failed(message: str) -> Refusal:
     return Refusal(message, "engine_failed", 500)
 
 
-def told(error: TunesmithError) -> dict[str, Any]:
-    """An error as OpenAI's clients read it, with every problem."""
+def told(error: TunesmithError, *, plain: bool = False) -> dict[str, Any]:
+    """An error with every problem, as OpenAI's clients read it; plain: ``error`` is the message, and the rest beside it."""
     first = error.problems[0] if error.problems else error.headline
     several = len(error.problems) > 1
     message = _sentence(error.headline) if several or not error.problems else _sentence(first)
@@ -119,7 +138,7 @@ def told(error: TunesmithError) -> dict[str, Any]:
             {"message": _shown(one.message), "param": _shown(field(one.where)), "hint": one.hint}
             for one in error.problems[:_MOST_PROBLEMS]
         ]
-    return {"error": found}
+    return {"error": found.pop("message"), **found} if plain else {"error": found}
 
 
 def _shown(text: str | None) -> str | None:

@@ -28,37 +28,26 @@ DROPPED: dict[str, Schema] = {
     "dropped_parameters": {"type": "array", "items": TEXT, "description": "Names that were given and dropped."}
 }
 
-ERROR: Schema = {
-    "type": "object",
-    "properties": {
-        "error": {
+_WRONG: dict[str, Schema] = {
+    "type": TEXT,
+    "param": {"type": ["string", "null"], "description": "The field that is meant."},
+    "code": {**TEXT, "description": "What does not change."},
+}
+_PROBLEMS: dict[str, Schema] = {
+    "problems": {
+        "type": "array",
+        "description": "All of them, where there are several.",
+        "items": {
             "type": "object",
             "properties": {
                 "message": TEXT,
-                "type": TEXT,
-                "param": {"type": ["string", "null"], "description": "The field that is meant."},
-                "code": {**TEXT, "description": "What does not change."},
-                "problems": {
-                    "type": "array",
-                    "description": "All of them, where there are several.",
-                    "items": {
-                        "type": "object",
-                        "properties": {
-                            "message": TEXT,
-                            "param": {"type": ["string", "null"]},
-                            "hint": {"type": ["string", "null"]},
-                        },
-                        "required": ["message", "param", "hint"],
-                    },
-                },
+                "param": {"type": ["string", "null"]},
+                "hint": {"type": ["string", "null"]},
             },
-            "required": ["message", "type", "param", "code"],
-        }
-    },
-    "required": ["error"],
+            "required": ["message", "param", "hint"],
+        },
+    }
 }
-"""Every error (see ``refusal.told``)."""
-
 
 _MESSAGE: Schema = {
     "type": "object",
@@ -81,6 +70,13 @@ def mapping(properties: Mapping[str, Schema], optional: Mapping[str, Schema] | N
     """
     found = {"type": "object", "properties": {**properties, **(optional or {})}}
     return {**found, "required": list(properties)} if properties else found
+
+
+ERROR = mapping({"error": mapping({"message": TEXT, **_WRONG}, _PROBLEMS)})
+"""Every error (see ``refusal.told``)."""
+
+PLAIN_ERROR = mapping({"error": {**TEXT, "description": "What is wrong."}, **_WRONG}, _PROBLEMS)
+"""The same for clients that read a text."""
 
 
 def listed(item: Schema, **more: Any) -> Schema:

@@ -20,7 +20,7 @@ import uvicorn
 from tunesmith import bundle as bundles
 from tunesmith import machine, predict
 from tunesmith.errors import UsageError
-from tunesmith.serving import app
+from tunesmith.serving import app, connections
 from tunesmith.serving.logs import Logs
 from tunesmith.serving.options import Options
 from tunesmith.serving.state import Serving
@@ -126,6 +126,8 @@ def _server(serving: Serving) -> _Server:
             port=options.port,
             ssl_certfile=options.tls_certificate,
             ssl_keyfile=options.tls_key,
+            http=connections.of(options),
+            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -134,12 +134,13 @@ class Writer(Worker):
 
     def _tell(self, one: _Going, job: Job) -> None:
         """Letters of a stream as they come, and the whole once all jobs are done."""
-        one.asked.mark()
         self._tell_letters(one, job)
         if all(other.done for other in one.jobs):
             self._finish(one)
 
     def _tell_letters(self, one: _Going, job: Job) -> None:
+        if any(piece.token is not None for piece in job.pieces):
+            one.asked.mark(job)
         for piece in job.pieces if one.streams else ():
             delta = self._delta(one, job, piece)
             if delta.text or delta.logprobs:

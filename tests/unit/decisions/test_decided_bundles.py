@@ -150,7 +150,7 @@ def older(folder: Path, copy: Path) -> Path:
     shutil.copytree(folder, copy)
     described = json.loads((copy / "bundle.json").read_text())
     described["format"] = 1
-    del described["target"]["decision"]
+    del described["target"]["decision"], described["files"]["config.yaml"]
     (copy / "bundle.json").write_text(json.dumps(described))
     config = (copy / "config.yaml").read_text().splitlines()
     at = config.index("  calibrate: temperature")

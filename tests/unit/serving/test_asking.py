@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import socket
 import threading
 import time
@@ -17,6 +18,8 @@ import pytest
 import letters
 from holding import held, slow, until
 from served import Served, running
+from tunesmith import presets
+from tunesmith.presets import Preset
 from tunesmith.serving.worker import Worker
 
 WRITES = {"train.epochs": 1, "model.max_length": 128, "request.max_tokens": 8, "task.report_rows": 1, "adapter": "lora"}
@@ -110,6 +113,49 @@ def test_a_request_that_is_larger_than_the_queue_is_answered_when_nothing_waits(
 def test_what_is_larger_than_a_request_may_be_is_refused(server: Served, body, status, code, param):
     refused = server.post(PATH, body)
     assert (refused.status, refused.body["error"]["code"], refused.body["error"]["param"]) == (status, code, param)
+
+
+def test_who_says_nothing_of_the_length_gets_no_more_than_the_server_gives(
+    bundles: Callable[..., Path], tmp_path: Path
+):
+    folder = shutil.copytree(bundles("conversations", **WRITES), tmp_path / "chat")
+    presets.save(folder, "open", Preset({"max_tokens": None, "ignore_eos": True, "temperature": 0.0}))
+    with running({"chat": folder}, **{"max-answer-tokens": 20}) as made:
+        one = made.post(PATH, {"inputs": "a fine film", "preset": "open"}).body
+        assert (one["usage"]["completion_tokens"], one["effective_parameters"]["max_tokens"]) == (20, 20)
+        two = made.post(PATH, {"inputs": ["a fine film", "rain"], "preset": "open"}).body
+        assert [answer["tokens"] for answer in two["answers"]] == [10, 10]
+        more = {"preset": "open", "model": "chat"}
+        chat = made.post("/v1/chat/completions", {**more, "messages": [{"role": "user", "content": "rain"}]}).body
+        assert (chat["usage"]["completion_tokens"], chat["effective_parameters"]["max_tokens"]) == (20, 20)
+        raw = made.post("/v1/completions", {**more, "prompt": ["a film", "rain"], "n": 2, "temperature": 1}).body
+        assert raw["usage"]["completion_tokens"] == 20
+        for asked in ({"inputs": ["a", "b"], "n": 11, "temperature": 1}, {"inputs": "a", "min_tokens": 21}):
+            refused = made.post(PATH, {**asked, "preset": "open"}).body["error"]
+            assert (refused["code"], refused["param"]) == ("too_many_tokens", "max_tokens")
+    with running({"chat": folder}) as made:
+        whole = made.post(PATH, {"inputs": "a fine film", "preset": "open"}).body
+        context = made.serving.models.find("chat").model.engine.facts.context
+        assert whole["usage"]["total_tokens"] == context < 32768
+        assert whole["effective_parameters"]["max_tokens"] is None
+
+
+def test_what_is_answered_whole_is_refused_when_its_time_is_over(server: Served, monkeypatch: pytest.MonkeyPatch):
+    """Its worker is held up, and nobody who asks meanwhile is refused for that."""
+    model, go = server.serving.models.find("reviews").model, threading.Event()
+    plain = model.read
+    monkeypatch.setattr(model, "read", lambda *given: (go.wait(20), plain(*given))[1])
+    began = time.monotonic()
+    refused = server.post("/v1/predict/reviews", {"inputs": "a film", "time": 0.3})
+    assert 0.25 < time.monotonic() - began < 3.0
+    assert (refused.status, refused.body["error"]["code"]) == (408, "own_time_passed")
+    assert "its answer was not there" in refused.body["error"]["message"]
+    threads, found = in_threads(lambda: server.post("/v1/predict/reviews", {"inputs": "a film"}), 1)
+    until(lambda: len(worker(server, "reviews").queue) == 1)
+    go.set()
+    threads[0].join()
+    assert found[0].status == 200
+    until(lambda: worker(server, "reviews").idle)
 
 
 def test_a_body_without_a_told_length_is_refused_as_soon_as_it_is_too_large(server: Served):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,22 @@ def test_or_dropped_and_told_of(translated: Served) -> None:
     assert sorted(reply.body["dropped_parameters"]) == ["colour", "min_p", "typical_p"]
     assert reply.body["effective_parameters"]["min_p"] == 0
     assert reply.body["engine"] == "ctranslate2"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
+def test_whole_answers_that_are_not_there_in_time(
+    translated: Served, monkeypatch: pytest.MonkeyPatch, path: str, stream: bool
+) -> None:
+    engine = type(translated.serving.models.find("chat").model.engine)
+    plain = engine.write
+    monkeypatch.setattr(engine, "write", lambda *given: (time.sleep(1.5), plain(*given))[1])
+    asked = ASKED if path == CHAT else {"prompt": "the bank", "max_tokens": 4}
+    began = time.monotonic()
+    reply = translated.post(path, {**asked, "stream": stream, "time": 0.3})
+    assert (reply.status, reply.body["error"]["code"]) == (408, "own_time_passed")
+    assert time.monotonic() - began < 1.4
+    assert translated.serving.gate.inside == 0
 
 
 def test_calls_that_cannot_be_forced(translated: Served) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import resource
 import socket
+import threading
 import time
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from served import Reply, Served
+from served import Reply, Served, running
 from tunesmith.serving import body
 from tunesmith.serving.refusal import Refusal
 
@@ -69,6 +70,31 @@ def test_a_key_that_stands_there_twice_is_found_among_very_many() -> None:
     began = time.process_time()
     assert "the key '0' stands there twice" in refused(content)
     assert time.process_time() - began < 5
+
+
+def test_what_takes_long_is_done_beside_the_loop(bundles: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bodies that are large, and many inputs; small ones need no thread."""
+    seen: dict[str, set[str]] = {"parse": set(), "rows": set()}
+    with running({"reviews": bundles("binary")}, **{"max-inputs": 1000, "max-body-bytes": 4 << 20}) as server:
+        model = server.serving.models.find("reviews").model
+        for owner, name in ((body, "parse"), (model, "rows")):
+            plain = getattr(owner, name)
+
+            def noted(given: Any, name: str = name, plain: Any = plain) -> Any:
+                seen[name].add(threading.current_thread().name)
+                return plain(given)
+
+            monkeypatch.setattr(owner, name, noted)
+        assert server.post(PATH, {"inputs": "a film"}).status == 200
+        loop = {name: set(threads) for name, threads in seen.items()}
+        assert loop["parse"] == loop["rows"]
+        for threads in seen.values():
+            threads.clear()
+        assert len(server.post(PATH, {"inputs": ["a fine film " * 200] * 1000}).body["answers"]) == 1000
+        assert len(seen["parse"]) == len(seen["rows"]) == 1
+        assert not seen["parse"] & loop["parse"]
+        assert not seen["rows"] & loop["rows"]
+        assert server.post(PATH, {"inputs": ["a"] * 999 + [5]}).body["error"]["code"] == "invalid_value"
 
 
 TERRIBLE: dict[str, tuple[bytes, int, str]] = {

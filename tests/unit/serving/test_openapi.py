@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import tunesmith
-from served import Served
+from served import Served, running
 from tunesmith import plugins
 from tunesmith.serving import endpoint, openapi
 from tunesmith.serving.refusal import CODES
@@ -92,6 +93,57 @@ def test_every_example_fits_its_schema_and_is_answered(every_task: Served) -> No
             schema = operation["responses"]["200"]["content"].get("application/json", {}).get("schema")
             if schema is not None and not isinstance(reply.body, str):
                 with_shared(schema, document).validate(reply.body)
+
+
+OPERATORS = {
+    ("POST", "/v1/admin/models"): 201,
+    ("PUT", "/v1/admin/models/{model}"): 200,
+    ("POST", "/v1/admin/models/{model}/trial"): 201,
+    ("POST", "/v1/feedback"): 200,
+}
+"""Operations whose examples need something to be there before, in their order, with the status of each."""
+
+
+def test_the_examples_that_need_something_before_them_work(bundles: Any, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    from tunesmith import exporting
+
+    first = bundles("binary")
+    for name in ("reviews-2", "reviews-3"):
+        shutil.copytree(first, tmp_path / "bundles" / name)
+    exporting.export(tmp_path / "bundles" / "reviews-3", "onnx")
+    options = {"bundle-folder": str(tmp_path / "bundles"), "prediction-log": str(tmp_path / "log.db")}
+    with running({"first": first}, **options) as server:
+        document = server.get("/openapi.json").body
+        server.post("/v1/predict/first", {"inputs": "a fine film"}, **{"X-Request-Id": "3f2a"})
+        for (method, path), status in OPERATORS.items():
+            operation = document["paths"][path][method.lower()]
+            for example in _content(operation)["examples"].values():
+                assert with_shared(_content(operation)["schema"], document).is_valid(example["value"]), path
+                reply = server.post(path.replace("{model}", "reviews"), example["value"], method)
+                assert reply.status == status, (path, reply.body)
+                told = operation["responses"][str(status)]["content"]["application/json"]["schema"]
+                with_shared(told, document).validate(reply.body)
+
+
+def test_no_example_is_left_out() -> None:
+    document = openapi.document()
+    sent = {(method, path) for path, method, _, _ in bodies(document)} | set(OPERATORS)
+    shown = {
+        (method.upper(), path)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if _content(operation).get("examples")
+    }
+    assert shown == sent
+
+
+def test_every_address_that_takes_no_body_answers(every_task: Served) -> None:
+    for one in endpoint.every():
+        if one.method != "GET" or "trial" in one.path or "drift" in one.path:  # there is none
+            continue
+        reply = every_task.get(one.path.replace("{model}", "reviews"))
+        assert reply.status == 200, (one.path, reply.body)
 
 
 def _models(server: Served, path: str, operation: dict[str, Any], body: Any) -> list[str]:

@@ -53,7 +53,7 @@ async def chat(call: Call) -> Response:
         given.messages = asked_tools.system(given.messages, call.served.model.task.options.system)
     checked = _checked(call, body, rest, given, asked_tools)
     texts = [message["content"] for message in given.messages]
-    checking.limits(call, texts, 1, checked.request)
+    checked = checking.limits(call, texts, 1, checked)
     await wire.check_length(
         call, [one["content"] for one in given.messages if one["role"] != "assistant"], "messages", checked.request
     )

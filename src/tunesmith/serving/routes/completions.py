@@ -44,7 +44,7 @@ async def complete(call: Call) -> Response:
     checked = wire.checked(call, served, body, {**rest, **_logprobs(body, rest)})
     prompts = _prompts(body.prompt)
     texts = [prompt for prompt in prompts if isinstance(prompt, str)]
-    checking.limits(call, texts, len(prompts), checked.request)
+    checked = checking.limits(call, texts, len(prompts), checked)
     call.inputs = prompts
     asked: dict[str, Any] = {"priority": body.priority, "time_s": body.time}
     served = call.served

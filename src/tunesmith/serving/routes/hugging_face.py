@@ -91,6 +91,7 @@ ENDPOINTS = (
         inputs="inputs",
         forms=hugging_face.forms,
         names=hugging_face.names,
+        plain_errors=True,
         examples={
             "text-classification": {"inputs": "a fine film", "parameters": {"top_k": 2}},
             "token-classification": {"inputs": "Anna lives in Oslo", "parameters": {"aggregation_strategy": "simple"}},

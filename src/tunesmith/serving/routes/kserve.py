@@ -1,4 +1,4 @@
-"""The Open Inference Protocol (KServe's V2): health, what there is, and answers as tensors."""
+"""The Open Inference Protocol (KServe's V2): health, what there is, and answers as tensors; an error is a text."""
 
 from __future__ import annotations
 
@@ -121,19 +121,22 @@ def _two(first: str, one: str, second: str, other: str) -> dict[str, Any]:
 
 _SHORT = {"parameters": {"max_tokens": 8}}
 ENDPOINTS = (
-    Endpoint("/v2", server, "What the server is (Open Inference Protocol).", "GET", gives=_server),
+    Endpoint("/v2", server, "What the server is (Open Inference Protocol).", "GET", gives=_server, plain_errors=True),
     Endpoint(
         "/v2/health/live", live, "Whether the server lives.", "GET",
-        gives=lambda: schemas.mapping({"live": schemas.TRUTH}), always=True,
+        gives=lambda: schemas.mapping({"live": schemas.TRUTH}), always=True, plain_errors=True,
     ),
     Endpoint(
         "/v2/health/ready", ready, "Whether it can answer now (503: not yet, or no more).", "GET",
-        gives=lambda: schemas.mapping({"ready": schemas.TRUTH}), always=True,
+        gives=lambda: schemas.mapping({"ready": schemas.TRUTH}), always=True, plain_errors=True,
     ),
-    Endpoint("/v2/models/{model}", model, "The tensors that a model reads and gives.", "GET", gives=_describes),
+    Endpoint(
+        "/v2/models/{model}", model, "The tensors that a model reads and gives.", "GET", gives=_describes,
+        plain_errors=True,
+    ),
     Endpoint(
         "/v2/models/{model}/ready", model_ready, "Whether a model can answer now (503: it cannot).", "GET",
-        gives=lambda: schemas.mapping({"name": schemas.TEXT, "ready": schemas.TRUTH}), always=True,
+        gives=lambda: schemas.mapping({"name": schemas.TEXT, "ready": schemas.TRUTH}), always=True, plain_errors=True,
     ),
     Endpoint(
         "/v2/models/{model}/infer",
@@ -142,6 +145,7 @@ ENDPOINTS = (
         takes=_takes,
         gives=_gives,
         request="parameters",
+        plain_errors=True,
         examples={
             "text-classification": _text("text", "a fine film", outputs=[{"name": "label"}, {"name": "scores"}]),
             "token-classification": _text("text", "Anna lives in Oslo"),

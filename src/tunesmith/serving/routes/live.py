@@ -15,6 +15,7 @@ from tunesmith.serving.endpoint import Endpoint
 from tunesmith.serving.models import Served
 from tunesmith.serving.replies import answer
 from tunesmith.serving.state import Serving
+from tunesmith.serving.worker import Load
 
 Name = Annotated[str, Field(pattern=r"^[\w.:-]{1,128}$")]
 
@@ -59,7 +60,8 @@ def _state(served: Served) -> str:
 
 
 def _told(serving: Serving, served: Served, state: str) -> dict[str, Any]:
-    load, beside = served.worker.load, [one.name for one in serving.models if one.worker is served.worker]
+    load = live.loads(serving).get(served, Load(0, 0, served.worker.load.cache))
+    beside = [one.name for one in serving.models if one.worker is served.worker]
     return {
         "name": served.name,
         "version": served.version,
@@ -110,6 +112,7 @@ ENDPOINTS = (
         scope="admin",
         takes=lambda: params.schema(Loaded),
         example={"name": "reviews", "bundle": "reviews-2"},
+        status=201,
         gives=_gives,
     ),
     Endpoint(

@@ -98,6 +98,7 @@ ENDPOINTS = (
         takes=lambda: params.schema(Tried),
         gives=_gives,
         example={"bundle": "reviews-2", "share": 0.1, "shadow": True},
+        status=201,
     ),
     Endpoint(_PATH, look, "How the two versions differ so far.", "GET", "admin", gives=_gives),
     Endpoint(

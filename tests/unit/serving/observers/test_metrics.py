@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import queue
+import socket
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest import mock
+from urllib.parse import urlsplit
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -45,12 +52,46 @@ def test_an_answer_is_counted_as_vllm_would_count_it(server: Served):
     assert found[f"tunesmith:prompt_tokens_total{chat}"] == usage["prompt_tokens"]
     assert found[f"tunesmith:generation_tokens_total{chat}"] == usage["completion_tokens"] == 32
     assert found[f"tunesmith:request_success_total|finished_reason=length{chat}"] == 1
-    for name in ("time_to_first_token", "inter_token_latency", "e2e_request_latency", "request_queue_time"):
+    every = ("time_to_first_token", "request_time_per_output_token", "e2e_request_latency", "request_queue_time")
+    for name in every:
         assert found[f"tunesmith:{name}_seconds_count{chat}"] == 1
+    assert found[f"tunesmith:inter_token_latency_seconds_count{chat}"] == 31
+    assert found[f"tunesmith:inter_token_latency_seconds_bucket|le=+Inf{chat}"] == 31
+    mean_s = found[f"tunesmith:request_time_per_output_token_seconds_sum{chat}"]
+    assert found[f"tunesmith:inter_token_latency_seconds_sum{chat}"] == pytest.approx(31 * mean_s)
     parts = [found[f"tunesmith:{name}_seconds_sum{chat}"] for name in ("request_queue_time", "time_to_first_token", "e2e_request_latency")]  # fmt: skip
     assert 0 < parts[0] < parts[1] < parts[2]
     assert found["tunesmith:requests_total|method=POST|route=/v1/predict/{model}|status=200"] == 1
     assert f"tunesmith:cached_tokens_total{chat}" in found
+    assert found[f"tunesmith:prefix_cache_queries_total{chat}"] == usage["prompt_tokens"]
+    assert found[f"tunesmith:prefix_cache_hits_total{chat}"] == found[f"tunesmith:cached_tokens_total{chat}"]
+
+
+def test_tokens_of_several_texts_are_each_counted_after_the_one_before_in_their_text(server: Served):
+    with slow(server.serving.models.find("chat").worker, 0.02):
+        server.post("/v1/predict/chat", {**LONG, "inputs": ["a fine film", "a dull plot"], "max_tokens": 5})
+    found, chat = samples(server), "|model_name=chat"
+    assert found[f"tunesmith:inter_token_latency_seconds_count{chat}"] == 2 * 4
+    assert found[f"tunesmith:inter_token_latency_seconds_bucket|le=0.01{chat}"] == 0
+
+
+def test_who_goes_away_in_the_middle_was_written_for_until_then(server: Served):
+    writer = server.serving.models.find("chat").worker
+    with slow(writer, 0.02):
+        parts = urlsplit(server.url)
+        with socket.create_connection((parts.hostname, parts.port)) as line:
+            content = json.dumps(LONG).encode()
+            line.sendall(
+                b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (letters.PATH.encode(), len(content))
+            )
+            line.sendall(content)
+            assert line.recv(16)
+            until(lambda: writer.load.running == 1)
+            time.sleep(0.2)
+        until(lambda: server.serving.gate.inside == 0)
+    found, chat = samples(server), "|model_name=chat"
+    assert found[f"tunesmith:request_success_total|finished_reason=abort{chat}"] == 1
+    assert 1 < found[f"tunesmith:inter_token_latency_seconds_count{chat}"] < 31
 
 
 def test_a_beginning_that_was_known_is_counted(server: Served):
@@ -88,6 +129,42 @@ def test_how_busy_it_is_is_looked_up_when_asked(server: Served):
         writer.between(lambda _: 1 / 0)
     until(lambda: writer.ready and writer.deaths == 1)
     assert samples(server)["tunesmith:worker_deaths_total|model_name=chat"] == 1
+
+
+def test_models_that_share_a_worker_are_counted_each_for_itself(bundles: Callable[..., Path]):
+    folders = {
+        "chat": bundles("conversations", **WRITES),
+        "other": bundles("conversations", **WRITES, **{"train.seed": 1}),
+    }
+    with running(folders) as server:
+        worker = server.serving.models.find("chat").worker
+        assert server.serving.models.find("other").worker is worker
+        with ThreadPoolExecutor(3) as pool:
+            with held(worker):
+                asked = [pool.submit(server.post, f"/v1/predict/{name}", LONG) for name in ("chat", "chat", "other")]
+                until(lambda: len(worker.queue) == 3)
+                waiting = samples(server)
+                listed = {one["name"]: one["load"]["waiting"] for one in server.get("/v1/admin/models").body["models"]}
+            with slow(worker, 0.05):
+                until(lambda: worker.load.running == 3)
+                going = samples(server)
+            assert [one.result().status for one in asked] == [200] * 3
+        assert waiting["tunesmith:num_requests_waiting|model_name=chat"] == listed["chat"] == 2
+        assert waiting["tunesmith:num_requests_waiting|model_name=other"] == listed["other"] == 1
+        assert waiting["tunesmith:num_requests_running|model_name=chat"] == 0
+        assert going["tunesmith:num_requests_running|model_name=chat"] == 2
+        assert going["tunesmith:num_requests_running|model_name=other"] == 1
+        assert going["tunesmith:num_requests_waiting|model_name=other"] == 0
+        assert samples(server)["tunesmith:num_requests_running|model_name=chat"] == 0
+
+
+def test_predictions_that_were_lost_are_counted(bundles: Callable[..., Path], tmp_path: Path):
+    with running({"reviews": bundles("binary")}, **{"prediction-log": str(tmp_path / "log.db")}) as server:
+        assert samples(server)["tunesmith:prediction_log_lost_total"] == 0
+        kept = server.serving.observers["kept"]
+        with mock.patch.object(kept.recorder._waiting, "put_nowait", side_effect=queue.Full):  # type: ignore[attr-defined]
+            server.post("/v1/predict/reviews", {"inputs": "a film"})
+            until(lambda: samples(server)["tunesmith:prediction_log_lost_total"] == 1)
 
 
 class letters_in_background:  # noqa: N801

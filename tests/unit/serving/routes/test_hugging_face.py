@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from huggingface_hub import InferenceClient
+from huggingface_hub.errors import HfHubHTTPError
 
 from served import Served
 
@@ -104,7 +105,17 @@ def test_texts(every_task: Served, client: Any) -> None:
 )  # fmt: skip
 def test_what_is_refused(every_task: Served, body: dict[str, Any], code: str, param: str | None) -> None:
     reply = every_task.post("/hf/reviews", body)
-    assert (reply.status, reply.body["error"]["code"], reply.body["error"]["param"]) == (400, code, param)
+    assert (reply.status, reply.body["code"], reply.body["param"]) == (400, code, param)
+
+
+def test_the_client_tells_what_is_wrong(client: Any) -> None:
+    with pytest.raises(HfHubHTTPError) as caught:
+        client("reviews").text_classification("a fine film", top_k=-1)
+    assert "top_k" in str(caught.value)
+    assert caught.value.server_message is not None
+    assert "{" not in caught.value.server_message
+    with pytest.raises(HfHubHTTPError, match="there is no model 'none'"):
+        client("none").text_classification("a fine film")
 
 
 def test_what_is_dropped_is_told_in_a_header(every_task: Served) -> None:

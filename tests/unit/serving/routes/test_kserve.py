@@ -88,12 +88,28 @@ def test_every_task_has_its_own_outputs(every_task: Served) -> None:
     ],
 )  # fmt: skip
 def test_what_is_refused(every_task: Served, tensors: list[Any], more: dict[str, Any], told: str) -> None:
-    assert told in infer(every_task, "reviews", *tensors, **more)["message"]
+    assert told in infer(every_task, "reviews", *tensors, **more)
 
 
 def test_lengths_that_differ(every_task: Served) -> None:
     error = infer(every_task, "pairs", tensor("a", "b"), tensor("a", name="text_pair"))
-    assert "different lengths" in error["message"]
+    assert "different lengths" in error
+
+
+def test_an_error_is_a_text_with_its_code_beside(every_task: Served) -> None:
+    """As the protocol has it, and as its clients read it: they show what stands in ``error``."""
+    reply = every_task.post("/v2/models/reviews/infer", {"inputs": [tensor("a", name="txt")]})
+    assert (reply.status, reply.headers["content-type"]) == (400, "application/json")
+    assert reply.body["error"] == "inputs: 'txt' is no input of the model (inputs: text)"
+    beside = {name: value for name, value in reply.body.items() if name != "error"}
+    assert beside == {"type": "invalid_request_error", "param": "inputs", "code": "invalid_value"}
+    several = every_task.post("/v2/models/reviews/infer", {"outputs": 1}).body
+    assert {one["param"] for one in several["problems"]} == {"inputs", "outputs"}
+    for path, code in (("/v2/models/none", "model_not_found"), ("/v2/models/reviews/versions/1/infer", "not_found")):
+        body = every_task.get(path).body
+        assert (type(body["error"]), body["code"]) == (str, code)
+    assert every_task.post("/v2/models/reviews/infer", b"{").body["code"] == "invalid_json"
+    assert every_task.get("/v3").body["error"]["code"] == "not_found"
 
 
 def test_every_route_but_health_and_ready_wants_a_key(bundles: Any, tmp_path: Path) -> None:
