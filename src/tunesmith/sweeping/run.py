@@ -14,6 +14,7 @@ from tunesmith.data.labelled import read_labelled
 from tunesmith.search.show import PAGE
 from tunesmith.sweeping import (
     analysis,
+    asking,
     comparing,
     conclusions,
     design,
@@ -28,7 +29,7 @@ from tunesmith.sweeping import (
 from tunesmith.sweeping.found import Found
 from tunesmith.sweeping.settings import Settings
 from tunesmith.sweeping.study import Answered, Study
-from tunesmith.sweeping.writing import Writer, answers_of
+from tunesmith.sweeping.writing import answers_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,7 +72,7 @@ def sweep(bundle: str | Path, data: str, settings: Settings, texts: Mapping[str,
         table = read_labelled(data, model.bundle.config, model.target, Path(folder))
         rows = study.rows_of(len(table), settings)
         study.claim(opened.folder, model.bundle.folder, data, settings, texts)
-        writes = model.task.writes
+        writes = model.task.writes or isinstance(model.engine, asking.Engine)
         answered = comparing.written(opened, table, rows, began) if writes else comparing.read(opened, table, rows)
         found = preset.save(opened, _found(opened, table, answered))
     show.write(found, opened.folder)
@@ -81,9 +82,10 @@ def sweep(bundle: str | Path, data: str, settings: Settings, texts: Mapping[str,
 def _open(bundle: str | Path, data: str, settings: Settings, texts: Mapping[str, str], quiet: bool) -> Study:
     saved, defaults = models.request_of(bundle)
     varied = space.read(type(defaults), texts)
+    names = (*(axis.name for axis in varied.axes), *varied.fixed)
     options: dict[str, Any] = {"kind": settings.design, "count": settings.settings, "seed": settings.seed}
     design.make(varied, defaults, **options)  # mistakes are told before the weights are loaded
-    model = models.load(saved.folder, settings.engine)
+    model = models.load(saved, settings, names)
     metric = judging.metric_of(model, settings.metric)
     designed = design.make(varied, defaults, **options, refused=lambda request: models.refusal_of(model, request))
     folder = study.place_of(saved.folder, settings)
@@ -140,7 +142,7 @@ def _notes(opened: Study, exact: bool) -> list[str]:
         notes.append("the settings are no balanced grid: shares are fitted, effects are those of an additive model")
     if not opened.model.task.writes:
         return notes
-    writer = Writer(opened.model, opened.settings.seed, opened.settings.samples)
+    writer = comparing.writer_of(opened)
     drawn: list[Any] = [one.request for one in opened.design.runs if answers_of(one.request, 2) == 2]
     if drawn and not writer.seeds(drawn[0].model_copy(update={"seed": 1})):
         notes.append("the engine draws by seeds of its own: these answers cannot be repeated")

@@ -31,8 +31,15 @@ class Settings(Params):
     price: float | None = param(None, "Price of 1,000 generated tokens, to tell costs.", gt=0)
     engine: str | None = param(None, "What computes the answers, or the address of a server; none: PyTorch.")
     engines: tuple[str, ...] = param(
-        (), "Several of these, to see where the same settings and seeds differ: pytorch,int8,http://HOST:8000/v1."
+        (),
+        "Several of these, to see where the same settings and seeds differ: pytorch,int8,vllm@http://HOST:8000/v1#MODEL.",
     )
+    key_variable: str = param(
+        "TUNESMITH_KEY",
+        "Environment variable that holds the key for servers; unset: none is sent.",
+        name="key-variable",
+    )
+    timeout: Seconds = param(600.0, "How long a server may take for one answer.")
     out: str | None = param(None, "Folder of the study; none: sweeps/NAME, here.")
     resume: bool = param(False, "Go on with the study in the folder: answers that are there are not asked for again.")
     save_preset: str | None = param(
