@@ -32,6 +32,7 @@ from tunesmith.sweeping import (
     orders,
     space,
     study,
+    validity,
 )
 from tunesmith.sweeping.beside import Across, OnEngine
 from tunesmith.sweeping.design import Design, Setting
@@ -85,6 +86,7 @@ def compare(
     varied = space.read(type(defaults), texts)
     designed = design.make(varied, defaults, kind=settings.design, count=settings.settings, seed=settings.seed)
     models.check(settings.engines)
+    validity.forms(designed, settings)
     named = (*(axis.name for axis in varied.axes), *varied.fixed)
     places = list(_places(saved, settings, named))
     folder = study.place_of(saved.folder, settings)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tunesmith import bundle as bundles
 from tunesmith.errors import UsageError
-from tunesmith.sweeping import analysis, asking, judging, race
+from tunesmith.sweeping import analysis, asking, judging, race, validity
 from tunesmith.sweeping.asking import Asker
 from tunesmith.sweeping.design import Setting
 from tunesmith.sweeping.heard import Heard
@@ -77,6 +77,7 @@ class Compared:
         self._study, self._table, self._kept, self._writer = study, table, kept, writer
         self._rows, self._began = rows, began
         self._runs = {run.number: run for run in study.design.runs}
+        self._forms = validity.forms(study.design, study.settings)
         self.alive = list(self._runs)
         self.notes: list[str] = []
         self._answers, self._seconds = 0, 0.0
@@ -153,7 +154,8 @@ class Compared:
         """A run's answers to some rows beside the truth."""
         if not self._study.model.task.writes:
             return Heard(self._study.model, self._table, self._kept).judged(run, rows)
-        return judging.written(self._study.model, self._table, rows, run, self._kept, self._study.settings.price)
+        price, form = self._study.settings.price, self._forms.get(run.number)
+        return judging.written(self._study.model, self._table, rows, run, self._kept, price, form)
 
     def judged(self, run: Setting, count: int) -> Judged:
         """A run's answers to the first rows."""

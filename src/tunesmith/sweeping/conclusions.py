@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tunesmith.effects.intervals import Interval
 from tunesmith.sweeping.found import Effect, Found, Level, Recommendation, Row, Share
@@ -86,6 +87,8 @@ def value(one: object) -> str:
         return "none" if one is None else str(one).lower()
     if isinstance(one, tuple | list):
         return ",".join(map(str, one)) or "none"
+    if isinstance(one, Mapping):
+        return json.dumps(one, ensure_ascii=False)
     return f"{one:g}" if isinstance(one, float) else str(one)
 
 

@@ -118,9 +118,15 @@ def margin_of(metric: str, defaults: float) -> float:
 
 
 def written(
-    model: Model, table: pa.Table, rows: Sequence[int], run: Setting, kept: Kept, price: float | None
+    model: Model,
+    table: pa.Table,
+    rows: Sequence[int],
+    run: Setting,
+    kept: Kept,
+    price: float | None,
+    form: Mapping[str, Any] | None,
 ) -> Judged:
-    """A setting's answers of a task that writes; every row has as many."""
+    """A setting's answers of a task that writes; every row has as many. A form is what they are judged by."""
     from tunesmith.writing.generating import Written
 
     task: Any = model.task
@@ -134,7 +140,6 @@ def written(
     lengths: Any = SimpleNamespace(text_lengths=np.zeros(len(places), np.int64))
     context = task.context(Scored(again, lengths, (), task.inputs))
     predictions = task.count(task.references(again), texts, context)
-    form = getattr(run.request, "response_format", None)
     measured = measures.of(found, form=form, price=price)
     return Judged(predictions, count, measured, [samples[0].text for samples in found])
 

@@ -6,6 +6,7 @@ differences of means. A row gives one number a contrast, so intervals and tests 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -183,4 +184,6 @@ def _name(value: Any) -> str:
         return "none" if value is None else str(value).lower()
     if isinstance(value, tuple | list):
         return ",".join(map(str, value)) or "none"
+    if isinstance(value, Mapping):
+        return json.dumps(value, ensure_ascii=False)
     return f"{value:g}" if isinstance(value, float) else str(value)

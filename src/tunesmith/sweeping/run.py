@@ -25,6 +25,7 @@ from tunesmith.sweeping import (
     show,
     space,
     study,
+    validity,
 )
 from tunesmith.sweeping.found import Found
 from tunesmith.sweeping.settings import Settings
@@ -88,6 +89,7 @@ def _open(bundle: str | Path, data: str, settings: Settings, texts: Mapping[str,
     model = models.load(saved, settings, names)
     metric = judging.metric_of(model, settings.metric)
     designed = design.make(varied, defaults, **options, refused=lambda request: models.refusal_of(model, request))
+    validity.forms(designed, settings)
     folder = study.place_of(saved.folder, settings)
     opened = Study(folder, data, model, settings, varied, designed, metric, quiet)
     opened.note(f"{len(designed.settings)} settings, {len(designed.runs)} different requests, into {folder}")
@@ -146,6 +148,8 @@ def _notes(opened: Study, exact: bool) -> list[str]:
     drawn: list[Any] = [one.request for one in opened.design.runs if answers_of(one.request, 2) == 2]
     if drawn and not writer.seeds(drawn[0].model_copy(update={"seed": 1})):
         notes.append("the engine draws by seeds of its own: these answers cannot be repeated")
+    if validity.is_untold(opened.design, opened.settings):
+        notes.append("settings ask for different formats, some for none: --valid-against says by which all are judged")
     if not drawn and opened.settings.samples > 1:
         notes.append("nothing is drawn in any setting, so each row has one answer")
     return notes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from tunesmith.params import Params, Seconds, param
 
@@ -26,6 +26,11 @@ class Settings(Params):
     budget: Seconds | None = param(None, "Time for the answers; none: until all are there.")
     margin: float | None = param(
         None, "Differences of the metric below this do not count; none: 2 % of its scale.", gt=0
+    )
+    valid_against: dict[str, Any] | None = param(
+        None,
+        "A response_format that answers are judged by, whatever they were asked for; none: the one that settings ask for.",
+        name="valid-against",
     )
     seed: int = param(0, "Of rows, of designs, and of every answer; the same for every setting.", ge=0, lt=2**31)
     price: float | None = param(None, "Price of 1,000 generated tokens, to tell costs.", gt=0)
