@@ -48,7 +48,7 @@ class Server(ThreadingHTTPServer):
         breaks_after: answers after which it fails with 500; None: never.
     """
 
-    daemon_threads = True
+    daemon_threads = False
 
     def __init__(self, bundle: Path) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

@@ -118,7 +118,7 @@ def _models(client: Client, text: str) -> dict[str, Mapping[str, Any]]:
         str(one["id"]): one for one in listed or () if isinstance(one, dict) and one.get("id")
     }
     if not found:
-        raise UsageError("the server lists no models", where=text, hint="is it a server of OpenAI's form?")
+        raise UsageError("the server lists no models", where=text, hint="it may still be loading one, or be no server of OpenAI's form")
     return found
 
 

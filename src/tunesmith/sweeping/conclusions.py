@@ -18,6 +18,7 @@ def sentences(found: Found) -> tuple[str, ...]:
     told += [effect(one, found) for one in found.effects]
     told += list(_interactions(found))
     told += list(_settings(found))
+    told += list(_validity(found))
     return tuple(told)
 
 
@@ -132,6 +133,18 @@ def _settings(found: Found) -> Iterator[str]:
         f"Of {len(once)} settings that differ from the defaults, {len(better)} are better than these and {len(worse)} worse "
         f"on the rows that they answered, corrected for how many were compared (Holm, 5 %)."
     )
+
+
+def _validity(found: Found) -> Iterator[str]:
+    """How often answers are of their format, and which values surely change that."""
+    if "valid" not in found.settings[0].measures:
+        return
+    yield f"Of the answers of the defaults {found.settings[0].measures['valid']:.0%} are whole and of the format."
+    for one in found.effects:
+        changes = {level.value: level.measures["valid"] for level in one.levels if "valid" in level.measures}
+        sure = [f"{value}: {bounds(each)}" for value, each in changes.items() if each.low > 0 or each.high < 0]
+        if sure:
+            yield f"{one.parameter} changes that share: against {one.reference}, at {'; '.join(sure)}."
 
 
 def _percent(share: Share) -> str:

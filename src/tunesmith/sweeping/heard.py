@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import UsageError
 from tunesmith.sweeping.design import Setting
-from tunesmith.sweeping.judging import Judged
+from tunesmith.sweeping.judging import Judged, shown
 from tunesmith.sweeping.samples import Kept
 from tunesmith.tasks.base import Scored
 
@@ -49,4 +49,4 @@ class Heard:
                 predictions: Any = model.task.heard(answers, scored, target)
             except (KeyError, TypeError, IndexError):
                 raise UsageError("the server's answers have another form than its task's") from None
-        return Judged(predictions, 1, {}, [str(predictions.names(one)) for one in predictions.predicted])
+        return Judged(predictions, 1, {}, shown(predictions))

@@ -144,6 +144,12 @@ def written(
     return Judged(predictions, count, measured, [samples[0].text for samples in found])
 
 
+def shown(predictions: Predictions | Counted) -> list[str]:
+    """Each answer as people read it; a number by as many digits as mean anything."""
+    words: list[Any] = [predictions.names(one) for one in predictions.predicted]
+    return [f"{one:.4g}" if isinstance(one, float) else str(one) for one in words]
+
+
 class Reads:
     """Settings of a task that reads: outputs are computed once for each way of reading, then settings are applied."""
 
@@ -163,8 +169,7 @@ class Reads:
         scores = model.task.scores(outputs, examples, model.target, run.request)
         scored = Scored(self._table, examples, scores, model.task.inputs)
         predictions = model.task.predictions(scored, model.task.asked(model.target, run.request))
-        shown = [str(predictions.names(one)) for one in predictions.predicted]
-        return Judged(predictions, 1, {}, shown)
+        return Judged(predictions, 1, {}, shown(predictions))
 
     def idle(self, run: Setting) -> list[str]:
         """What the task says of parameters without effect."""
