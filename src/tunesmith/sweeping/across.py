@@ -6,7 +6,6 @@ answers show both what its order and its defaults make of the numbers and whethe
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 import time
@@ -21,15 +20,16 @@ from tunesmith import bundle as bundles
 from tunesmith import metrics
 from tunesmith.data.labelled import read_labelled
 from tunesmith.effects import corrections
-from tunesmith.search.show import REPORT
 from tunesmith.sweeping import (
     addresses,
     analysis,
+    beside,
     comparing,
     design,
     judging,
     models,
     orders,
+    said,
     space,
     study,
     validity,
@@ -101,6 +101,8 @@ def compare(
             study.claim(folder, saved.folder, data, settings, texts)
         own = folder / _file_name(place.name)
         own.mkdir(exist_ok=True)
+        if place.server is not None:
+            addresses.keep(place.server, own)
         opened = Study(own, data, model, settings, varied, designed, metric, quiet)
         answered[place.name] = _answers(opened, place.name)
     order = [place.name for place in places]
@@ -113,10 +115,10 @@ def compare(
                 [_one(run, name, order[0], answered, metric, settings) for run in designed.runs for name in order]
             )
         ),
-        notes=tuple(_notes(places)),
+        notes=tuple(_notes(places, named)),
         folder=str(folder),
     )
-    bundles.write_text(folder / REPORT, json.dumps(found.to_json(), indent=1, ensure_ascii=False))
+    beside.write(found)
     return found
 
 
@@ -192,25 +194,34 @@ def _file_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-")
 
 
-def _notes(places: list[_Place]) -> Iterator[str]:
+def _notes(places: list[_Place], named: tuple[str, ...]) -> Iterator[str]:
     """What engines do where nothing is asked, and their order, where these are known to be others than ours."""
     for place in places:
         if place.name.endswith(CARRIED):
             continue
-        program = place.server.program if place.server else _KNOWN.get(place.name)
-        if place.server and program == "tunesmith":
-            yield f"{place.name}: Tunesmith with the engine {place.server.about.get('engine')}, asked in our own terms"
-        elif program == "openai":
-            yield (
-                f"{place.name}: a server of which order and defaults are not known; if it is one of these, say so as in "
-                f"vllm@{place.name.partition('@')[2] or place.name}: {', '.join(orders.ORDERS)}"
-            )
-        elif program is not None:
-            defaults = ", ".join(f"{name} {value}" for name, value in orders.THEIR_DEFAULTS[program].items())
-            how = (
-                "asked for the same numbers, and for these carried over"
-                if place.server
-                else "asked for ours, or refuses"
-            )
-            order = ", ".join(orders.ORDERS[program])
-            yield f"{place.name}: {program}, which by itself has {defaults}; its order: {order}. It is {how}."
+        if place.server is not None:
+            yield from _of_server(place.server, named)
+        elif program := _KNOWN.get(place.name):
+            yield f"{place.name} {_by_itself(program)}. Here it is asked for ours, or refuses."
+
+
+def _of_server(server: addresses.Server, named: tuple[str, ...]) -> Iterator[str]:
+    if server.program == "tunesmith":
+        yield f"{server.name}: Tunesmith with the engine {server.about.get('engine')}, asked in our own terms"
+    elif server.program == "openai":
+        yield (
+            f"{server.name}: a server of which order and defaults are not known; if it is one of vllm, llama.cpp and "
+            f"transformers, say so as in vllm@{server.name.partition('@')[2] or server.name}"
+        )
+    else:
+        yield (
+            f"{server.name}: {server.program} {_by_itself(server.program)}. It is asked for the same numbers, and for these "
+            "carried over."
+        )
+        for name, difference in said.differences(server.program, named).items():
+            yield f"{name} in {server.program}: {difference}"
+
+
+def _by_itself(program: str) -> str:
+    defaults = ", ".join(f"{name} {value}" for name, value in orders.THEIR_DEFAULTS[program].items())
+    return f"by itself: {defaults}; its order: {', '.join(orders.ORDERS[program])}"

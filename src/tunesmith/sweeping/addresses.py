@@ -6,10 +6,13 @@ A program that is not named is asked for: Tunesmith, vLLM and llama.cpp say of t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from tunesmith import bundle
 from tunesmith.asked_over_http import Client
 from tunesmith.errors import EngineError, TunesmithError, UsageError, did_you_mean
 
@@ -53,6 +56,24 @@ class Server:
     program: str
     model: str
     about: Mapping[str, Any]
+
+
+FILE = "server.json"
+
+
+def keep(server: Server, folder: Path) -> None:
+    """Say in a folder of answers whose they are.
+
+    Raises:
+        UsageError: there are answers of another program or model, or of the same model trained anew.
+    """
+    told = {"program": server.program, "model": server.model, "fingerprint": server.about.get("system_fingerprint")}
+    file = folder / FILE
+    if not file.exists():
+        bundle.write_text(file, json.dumps(told))
+    elif json.loads(file.read_text(encoding="utf-8")) != told:
+        hint = "begin another study by --out"
+        raise UsageError("the server has another model than when the study was begun", where=server.name, hint=hint)
 
 
 def is_address(text: str) -> bool:
@@ -118,7 +139,11 @@ def _models(client: Client, text: str) -> dict[str, Mapping[str, Any]]:
         str(one["id"]): one for one in listed or () if isinstance(one, dict) and one.get("id")
     }
     if not found:
-        raise UsageError("the server lists no models", where=text, hint="it may still be loading one, or be no server of OpenAI's form")
+        raise UsageError(
+            "the server lists no models",
+            where=text,
+            hint="it may still be loading one, or be no server of OpenAI's form",
+        )
     return found
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tunesmith.effects.intervals import Interval
+from tunesmith.report.page import template
+from tunesmith.search.show import PAGE, keep
 from tunesmith.sweeping import conclusions
 from tunesmith.sweeping.found import as_plain
 
@@ -82,10 +85,18 @@ class Across:
     @property
     def conclusions(self) -> tuple[str, ...]:
         """What the intervals allow to say of each engine beside the first."""
-        engines = list(dict.fromkeys(one.engine for one in self.found))
-        return tuple(sentence for engine in engines[1:] for sentence in self._of(engine, engines[0]))
+        return tuple(sentence for engine in self.engines[1:] for sentence in self._said_of(engine, self.engines[0]))
 
-    def _of(self, engine: str, first: str) -> Iterator[str]:
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Their names, the first one first."""
+        return tuple(dict.fromkeys(one.engine for one in self.found))
+
+    def of(self, setting: int) -> list[OnEngine]:
+        """A setting on all engines."""
+        return [one for one in self.found if one.setting == setting]
+
+    def _said_of(self, engine: str, first: str) -> Iterator[str]:
         own = [one for one in self.found if one.engine == engine]
         refused = [one for one in own if one.refused]
         compared = [one for one in own if one.gain is not None]
@@ -108,5 +119,11 @@ class Across:
         lines = [f"{self.metric} on {self.rows} rows, each engine beside the first"]
         for number, words in self.settings.items():
             lines.append(words)
-            lines += [f"  {one}" for one in self.found if one.setting == number]
-        return "\n".join([*lines, "", *self.conclusions, "", *self.notes, self.folder])
+            lines += [f"  {one}" for one in self.of(number)]
+        return "\n".join([*lines, "", *self.conclusions, "", *self.notes, f"{self.folder}/{PAGE}"])
+
+
+def write(found: Across) -> None:
+    """Write report.html and report.json into the study's folder."""
+    page = template("across.html", "tunesmith.sweeping").render(found=found, words_of=conclusions)
+    keep(Path(found.folder), page, found.to_json())

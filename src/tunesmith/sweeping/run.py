@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.data.labelled import read_labelled
 from tunesmith.search.show import PAGE
 from tunesmith.sweeping import (
+    addresses,
     analysis,
     asking,
     comparing,
@@ -73,6 +74,8 @@ def sweep(bundle: str | Path, data: str, settings: Settings, texts: Mapping[str,
         table = read_labelled(data, model.bundle.config, model.target, Path(folder))
         rows = study.rows_of(len(table), settings)
         study.claim(opened.folder, model.bundle.folder, data, settings, texts)
+        if isinstance(model.engine, asking.Engine):
+            addresses.keep(model.engine.server, opened.folder)
         writes = model.task.writes or isinstance(model.engine, asking.Engine)
         answered = comparing.written(opened, table, rows, began) if writes else comparing.read(opened, table, rows)
         found = preset.save(opened, _found(opened, table, answered))
@@ -142,6 +145,8 @@ def _notes(opened: Study, exact: bool) -> list[str]:
         notes.append(f"{same} settings come to the same request as another one, whose answers they share")
     if not exact:
         notes.append("the settings are no balanced grid: shares are fitted, effects are those of an additive model")
+    if isinstance(opened.model.engine, asking.Engine) and not opened.model.engine.is_ours:
+        notes.append(f"{opened.model.engine.server.program} was asked, with parameters carried over into its terms")
     if not opened.model.task.writes:
         return notes
     writer = comparing.writer_of(opened)

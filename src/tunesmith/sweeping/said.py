@@ -2,7 +2,8 @@
 
 The same numbers are told alone: what they leave open the program fills in by its own defaults, and it runs them in its own
 order. What is carried over is told completely, so that the program draws from the distributions that are drawn from here.
-Names come from ``explaining.elsewhere`` and ``orders``; ``transformers serve`` takes most of them in a ``generation_config``.
+Names come from ``orders``, what is known beside them from ``explaining.elsewhere``; ``transformers serve`` takes most
+parameters in a ``generation_config``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from tunesmith.errors import UsageError
+from tunesmith.explaining import elsewhere
 from tunesmith.generation import protocol
 from tunesmith.generation.honours import DEFAULTS, Case, refused
 from tunesmith.generation.request import GenerationRequest
@@ -42,6 +44,7 @@ _FORMS = ("openai", "vllm", "llama.cpp")
 """Programs whose ``response_format`` takes ``json_object`` and ``json_schema``."""
 _AT_TOP = ("max_tokens", "temperature", "top_p", "seed")
 """What ``transformers serve`` reads beside its ``generation_config``."""
+_TITLES = {"vllm": "vLLM", "llama.cpp": "llama.cpp", "transformers": "transformers"}
 _THEIR_LIMIT = 1024
 """Tokens that ``transformers serve`` writes at most where nothing is asked."""
 
@@ -92,6 +95,12 @@ def carried(program: str, request: GenerationRequest) -> dict[str, Any]:
     over_http = {orders.NAMES[program].get(name, name): name for name in _OVER_HTTP}
     told = {over_http.get(name, name): value for name, value in found.parameters.items()}
     return _form(program, told) | form
+
+
+def differences(program: str, names: Collection[str]) -> dict[str, str]:
+    """Of some parameters what a program does with them in another way than is done here, as far as it is known."""
+    told = {name: elsewhere.of(name, "", writes=True).get(_TITLES.get(program, "")) for name in names}
+    return {name: there.differs for name, there in told.items() if there and there.name and there.differs}
 
 
 def _form(program: str, told: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,6 +84,9 @@ def test_our_own_server_gives_the_very_answers(compare: Callable[..., Across], o
     here, there = of(found, "pytorch"), of(found, ours.url)
     assert [one.measures["tokens"] for one in here] == [one.measures["tokens"] for one in there]
     assert any("Tunesmith with the engine pytorch" in note for note in found.notes)
+    page = (Path(found.folder) / "report.html").read_text()
+    assert ours.url in page
+    assert "100%" in page
 
 
 @pytest.mark.parametrize(
@@ -121,6 +124,19 @@ def test_answers_that_are_there_are_not_asked_for_again(
     assert again.found == before.found
 
 
+def test_answers_of_a_model_that_was_changed_are_not_gone_on_with(
+    compare: Callable[..., Across], ours: served.Served, bundles: Callable[..., Path], tmp_path: Path
+) -> None:
+    compare((ours.url,), {"temperature": "0,1"})
+    (file,) = (tmp_path / "study").rglob("server.json")
+    told = json.loads(file.read_text())
+    assert told["model"] == "bot"
+    assert told["fingerprint"]
+    file.write_text(json.dumps({**told, "fingerprint": "of other weights"}))
+    with pytest.raises(UsageError, match="another model than when the study was begun"):
+        compare((ours.url,), {"temperature": "0,1"}, resume=True)
+
+
 def test_a_study_goes_on_where_a_server_failed(
     compare: Callable[..., Across], theirs: other_program.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +169,7 @@ def test_the_same_numbers_are_not_the_same_where_the_order_is_another(
     assert "samplers" not in told
     assert carried["samplers"].index("temperature") < carried["samplers"].index("min_p")
     assert any("its order: top_n_sigma, top_k" in note for note in found.notes)
+    assert any(note.startswith("min_p in llama.cpp: computed at temperature 1") for note in found.notes)
 
 
 def test_where_nothing_is_asked_their_defaults_hold_and_carried_over_ours(
