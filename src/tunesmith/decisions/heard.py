@@ -27,7 +27,7 @@ def in_full(target: Target) -> dict[str, Any]:
 def predictions(
     task: Task, answers: Sequence[Mapping[str, Any]], scored: Scored, target: Target
 ) -> Predictions | Counted:
-    """Answers beside the truth: labels with all of them in ``top``, or numbers.
+    """Answers beside the truth: labels with all of them in ``top``, numbers, or what the task's own ``heard`` knows to read.
 
     Args:
         task: of the answers.
@@ -40,6 +40,9 @@ def predictions(
     """
     from tunesmith import metrics
 
+    if (own := getattr(task, "heard", None)) is not None:
+        read: Predictions | Counted = own(answers, scored, target)
+        return read
     if target.kind in _OF_LABELS:
         chances, given = labels(answers, target)
         found: Any = task.predictions(replace(scored, scores=chances), target)

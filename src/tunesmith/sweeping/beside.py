@@ -108,9 +108,10 @@ class Across:
             yield f"{engine}: {self.metric} is another than on {first} in {len(other)} of {len(compared)} settings: {named}."
         elif compared:
             least = min(one.same or 0.0 for one in compared)
+            alike = "all answers" if least == 1 else f"at least {least:.0%} of the answers"
             yield (
-                f"{engine}: in none of {len(compared)} settings {self.metric} is surely another than on {first}; at least "
-                f"{least:.0%} of the answers are the same."
+                f"{engine}: in none of {len(compared)} settings {self.metric} is surely another than on {first}; {alike} "
+                "are the same."
             )
         if refused:
             yield f"{engine}: {len(refused)} of {len(own)} settings are refused."

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.decisions import heard
 from tunesmith.errors import UsageError
 from tunesmith.sweeping.design import Setting
 from tunesmith.sweeping.judging import Judged, shown
@@ -46,7 +47,7 @@ class Heard:
             examples = model.task.encode(some, model.tokenizer, model.reader.reading, folder)
             scored = Scored(some, examples, (), model.task.inputs)
             try:
-                predictions: Any = model.task.heard(answers, scored, target)
+                predictions: Any = heard.predictions(model.task, answers, scored, target)
             except (KeyError, TypeError, IndexError):
                 raise UsageError("the server's answers have another form than its task's") from None
         return Judged(predictions, 1, {}, shown(predictions))

@@ -117,6 +117,16 @@ def margin_of(metric: str, defaults: float) -> float:
     return 0.02
 
 
+def too_wide(metric: str, margin: float, defaults: float) -> str | None:
+    """What to say of a margin that is more than the defaults' score, within which nothing could be worse; None: it is not."""
+    if not metrics.higher_is_better(metric) or margin < abs(defaults):
+        return None
+    return (
+        f"the margin, {margin:g}, is no less than the {metric} of the defaults, {defaults:.3g}: 'as good' and 'inert' say little "
+        "here; --margin sets a smaller one"
+    )
+
+
 def written(
     model: Model,
     table: pa.Table,

@@ -122,7 +122,8 @@ def verify(bundle: str | Path, data: str, name: str, settings: Settings, *, quie
     margin = settings.margin or kept.evidence.get("margin") or judging.margin_of(metric, before)
     verdict, same = analysis.verdict_of(gain, margin), kept.evidence.get("bundle") == identity_of(saved.folder)
     told = f"{metric} {after:.4g} against {before:.4g}, better by {conclusions.bounds(gain)} on {len(rows)} rows"
-    words = f"{_HOLDS[verdict].format(name=name, margin=margin)}: {told}"
+    wide = judging.too_wide(metric, margin, before)
+    words = f"{_HOLDS[verdict].format(name=name, margin=margin)}: {told}{f' ({wide})' if wide else ''}"
     return Verified(name, kept.parameters, metric, margin, len(rows), after, before, gain, verdict, same, words)
 
 

@@ -108,6 +108,7 @@ def _found(opened: Study, table: pa.Table, answered: Answered) -> Found:
     effects, shares, parts = analysis.effects(opened.design, answered.judged, metric, margin, settings.seed)
     run = opened.design.settings[answered.best].run
     recommended = analysis.recommend(answered.best, answered.held, run, metric, sign, margin, settings.seed)
+    wide = judging.too_wide(metric, margin, rows[0].score.estimate)
     found = Found(
         bundle=str(opened.model.bundle.folder),
         data=opened.data,
@@ -133,7 +134,7 @@ def _found(opened: Study, table: pa.Table, answered: Answered) -> Found:
         recommendation=recommended,
         examples=examples.gather(table, answered.rows.compared, opened.model, answered.judged, rows, recommended),
         left_out=dict(opened.design.left_out),
-        notes=(*answered.notes, *_notes(opened, shares.exact)),
+        notes=(*answered.notes, *_notes(opened, shares.exact), *filter(None, [wide])),
     )
     return replace(found, conclusions=conclusions.sentences(found))
 

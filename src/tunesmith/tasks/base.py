@@ -156,6 +156,7 @@ class Task(ABC):
 
     inputs: ClassVar[tuple[str, ...]] = ("text",)
     """The canonical columns that a caller gives."""
+
     any_input_will_do: ClassVar[bool] = False
     """Whether a row may have other inputs than the rows of training, as long as it has one."""
 
@@ -302,12 +303,6 @@ class Task(ABC):
     def answers(self, scored: Scored, target: Target, request: Any) -> list[dict[str, Any]]:
         """What a caller sees for each row, under the request's parameters."""
 
-    def heard(self, answers: Sequence[Mapping[str, Any]], scored: Scored, target: Target) -> Predictions | Counted:
-        """Answers beside the truth that another process gave, as a caller sees them; see ``decisions.heard``."""
-        from tunesmith.decisions import heard
-
-        return heard.predictions(self, answers, scored, target)
-
     def idle(self, scored: Scored, target: Target, request: Any, reading: Model) -> Iterator[str]:
         """Sentences about the request's parameters that have no effect on these rows, for the caller to see."""
         yield from ()
@@ -370,7 +365,8 @@ class Task(ABC):
         """Scores of the validation rows during training, by metric name."""
         from tunesmith import metrics
 
-        scored = Scored(rows, examples, self.scores(outputs, examples, target, request), self.inputs)
+        scores = self.scores(outputs, examples, target, request)
+        scored = Scored(rows, examples, scores, self.inputs)
         return metrics.score(self.predictions(scored, self.asked(target, request)))
 
     def choose(self, target: Target, *, paired: bool, sentence_encoder: bool) -> dict[str, Any]:

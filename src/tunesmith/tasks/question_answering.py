@@ -171,6 +171,7 @@ class Task(base.Task):
         return found
 
     def predictions(self, scored: Scored, target: Target) -> Counted:
+        """Answers that another process gave, as a caller sees them, beside the truth."""
         return _judged(scored, [row[0] for row in scored.scores])
 
     def answers(self, scored: Scored, target: Target, request: Request) -> list[dict[str, Any]]:

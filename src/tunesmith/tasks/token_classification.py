@@ -205,6 +205,7 @@ class Task(base.Task):
         return [text.kept(names, **ways).packed() for text in chosen]
 
     def predictions(self, scored: Scored, target: Target) -> Counted:
+        """Answers that another process gave, as a caller sees them, beside the truth."""
         from tunesmith import metrics
         from tunesmith.text import tagging
 
