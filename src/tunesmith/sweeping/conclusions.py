@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from tunesmith.effects.intervals import Interval
+from tunesmith.sweeping import spelled
 from tunesmith.sweeping.found import Effect, Found, Level, Recommendation, Row, Share
 
 ALPHA = 0.05
@@ -79,18 +79,7 @@ def bounds(interval: Interval) -> str:
 
 def name(row: Row) -> str:
     """A setting as a user would write it."""
-    return " ".join(f"{key}={value(each)}" for key, each in row.values.items())
-
-
-def value(one: object) -> str:
-    """A value as a user would write it."""
-    if one is None or isinstance(one, bool):
-        return "none" if one is None else str(one).lower()
-    if isinstance(one, tuple | list):
-        return ",".join(map(str, one)) or "none"
-    if isinstance(one, Mapping):
-        return json.dumps(one, ensure_ascii=False)
-    return f"{one:g}" if isinstance(one, float) else str(one)
+    return " ".join(f"{key}={spelled.value(each)}" for key, each in row.values.items())
 
 
 def _enough(one: Recommendation) -> str:

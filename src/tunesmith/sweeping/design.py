@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from tunesmith.errors import UsageError
 from tunesmith.generation import request as requests
 from tunesmith.generation.request import GenerationRequest
 from tunesmith.params import Params
+from tunesmith.sweeping import spelled
 from tunesmith.sweeping.space import Axis, Space
 
 _MOST_SETTINGS = 5000
@@ -40,7 +40,7 @@ class Setting:
     def words(self, shown: Sequence[str] = ()) -> str:
         """As a user would give it."""
         names = shown or list(self.values)
-        return " ".join(f"{name}={_word(self.values[name])}" for name in names)
+        return " ".join(f"{name}={spelled.value(self.values[name])}" for name in names)
 
 
 @dataclass(frozen=True)
@@ -175,9 +175,3 @@ def _at(axis: Axis, share: float) -> Any:
     low, high = axis.range.low, axis.range.high
     value = low * (high / low) ** share if axis.range.log else low + (high - low) * share
     return round(value) if axis.whole else float(f"{value:.6g}")
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return json.dumps(value, ensure_ascii=False)
-    return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)

@@ -25,6 +25,7 @@ from tunesmith.sweeping import (
     preset,
     show,
     space,
+    spelled,
     study,
     validity,
 )
@@ -140,7 +141,10 @@ def _found(opened: Study, table: pa.Table, answered: Answered) -> Found:
 
 
 def _notes(opened: Study, exact: bool) -> list[str]:
-    notes = []
+    long = [one for axis in opened.space.axes for one in axis.values if isinstance(one, Mapping)]
+    notes = [
+        f"{spelled.value(one)} is {spelled.whole(one)}" for one in long if spelled.value(one) != spelled.whole(one)
+    ]
     same = len(opened.design.settings) - len(opened.design.runs)
     if same:
         notes.append(f"{same} settings come to the same request as another one, whose answers they share")

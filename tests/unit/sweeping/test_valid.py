@@ -44,7 +44,9 @@ def test_a_format_that_is_held_is_kept_to(swept: Callable[..., Found]) -> None:
 def test_free_answers_are_judged_by_the_one_format_that_others_ask_for(swept: Callable[..., Found]) -> None:
     found = swept({"response_format": [None, CHOICE]})
     assert valid(found) == [0, 1]
-    assert [json.dumps(CHOICE)] == [level.value for level in found.effects[0].levels if level.value != "none"]
+    (named,) = [level.value for level in found.effects[0].levels if level.value != "none"]
+    assert named.startswith("choice-")
+    assert f"{named} is {json.dumps(CHOICE)}" in found.notes
     assert any("response_format changes that share" in one for one in found.conclusions)
 
 
