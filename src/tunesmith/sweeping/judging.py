@@ -109,12 +109,14 @@ def _legal(names: Sequence[str]) -> str:
 
 
 def margin_of(metric: str, defaults: float) -> float:
-    """2 % of a metric's scale: of 0 to 1, of 0 to 100, or, where it has no end, of the defaults' score."""
-    if metric in ("bleu", "chrf"):
-        return 2.0
+    """2 % of a metric's scale: of 0 to 1, of 0 to 100, or, where it has no end, of the defaults' score.
+
+    A tenth of the defaults' score where that is no more than the margin, within which nothing could be worse.
+    """
     if metric in ("rmse", "mae", "log_loss", "mean_cost"):
         return max(0.02 * abs(defaults), 1e-9)
-    return 0.02
+    usual = 2.0 if metric in ("bleu", "chrf") else 0.02
+    return defaults / 10 if 0 < defaults <= usual else usual
 
 
 def too_wide(metric: str, margin: float, defaults: float) -> str | None:

@@ -13,7 +13,7 @@ import small
 from tunesmith import presets
 from tunesmith.cli import main
 from tunesmith.errors import DataError, UsageError
-from tunesmith.sweeping import run
+from tunesmith.sweeping import judging, run
 from tunesmith.sweeping.found import Found
 from tunesmith.sweeping.samples import FILE
 from tunesmith.sweeping.settings import Settings
@@ -188,6 +188,12 @@ def test_settings_that_are_no_balanced_grid_have_a_report_too(swept: Callable[..
 
 def test_a_margin_that_says_nothing_is_told(swept: Callable[..., Found]) -> None:
     assert not any("the margin" in note for note in swept({"temperature": "0,1"}, margin=1e-9).notes)
+    assert judging.margin_of("bleu", 0.19) == pytest.approx(0.019)
+    assert (judging.margin_of("bleu", 30), judging.margin_of("rougeL", 0.5), judging.margin_of("rougeL", 0)) == (
+        2,
+        0.02,
+        0.02,
+    )
     assert any(
         "the margin, 2, is no less than" in note for note in swept({"temperature": "0,1"}, out="wide", margin=2).notes
     )
