@@ -70,8 +70,8 @@ class Server(ThreadingHTTPServer):
     def answer(self, body: dict[str, Any]) -> dict[str, Any]:
         prompt = torch.tensor([dialogue.prompt_ids(self.tokenizer, body["messages"])])
         asked = {**DEFAULTS, **body}
-        draws = asked["temperature"] > 0
         order = [name for name in body.get("samplers", ORDER) if name in _WARPERS]
+        draws = asked["temperature"] > 0 or "temperature" not in order
         warpers = [_WARPERS[name](asked[name]) for name in order if asked[name] != _OFF[name]] if draws else []
         with self.lock:
             torch.manual_seed(body["seed"])

@@ -243,7 +243,7 @@ def _besides(engine: str, request: GenerationRequest, steps: Sequence[str]) -> d
         return {}
     called = {"typical_p": "typ_p"}
     order = ["penalties", *(called.get(name, name) for name in steps)]
-    if not request.greedy and "temperature" not in order:
+    if "temperature" not in order:  # also of 0, which it alone heeds: without it something is drawn
         order.append("temperature")
     window = {"repeat_last_n": -1} if request.repetition_penalty != 1 else {}
     return {"samplers": order, "top_n_sigma": request.top_n_sigma or -1, **window}

@@ -185,6 +185,13 @@ def test_where_nothing_is_asked_their_defaults_hold_and_carried_over_ours(
     )
 
 
+def test_the_likeliest_token_is_taken_there_too(compare: Callable[..., Across], theirs: other_program.Server) -> None:
+    found = compare(("pytorch", theirs.url), {"temperature": "0,1"})
+    for name in (theirs.url, f"{theirs.url} (carried over)"):
+        greedy = next(one for one in of(found, name) if found.settings[one.setting] == "temperature=0")
+        assert greedy.same == 1
+
+
 def test_what_cannot_be_said_is_refused_with_the_reason(
     compare: Callable[..., Across], theirs: other_program.Server
 ) -> None:
