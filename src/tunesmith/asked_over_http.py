@@ -31,7 +31,15 @@ class Unreachable(EngineError):  # noqa: N818
 
 
 class Refused(UsageError):  # noqa: N818
-    """The server refuses the request; it would refuse it again."""
+    """The server refuses the request; it would refuse it again.
+
+    Args:
+        status: of HTTP.
+    """
+
+    def __init__(self, message: str, *, where: str, status: int) -> None:
+        super().__init__(message, where=where)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -82,13 +90,21 @@ class Client:
             UsageError: it has several.
             EngineError: it does not tell.
         """
-        listed = self._whole("GET", "/v1/models", None)
+        listed = self.get("/v1/models")
         data = listed.get("data") if isinstance(listed, dict) else None
         names = [str(one["id"]) for one in data or [] if isinstance(one, dict) and "id" in one]
         if len(names) != 1:
             known = f"one of: {', '.join(names)}" if names else None
             raise UsageError("which model is meant?", where="--model", hint=known)
         return names[0]
+
+    def get(self, path: str) -> Any:
+        """What stands there.
+
+        Raises:
+            Refused, EngineError: as for ``post``.
+        """
+        return self._whole("GET", path, None)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """What the server answers.
@@ -235,7 +251,7 @@ def _refusal(error: urllib.error.HTTPError, where: str) -> UsageError | EngineEr
     except (ValueError, OSError):
         message = ""
     message = message or f"{error.code} {error.reason}"
-    return (EngineError if error.code >= 500 else Refused)(message, where=where)
+    return EngineError(message, where=where) if error.code >= 500 else Refused(message, where=where, status=error.code)
 
 
 def _message(told: Any) -> str:

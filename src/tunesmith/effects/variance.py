@@ -85,7 +85,7 @@ def is_balanced(settings: Sequence[Mapping[str, Any]]) -> bool:
         key = tuple(repr(one[name]) for name in names)
         counts[key] = counts.get(key, 0) + 1
     cells = np.prod([len({repr(one[name]) for one in settings}) for name in names], dtype=float)
-    return len(counts) == cells and len(set(counts.values())) <= 1
+    return bool(len(counts) == cells) and len(set(counts.values())) <= 1
 
 
 def _varied(settings: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
 
@@ -99,6 +99,33 @@ class Format:
     def copy(self) -> Format:
         """The same place, to go on from apart."""
         return Format(self._matcher.deep_copy(), self._size)
+
+
+def matcher(form: dict[str, Any]) -> Callable[[str], bool]:
+    """Says of a text whether all of it is of a checked ``response_format``, whatever tokens it was written in.
+
+    Raises:
+        UsageError: if the format cannot be used, or the package is not there.
+    """
+    try:
+        import llguidance
+    except ImportError:
+        raise UsageError("response_format needs the package llguidance", hint="pip install llguidance") from None
+    try:
+        grammar = _grammar(llguidance.LLMatcher, form)
+    except (ValueError, TypeError, KeyError) as error:
+        raise UsageError(f"cannot be used: {error}", where="response_format") from None
+    letters = llguidance.LLTokenizer("byte")
+    start = llguidance.LLMatcher(letters, grammar, log_level=0)
+    if start.is_error():
+        raise UsageError(f"cannot be used: {start.get_error().strip()}", where="response_format")
+
+    def matches(text: str) -> bool:
+        place = start.deep_copy()
+        given = letters.tokenize_bytes(text.encode())
+        return bool(place.try_consume_tokens(given) == len(given) and place.is_accepting())
+
+    return matches
 
 
 def _grammar(matcher: Any, form: dict[str, Any]) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from tunesmith import quiet, report
 from tunesmith.errors import Interrupted, TunesmithError
 from tunesmith.report import Report
-from tunesmith.search import queue, storage
+from tunesmith.search import interrupts, queue, storage
 from tunesmith.search.plan import Plan
 from tunesmith.search.queue import Watchdog
 from tunesmith.search.study import DEFAULTS, decision
@@ -36,7 +38,8 @@ def run_all(finals: Any, study: Any, plan: Plan, folder: Path, watchdog: Watchdo
     while True:
         trials = finals.get_trials(deepcopy=False)
         if queue.waiting(trials):
-            _run_next(finals, study, plan, folder, threads)
+            with interrupts.put_off() as at_once:
+                _run_next(finals, study, plan, folder, threads, at_once)
         elif queue.running(trials):
             watchdog.recover(finals)
             time.sleep(_PAUSE_S)
@@ -49,7 +52,14 @@ def folder_of(folder: Path, arm: str, winner: int, seed: int) -> Path:
     return folder / "finals" / f"{arm if arm == DEFAULTS else f'trial-{winner:04}'}-seed-{seed}"
 
 
-def _run_next(finals: Any, study: Any, plan: Plan, folder: Path, threads: int | None) -> None:
+def _run_next(
+    finals: Any,
+    study: Any,
+    plan: Plan,
+    folder: Path,
+    threads: int | None,
+    at_once: Callable[[], AbstractContextManager[None]],
+) -> None:
     trial = queue.take(finals, None, {})
     if trial is None:
         return
@@ -59,7 +69,8 @@ def _run_next(finals: Any, study: Any, plan: Plan, folder: Path, threads: int | 
     state = storage.library().trial.TrialState
     with queue.beating(trial):
         try:
-            written = _run(trial.user_attrs, study, plan, folder, threads)
+            with at_once():
+                written = _run(trial.user_attrs, study, plan, folder, threads)
         except (Interrupted, KeyboardInterrupt):
             queue.give_back(finals, queue.frozen(finals, trial.number), "it was stopped")
             raise

@@ -13,14 +13,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tunesmith import machine, quiet
 from tunesmith.errors import Interrupted, TrainingError, TunesmithError
-from tunesmith.search import finals, plan, queue, storage, study
+from tunesmith.search import finals, interrupts, plan, queue, storage, study
 from tunesmith.search.plan import Plan
 from tunesmith.search.trial import Bench
 
@@ -135,11 +136,12 @@ class _Worker:
         self.watchdog.recover(self.study)
         if not self._may_begin(self.study.get_trials(deepcopy=False)):
             return False
-        trial = queue.take(self.study, study.most_trials(self.study), self.plan.space.distributions())
-        if trial is None:
-            return False
-        with queue.beating(trial):
-            self._run(trial)
+        with interrupts.put_off() as at_once:
+            trial = queue.take(self.study, study.most_trials(self.study), self.plan.space.distributions())
+            if trial is None:
+                return False
+            with queue.beating(trial):
+                self._run(trial, at_once)
         return True
 
     def run_finals(self) -> None:
@@ -156,11 +158,12 @@ class _Worker:
         end = study.trials_end(self.study, self.plan, self.order.workers)
         return end is None or time.time() < end
 
-    def _run(self, trial: Any) -> None:
-        """Run a trial and tell the study how it ended."""
+    def _run(self, trial: Any, at_once: Callable[[], AbstractContextManager[None]]) -> None:
+        """Run a trial and tell the study how it ended; Ctrl-C is heard while it trains."""
         state = storage.library().trial.TrialState
         try:
-            values = self._train(trial, self.plan.space.values(trial.params))
+            with at_once():
+                values = self._train(trial, self.plan.space.values(trial.params))
         except Pruned:
             self.study.tell(trial, state=state.PRUNED, skip_if_finished=True)
         except (OutOfTime, Interrupted, KeyboardInterrupt) as error:

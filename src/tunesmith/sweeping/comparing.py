@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tunesmith import bundle as bundles
 from tunesmith.errors import UsageError
-from tunesmith.sweeping import analysis, judging, race
+from tunesmith.sweeping import analysis, asking, judging, race, validity
+from tunesmith.sweeping.asking import Asker
 from tunesmith.sweeping.design import Setting
+from tunesmith.sweeping.heard import Heard
 from tunesmith.sweeping.judging import Judged
 from tunesmith.sweeping.samples import FILE, Kept
 from tunesmith.sweeping.study import Answered, Rows, Study
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _UNIT_ANSWERS = 256
+
+
+def writer_of(study: Study) -> Writer | Asker:
+    """What answers: the model here, or a server."""
+    made = Asker if isinstance(study.model.engine, asking.Engine) else Writer
+    return made(study.model, study.settings.seed, study.settings.samples)
 
 
 def read(study: Study, table: pa.Table, rows: Rows) -> Answered:
@@ -40,8 +48,7 @@ def read(study: Study, table: pa.Table, rows: Rows) -> Answered:
 def written(study: Study, table: pa.Table, rows: Rows, began: float) -> Answered:
     """A task that writes: rows in blocks, each answered by all settings that are still in the race."""
     kept = Kept(study.folder)
-    writer = Writer(study.model, study.settings.seed, study.settings.samples)
-    compared = Compared(study, table, kept, writer, rows, began)
+    compared = Compared(study, table, kept, writer_of(study), rows, began)
     done = compared.go()
     judged = {run.number: compared.judged(run, done[run.number]) for run in study.design.runs}
     dropped = [number for number in done if number not in compared.alive]
@@ -52,24 +59,25 @@ def written(study: Study, table: pa.Table, rows: Rows, began: float) -> Answered
     return Answered(rows, judged, dropped, best, held, len(kept), compared.notes)
 
 
-def all_of(study: Study, table: pa.Table, rows: list[int], began: float) -> dict[int, Judged]:
-    """Every run's answers to some rows, without race and without end."""
-    if not study.model.task.writes:
+def all_of(study: Study, table: pa.Table, rows: list[int], began: float) -> tuple[dict[int, Judged], dict[int, str]]:
+    """Every run's answers to some rows, without race and without end; and of the runs that a server refuses, why."""
+    if not study.model.task.writes and not isinstance(study.model.engine, asking.Engine):
         reads = judging.Reads(study.model, table)
-        return {run.number: judging.places(reads.judged(run), np.array(rows)) for run in study.design.runs}
-    writer = Writer(study.model, study.settings.seed, study.settings.samples)
-    compared = Compared(study, table, Kept(study.folder), writer, Rows(rows, []), began)
-    compared.go_through(rows, study.design.runs)
-    return {run.number: compared.judge(run, rows) for run in study.design.runs}
+        return {run.number: judging.places(reads.judged(run), np.array(rows)) for run in study.design.runs}, {}
+    compared = Compared(study, table, Kept(study.folder), writer_of(study), Rows(rows, []), began)
+    return compared.go_through(rows)
 
 
 class Compared:
     """The rows that settings are compared on, being answered."""
 
-    def __init__(self, study: Study, table: pa.Table, kept: Kept, writer: Writer, rows: Rows, began: float) -> None:
+    def __init__(
+        self, study: Study, table: pa.Table, kept: Kept, writer: Writer | Asker, rows: Rows, began: float
+    ) -> None:
         self._study, self._table, self._kept, self._writer = study, table, kept, writer
         self._rows, self._began = rows, began
         self._runs = {run.number: run for run in study.design.runs}
+        self._forms = validity.forms(study.design, study.settings)
         self.alive = list(self._runs)
         self.notes: list[str] = []
         self._answers, self._seconds = 0, 0.0
@@ -111,9 +119,17 @@ class Compared:
             )
 
     def answer(self, rows: list[int], runs: list[Setting]) -> None:
-        """Have settings answer rows, unless all these answers are there."""
-        samples = self._study.settings.samples
-        if all(len(self._kept.of(run.number, row)) == answers_of(run.request, samples) for run in runs for row in rows):
+        """Have settings answer rows, unless all these answers are there.
+
+        Raises:
+            UsageError: a server refuses one of them, or is gone.
+        """
+        self._answer(rows, runs)
+        for number, reason in self._refused.items():
+            raise UsageError(f"{self._runs[number].words() or 'the defaults'}: {reason}", hint="leave that value out")
+
+    def _answer(self, rows: list[int], runs: list[Setting]) -> None:
+        if all(len(self._kept.of(run.number, row)) == self._count(run) for run in runs for row in rows):
             return
         began = time.monotonic()
         found = self._writer.unit(self._table, rows, runs)
@@ -121,16 +137,33 @@ class Compared:
         self._answers += len(found)
         self._seconds += time.monotonic() - began
 
-    def go_through(self, rows: list[int], runs: Sequence[Setting]) -> None:
-        """Have settings answer rows, a unit at a time."""
+    def go_through(self, rows: list[int]) -> tuple[dict[int, Judged], dict[int, str]]:
+        """Have all settings answer all rows, a unit at a time: what they answered, and why some were refused."""
         step = self._rows_of_a_unit()
         for done in range(0, len(rows), step):
-            self.answer(rows[done : done + step], list(runs))
+            self._answer(
+                rows[done : done + step], [run for run in self._runs.values() if run.number not in self._refused]
+            )
             self._study.note(f"{min(done + step, len(rows))} of {len(rows)} rows")
+        judged, refused = {}, dict(self._refused)
+        for run in self._runs.values():
+            if run.number not in refused:
+                try:
+                    judged[run.number] = self.judge(run, rows)
+                except UsageError as error:
+                    refused[run.number] = str(error.headline)
+        return judged, refused
+
+    @property
+    def _refused(self) -> Mapping[int, str]:
+        return self._writer.refused if isinstance(self._writer, Asker) else {}
 
     def judge(self, run: Setting, rows: list[int]) -> Judged:
         """A run's answers to some rows beside the truth."""
-        return judging.written(self._study.model, self._table, rows, run, self._kept, self._study.settings.price)
+        if not self._study.model.task.writes:
+            return Heard(self._study.model, self._table, self._kept).judged(run, rows)
+        price, form = self._study.settings.price, self._forms.get(run.number)
+        return judging.written(self._study.model, self._table, rows, run, self._kept, price, form)
 
     def judged(self, run: Setting, count: int) -> Judged:
         """A run's answers to the first rows."""
@@ -158,8 +191,12 @@ class Compared:
         )
         return True
 
+    def _count(self, run: Setting) -> int:
+        """How many answers a setting gives to a row."""
+        return answers_of(run.request, self._study.settings.samples) if self._study.model.task.writes else 1
+
     def _rows_of_a_unit(self) -> int:
-        each = sum(answers_of(self._runs[number].request, self._study.settings.samples) for number in self.alive)
+        each = sum(self._count(self._runs[number]) for number in self.alive)
         return max(1, _UNIT_ANSWERS // each)
 
     def _is_over(self, done: int) -> bool:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from tunesmith.effects.intervals import Interval
+from tunesmith.sweeping import spelled
 from tunesmith.sweeping.found import Effect, Found, Level, Recommendation, Row, Share
 
 ALPHA = 0.05
@@ -17,6 +18,7 @@ def sentences(found: Found) -> tuple[str, ...]:
     told += [effect(one, found) for one in found.effects]
     told += list(_interactions(found))
     told += list(_settings(found))
+    told += list(_validity(found))
     return tuple(told)
 
 
@@ -77,16 +79,7 @@ def bounds(interval: Interval) -> str:
 
 def name(row: Row) -> str:
     """A setting as a user would write it."""
-    return " ".join(f"{key}={value(each)}" for key, each in row.values.items())
-
-
-def value(one: object) -> str:
-    """A value as a user would write it."""
-    if one is None or isinstance(one, bool):
-        return "none" if one is None else str(one).lower()
-    if isinstance(one, tuple | list):
-        return ",".join(map(str, one)) or "none"
-    return f"{one:g}" if isinstance(one, float) else str(one)
+    return " ".join(f"{key}={spelled.value(each)}" for key, each in row.values.items())
 
 
 def _enough(one: Recommendation) -> str:
@@ -129,6 +122,18 @@ def _settings(found: Found) -> Iterator[str]:
         f"Of {len(once)} settings that differ from the defaults, {len(better)} are better than these and {len(worse)} worse "
         f"on the rows that they answered, corrected for how many were compared (Holm, 5 %)."
     )
+
+
+def _validity(found: Found) -> Iterator[str]:
+    """How often answers are of their format, and which values surely change that."""
+    if "valid" not in found.settings[0].measures:
+        return
+    yield f"Of the answers of the defaults {found.settings[0].measures['valid']:.0%} are whole and of the format."
+    for one in found.effects:
+        changes = {level.value: level.measures["valid"] for level in one.levels if "valid" in level.measures}
+        sure = [f"{value}: {bounds(each)}" for value, each in changes.items() if each.low > 0 or each.high < 0]
+        if sure:
+            yield f"{one.parameter} changes that share: against {one.reference}, at {'; '.join(sure)}."
 
 
 def _percent(share: Share) -> str:

@@ -15,6 +15,7 @@ from tunesmith.errors import UsageError
 from tunesmith.generation import request as requests
 from tunesmith.generation.request import GenerationRequest
 from tunesmith.params import Params
+from tunesmith.sweeping import spelled
 from tunesmith.sweeping.space import Axis, Space
 
 _MOST_SETTINGS = 5000
@@ -39,7 +40,7 @@ class Setting:
     def words(self, shown: Sequence[str] = ()) -> str:
         """As a user would give it."""
         names = shown or list(self.values)
-        return " ".join(f"{name}={_word(self.values[name])}" for name in names)
+        return " ".join(f"{name}={spelled.value(self.values[name])}" for name in names)
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,3 @@ def _at(axis: Axis, share: float) -> Any:
     low, high = axis.range.low, axis.range.high
     value = low * (high / low) ** share if axis.range.log else low + (high - low) * share
     return round(value) if axis.whole else float(f"{value:.6g}")
-
-
-def _word(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)

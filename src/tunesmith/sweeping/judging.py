@@ -109,18 +109,36 @@ def _legal(names: Sequence[str]) -> str:
 
 
 def margin_of(metric: str, defaults: float) -> float:
-    """2 % of a metric's scale: of 0 to 1, of 0 to 100, or, where it has no end, of the defaults' score."""
-    if metric in ("bleu", "chrf"):
-        return 2.0
+    """2 % of a metric's scale: of 0 to 1, of 0 to 100, or, where it has no end, of the defaults' score.
+
+    A tenth of the defaults' score where that is no more than the margin, within which nothing could be worse.
+    """
     if metric in ("rmse", "mae", "log_loss", "mean_cost"):
         return max(0.02 * abs(defaults), 1e-9)
-    return 0.02
+    usual = 2.0 if metric in ("bleu", "chrf") else 0.02
+    return defaults / 10 if 0 < defaults <= usual else usual
+
+
+def too_wide(metric: str, margin: float, defaults: float) -> str | None:
+    """What to say of a margin that is more than the defaults' score, within which nothing could be worse; None: it is not."""
+    if not metrics.higher_is_better(metric) or margin < abs(defaults):
+        return None
+    return (
+        f"the margin, {margin:g}, is no less than the {metric} of the defaults, {defaults:.3g}: 'as good' and 'inert' say little "
+        "here; --margin sets a smaller one"
+    )
 
 
 def written(
-    model: Model, table: pa.Table, rows: Sequence[int], run: Setting, kept: Kept, price: float | None
+    model: Model,
+    table: pa.Table,
+    rows: Sequence[int],
+    run: Setting,
+    kept: Kept,
+    price: float | None,
+    form: Mapping[str, Any] | None,
 ) -> Judged:
-    """A setting's answers of a task that writes; every row has as many."""
+    """A setting's answers of a task that writes; every row has as many. A form is what they are judged by."""
     from tunesmith.writing.generating import Written
 
     task: Any = model.task
@@ -134,9 +152,14 @@ def written(
     lengths: Any = SimpleNamespace(text_lengths=np.zeros(len(places), np.int64))
     context = task.context(Scored(again, lengths, (), task.inputs))
     predictions = task.count(task.references(again), texts, context)
-    form = getattr(run.request, "response_format", None)
     measured = measures.of(found, form=form, price=price)
     return Judged(predictions, count, measured, [samples[0].text for samples in found])
+
+
+def shown(predictions: Predictions | Counted) -> list[str]:
+    """Each answer as people read it; a number by as many digits as mean anything."""
+    words: list[Any] = [predictions.names(one) for one in predictions.predicted]
+    return [f"{one:.4g}" if isinstance(one, float) else str(one) for one in words]
 
 
 class Reads:
@@ -158,8 +181,7 @@ class Reads:
         scores = model.task.scores(outputs, examples, model.target, run.request)
         scored = Scored(self._table, examples, scores, model.task.inputs)
         predictions = model.task.predictions(scored, model.task.asked(model.target, run.request))
-        shown = [str(predictions.names(one)) for one in predictions.predicted]
-        return Judged(predictions, 1, {}, shown)
+        return Judged(predictions, 1, {}, shown(predictions))
 
     def idle(self, run: Setting) -> list[str]:
         """What the task says of parameters without effect."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.effects import corrections, equivalence, intervals
-from tunesmith.sweeping import race
+from tunesmith.sweeping import race, spelled
 from tunesmith.sweeping.found import Effect, Level, Verdict
 
 Array = NDArray[np.float64]
@@ -58,7 +58,7 @@ def grouped(values: Sequence[Any], default: Any) -> Grouped:
     places = np.array([keys.index(repr(value)) for value in values])
     reference = keys.index(repr(default)) if repr(default) in keys else 0
     middles = tuple(float(value) if numeric else None for value in ordered)
-    return Grouped(tuple(map(_name, ordered)), middles, places, reference)
+    return Grouped(tuple(map(spelled.value, ordered)), middles, places, reference)
 
 
 def effects(
@@ -176,11 +176,3 @@ def _binned(values: Array, default: Any) -> Grouped:
     known = isinstance(default, int | float) and edges[0] <= default <= edges[-1]
     reference = min(range(len(kept)), key=lambda number: abs(middles[number] - float(default))) if known else 0
     return Grouped(names, middles, places, reference)
-
-
-def _name(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return "none" if value is None else str(value).lower()
-    if isinstance(value, tuple | list):
-        return ",".join(map(str, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -5,7 +5,6 @@ Each measure is one number a row, over the setting's answers to it, so that sett
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.metrics.words import words
+from tunesmith.sweeping import validity
 from tunesmith.sweeping.samples import Sample
 
 Array = NDArray[np.float64]
@@ -26,7 +26,7 @@ UNITS = {
     "self_bleu": "BLEU of each answer against the row's others, 0 to 100: how alike they are",
     "repetition": "share of an answer's four-word pieces that stood there before",
     "cut": "share of answers that max_tokens cut off",
-    "valid": "share of answers that are of the format asked for",
+    "valid": "share of answers that are whole and of the format that they are judged by",
     "tokens": "tokens of an answer",
     "seconds": "seconds from a place in the study's batch to the end of an answer",
     "tokens_per_second": "tokens of an answer a second",
@@ -39,7 +39,7 @@ def of(found: Sequence[Sequence[Sample]], *, form: Mapping[str, Any] | None, pri
 
     Args:
         found: the answers to each row.
-        form: the ``response_format`` asked for, if any.
+        form: the ``response_format`` that answers are judged by; None: validity is not told.
         price: of 1,000 tokens; None: costs are not told.
     """
     spoken = [[words(one.text) for one in samples] for samples in found]
@@ -54,8 +54,11 @@ def of(found: Sequence[Sequence[Sample]], *, form: Mapping[str, Any] | None, pri
     }
     if all(len(samples) > 1 for samples in found):
         rows["self_bleu"] = [self_bleu([one.text for one in samples]) for samples in found]
-    if form is not None and form.get("type") != "text":
-        rows["valid"] = [_mean(is_valid(one.text, form) for one in samples) for samples in found]
+    if form is not None:
+        is_valid = validity.judge(form)
+        rows["valid"] = [
+            _mean(one.finish_reason == "stop" and is_valid(one.text) for one in samples) for samples in found
+        ]
     if price is not None:
         rows["cost"] = [_mean(one.tokens * price / 1000 for one in samples) for samples in found]
     return {name: np.array(values, np.float64) for name, values in rows.items()}
@@ -88,39 +91,6 @@ def self_bleu(texts: Sequence[str]) -> float:
     metric = BLEU(effective_order=True)
     others = [[*texts[:place], *texts[place + 1 :]] for place in range(len(texts))]
     return float(np.mean([metric.sentence_score(text, rest).score for text, rest in zip(texts, others, strict=True)]))
-
-
-def is_valid(text: str, form: Mapping[str, Any]) -> bool:
-    """Whether a text is of the format asked for; of a schema and of a grammar, whether it could be read.
-
-    >>> is_valid('{"a": 1}', {"type": "json_object"}), is_valid("b", {"type": "choice", "choice": ["a"]})
-    (True, False)
-    """
-    import re
-
-    kind = form.get("type")
-    if kind == "choice":
-        return text in form["choice"]
-    if kind == "regex":
-        return re.fullmatch(form["regex"], text) is not None
-    if kind not in ("json_object", "json_schema"):
-        return bool(text)
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return False
-    return isinstance(value, dict) if kind == "json_object" else _fits(value, form["json_schema"].get("schema"))
-
-
-def _fits(value: Any, schema: Any) -> bool:
-    """Whether a value keeps to a schema; without a checker of schemas on this machine, whether it is JSON."""
-    try:
-        import jsonschema  # type: ignore[import-untyped]
-    except ModuleNotFoundError:
-        return True
-    if not isinstance(schema, Mapping):
-        return True
-    return bool(jsonschema.validators.validator_for(schema)(schema).is_valid(value))
 
 
 def _pieces(text: Sequence[str], size: int) -> list[tuple[str, ...]]:

@@ -46,7 +46,7 @@ _SAMPLERS = {name for order in ORDERS.values() for name in order}
 _SETS: dict[str, tuple[str, ...]] = {"xtc": ("xtc_probability", "xtc_threshold")}
 _COMMUTE = {frozenset(pair) for pair in (("top_k", "temperature"), ("top_k", "min_p"), ("top_n_sigma", "temperature"))}
 
-_NAMES: dict[str, dict[str, str]] = {
+NAMES: dict[str, dict[str, str]] = {
     "transformers": {
         "max_tokens": "max_new_tokens",
         "min_tokens": "min_new_tokens",
@@ -93,7 +93,7 @@ _NAMES: dict[str, dict[str, str]] = {
 }  # fmt: skip
 """What an engine calls each parameter whose meaning it shares."""
 
-_WHY = {
+WHY = {
     ("llama.cpp", "frequency_penalty"): "it counts the prompt's tokens too, not the answer's alone",
     ("llama.cpp", "presence_penalty"): "it counts the prompt's tokens too, not the answer's alone",
     ("transformers", "frequency_penalty"): "it has none",
@@ -130,12 +130,12 @@ def to_engine(request: GenerationRequest, engine: str) -> Translation:
     """
     _check_engine(engine)
     idle = {warning.partition(" ")[0] for warning in requests.check(request)}
-    names = _NAMES[engine]
+    names = NAMES[engine]
     problems: list[Problem] = []
     notes: list[str] = []
     active = {name for name, default in DEFAULTS.items() if getattr(request, name) != default and name not in idle}
     for name in sorted(active - names.keys() - {"sampler_order", "logprobs", "top_logprobs"}):
-        why = _WHY.get((engine, name), f"{engine} has nothing like it")
+        why = WHY.get((engine, name), f"{engine} has nothing like it")
         problems.append(Problem(f"cannot be said: {why}", name, "leave it out"))
     if engine == "vllm":
         problems += _refused_by_vllm(request)
@@ -147,7 +147,7 @@ def to_engine(request: GenerationRequest, engine: str) -> Translation:
         raise UsageError(f"the parameters cannot be carried over to {engine}", problems=problems)
     if request.greedy and engine == "transformers":
         values = {name: value for name, value in values.items() if name not in _SAMPLERS}  # it warns of each otherwise
-    parameters = {names[name]: _plain(value) for name, value in values.items() if name in names and _says(value)}
+    parameters = {names[name]: plain(value) for name, value in values.items() if name in names and says(value)}
     return Translation(engine, parameters | _besides(engine, request, wanted), (*notes, *_remarks(engine, request)))
 
 
@@ -162,8 +162,8 @@ def from_engine(engine: str, given: Mapping[str, Any]) -> dict[str, Any]:
         UsageError: the engine is not known, or a parameter has no counterpart.
     """
     _check_engine(engine)
-    ours = {theirs: name for name, theirs in _NAMES[engine].items()}
-    ours |= {name: name for name in _NAMES[engine]}
+    ours = {theirs: name for name, theirs in NAMES[engine].items()}
+    ours |= {name: name for name in NAMES[engine]}
     if unknown := [name for name in given if name not in ours]:
         problems = [Problem("has no counterpart here", name, did_you_mean(name, list(ours))) for name in unknown]
         raise UsageError(f"parameters of {engine} that cannot be carried over", problems=problems)
@@ -171,7 +171,7 @@ def from_engine(engine: str, given: Mapping[str, Any]) -> dict[str, Any]:
     request = params.check(GenerationRequest, asked)
     steps = _steps(request)
     theirs = [name for name in ORDERS[engine] if name in steps]
-    values = {name: _plain(getattr(request, name)) for name in asked}
+    values = {name: plain(getattr(request, name)) for name in asked}
     found = {name: value for name, value in values.items() if getattr(request, name) != DEFAULTS[name]}
     return found | ({"sampler_order": theirs} if not request.greedy and theirs != steps else {})
 
@@ -182,7 +182,7 @@ def _refused_by_vllm(request: GenerationRequest) -> list[Problem]:
     found = [
         Problem(why.replace("honoured", "the same"), name)
         for name, why in honours.refused(protocol.VLLM, honours.Case(request, nothing))
-        if name in _NAMES["vllm"] and name not in ("top_p", "min_p")
+        if name in NAMES["vllm"] and name not in ("top_p", "min_p")
     ]
     if 0 < request.temperature < _LEAST_TEMPERATURE and not request.greedy:
         found.append(Problem(f"vLLM raises it to {_LEAST_TEMPERATURE}", "temperature"))
@@ -243,7 +243,7 @@ def _besides(engine: str, request: GenerationRequest, steps: Sequence[str]) -> d
         return {}
     called = {"typical_p": "typ_p"}
     order = ["penalties", *(called.get(name, name) for name in steps)]
-    if not request.greedy and "temperature" not in order:
+    if "temperature" not in order:  # also of 0, which it alone heeds: without it something is drawn
         order.append("temperature")
     window = {"repeat_last_n": -1} if request.repetition_penalty != 1 else {}
     return {"samplers": order, "top_n_sigma": request.top_n_sigma or -1, **window}
@@ -258,10 +258,11 @@ def _remarks(engine: str, request: GenerationRequest) -> list[str]:
     return remarks
 
 
-def _says(value: Any) -> bool:
+def says(value: Any) -> bool:
     """Whether a value asks for anything; lists that are empty ask for nothing everywhere."""
-    return value is not None and value not in ((), {})
+    return value is not None and value not in ((), [], {})
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON has it."""
     return list(value) if isinstance(value, tuple) else value

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from tunesmith.report.drawing import ACCENT, HALF, INK, MUTED, SERIES, WARM, WIDE, as_svg, clipped, style
 from tunesmith.report.pictures import Picture
-from tunesmith.sweeping import conclusions
+from tunesmith.sweeping import conclusions, spelled
 from tunesmith.sweeping.found import Effect, Found, Row
 
 _COLUMNS = 3
@@ -199,11 +199,11 @@ def _values(found: Found, name: str) -> list[str]:
     """The values of a parameter as texts, numbers in their order."""
     known = list({repr(row.values[name]): row.values[name] for row in found.settings}.values())
     numeric = all(isinstance(value, int | float) for value in known)
-    return [conclusions.value(value) for value in (sorted(known) if numeric else known)]
+    return [spelled.value(value) for value in (sorted(known) if numeric else known)]
 
 
 def _key(row: Row, name: str) -> str:
-    return conclusions.value(row.values[name])
+    return spelled.value(row.values[name])
 
 
 def _one(width: float, height: float) -> tuple[Figure, Axes]:

@@ -103,7 +103,7 @@ def verify(bundle: str | Path, data: str, name: str, settings: Settings, *, quie
     saved, defaults = models.request_of(bundle)
     kept = presets.find(saved.folder, name)
     request = defaults.but(**kept.parameters)
-    model = models.load(saved.folder, settings.engine)
+    model = models.load(saved, settings, tuple(kept.parameters))
     if reason := design.refusal(request) or models.refusal_of(model, request):
         raise UsageError(f"the preset '{name}' cannot be asked", where=str(saved.folder), hint=reason)
     metric = judging.metric_of(model, settings.metric or kept.evidence.get("metric"))
@@ -114,13 +114,16 @@ def verify(bundle: str | Path, data: str, name: str, settings: Settings, *, quie
         opened = Study(place, data, model, settings, Space((), {}), Design(two, ()), metric, quiet)
         table = read_labelled(data, saved.config, model.target, place)
         rows = study.drawn(len(table), settings)
-        judged = comparing.all_of(opened, table, rows, time.monotonic())
+        judged, refused = comparing.all_of(opened, table, rows, time.monotonic())
+        for reason in refused.values():
+            raise UsageError(f"the preset '{name}' cannot be asked", where=settings.engine, hint=reason)
     before, after = (float(analysis.score(judged[number], metric, settings.seed).estimate) for number in (0, 1))
     gain = analysis.gain(judged[1], judged[0], metric, sign, settings.seed)
     margin = settings.margin or kept.evidence.get("margin") or judging.margin_of(metric, before)
     verdict, same = analysis.verdict_of(gain, margin), kept.evidence.get("bundle") == identity_of(saved.folder)
     told = f"{metric} {after:.4g} against {before:.4g}, better by {conclusions.bounds(gain)} on {len(rows)} rows"
-    words = f"{_HOLDS[verdict].format(name=name, margin=margin)}: {told}"
+    wide = judging.too_wide(metric, margin, before)
+    words = f"{_HOLDS[verdict].format(name=name, margin=margin)}: {told}{f' ({wide})' if wide else ''}"
     return Verified(name, kept.parameters, metric, margin, len(rows), after, before, gain, verdict, same, words)
 
 

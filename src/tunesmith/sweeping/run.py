@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.data.labelled import read_labelled
 from tunesmith.search.show import PAGE
 from tunesmith.sweeping import (
+    addresses,
     analysis,
+    asking,
     comparing,
     conclusions,
     design,
@@ -23,12 +25,14 @@ from tunesmith.sweeping import (
     preset,
     show,
     space,
+    spelled,
     study,
+    validity,
 )
 from tunesmith.sweeping.found import Found
 from tunesmith.sweeping.settings import Settings
 from tunesmith.sweeping.study import Answered, Study
-from tunesmith.sweeping.writing import Writer, answers_of
+from tunesmith.sweeping.writing import answers_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,7 +75,9 @@ def sweep(bundle: str | Path, data: str, settings: Settings, texts: Mapping[str,
         table = read_labelled(data, model.bundle.config, model.target, Path(folder))
         rows = study.rows_of(len(table), settings)
         study.claim(opened.folder, model.bundle.folder, data, settings, texts)
-        writes = model.task.writes
+        if isinstance(model.engine, asking.Engine):
+            addresses.keep(model.engine.server, opened.folder)
+        writes = model.task.writes or isinstance(model.engine, asking.Engine)
         answered = comparing.written(opened, table, rows, began) if writes else comparing.read(opened, table, rows)
         found = preset.save(opened, _found(opened, table, answered))
     show.write(found, opened.folder)
@@ -81,11 +87,13 @@ def sweep(bundle: str | Path, data: str, settings: Settings, texts: Mapping[str,
 def _open(bundle: str | Path, data: str, settings: Settings, texts: Mapping[str, str], quiet: bool) -> Study:
     saved, defaults = models.request_of(bundle)
     varied = space.read(type(defaults), texts)
+    names = (*(axis.name for axis in varied.axes), *varied.fixed)
     options: dict[str, Any] = {"kind": settings.design, "count": settings.settings, "seed": settings.seed}
     design.make(varied, defaults, **options)  # mistakes are told before the weights are loaded
-    model = models.load(saved.folder, settings.engine)
+    model = models.load(saved, settings, names)
     metric = judging.metric_of(model, settings.metric)
     designed = design.make(varied, defaults, **options, refused=lambda request: models.refusal_of(model, request))
+    validity.forms(designed, settings)
     folder = study.place_of(saved.folder, settings)
     opened = Study(folder, data, model, settings, varied, designed, metric, quiet)
     opened.note(f"{len(designed.settings)} settings, {len(designed.runs)} different requests, into {folder}")
@@ -101,6 +109,7 @@ def _found(opened: Study, table: pa.Table, answered: Answered) -> Found:
     effects, shares, parts = analysis.effects(opened.design, answered.judged, metric, margin, settings.seed)
     run = opened.design.settings[answered.best].run
     recommended = analysis.recommend(answered.best, answered.held, run, metric, sign, margin, settings.seed)
+    wide = judging.too_wide(metric, margin, rows[0].score.estimate)
     found = Found(
         bundle=str(opened.model.bundle.folder),
         data=opened.data,
@@ -126,24 +135,31 @@ def _found(opened: Study, table: pa.Table, answered: Answered) -> Found:
         recommendation=recommended,
         examples=examples.gather(table, answered.rows.compared, opened.model, answered.judged, rows, recommended),
         left_out=dict(opened.design.left_out),
-        notes=(*answered.notes, *_notes(opened, shares.exact)),
+        notes=(*answered.notes, *_notes(opened, shares.exact), *filter(None, [wide])),
     )
     return replace(found, conclusions=conclusions.sentences(found))
 
 
 def _notes(opened: Study, exact: bool) -> list[str]:
-    notes = []
+    long = [one for axis in opened.space.axes for one in axis.values if isinstance(one, Mapping)]
+    notes = [
+        f"{spelled.value(one)} is {spelled.whole(one)}" for one in long if spelled.value(one) != spelled.whole(one)
+    ]
     same = len(opened.design.settings) - len(opened.design.runs)
     if same:
         notes.append(f"{same} settings come to the same request as another one, whose answers they share")
     if not exact:
         notes.append("the settings are no balanced grid: shares are fitted, effects are those of an additive model")
+    if isinstance(opened.model.engine, asking.Engine) and not opened.model.engine.is_ours:
+        notes.append(f"{opened.model.engine.server.program} was asked, with parameters carried over into its terms")
     if not opened.model.task.writes:
         return notes
-    writer = Writer(opened.model, opened.settings.seed, opened.settings.samples)
+    writer = comparing.writer_of(opened)
     drawn: list[Any] = [one.request for one in opened.design.runs if answers_of(one.request, 2) == 2]
     if drawn and not writer.seeds(drawn[0].model_copy(update={"seed": 1})):
         notes.append("the engine draws by seeds of its own: these answers cannot be repeated")
+    if validity.is_untold(opened.design, opened.settings):
+        notes.append("settings ask for different formats, some for none: --valid-against says by which all are judged")
     if not drawn and opened.settings.samples > 1:
         notes.append("nothing is drawn in any setting, so each row has one answer")
     return notes

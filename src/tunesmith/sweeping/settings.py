@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from tunesmith.params import Params, Seconds, param
 
@@ -30,12 +30,24 @@ class Settings(Params):
     margin: float | None = param(
         None, "Differences of the metric below this do not count; none: 2 % of its scale.", gt=0
     )
+    valid_against: dict[str, Any] | None = param(
+        None,
+        "A response_format that answers are judged by, whatever they were asked for; none: the one that settings ask for.",
+        name="valid-against",
+    )
     seed: int = param(0, "Of rows, of designs, and of every answer; the same for every setting.", ge=0, lt=2**31)
     price: float | None = param(None, "Price of 1,000 generated tokens, to tell costs.", gt=0)
     engine: str | None = param(None, "What computes the answers, or the address of a server; none: PyTorch.")
     engines: tuple[str, ...] = param(
-        (), "Several of these, to see where the same settings and seeds differ: pytorch,int8,http://HOST:8000/v1."
+        (),
+        "Several of these, to see where the same settings and seeds differ: pytorch,int8,vllm@http://HOST:8000/v1#MODEL.",
     )
+    key_variable: str = param(
+        "TUNESMITH_KEY",
+        "Environment variable that holds the key for servers; unset: none is sent.",
+        name="key-variable",
+    )
+    timeout: Seconds = param(600.0, "How long a server may take for one answer.")
     out: str | None = param(None, "Folder of the study; none: sweeps/NAME, here.")
     resume: bool = param(False, "Go on with the study in the folder: answers that are there are not asked for again.")
     save_preset: str | None = param(

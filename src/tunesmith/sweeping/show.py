@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tunesmith.report.page import template
 from tunesmith.search.show import keep, tell
-from tunesmith.sweeping import conclusions
+from tunesmith.sweeping import conclusions, spelled
 from tunesmith.sweeping.found import Effect, Found, Row
 from tunesmith.sweeping.measures import UNITS
 from tunesmith.sweeping.pictures import pictures
@@ -35,6 +35,7 @@ def html(found: Found) -> str:
         pictures=list(pictures(found)),
         rows=ordered(found),
         words=conclusions,
+        value=spelled.value,
         units=UNITS,
     )
 

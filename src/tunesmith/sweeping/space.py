@@ -2,7 +2,7 @@
 
 ``0.8,0.95,1`` are values, ``0:1.4:0.2`` goes from the first to the second in steps, ``1:100:log5`` are five values spaced
 logarithmically, ``0:1`` (``:log``) is a range for designs that draw from one; one value is the same in all settings. A
-parameter that holds a list takes ``[["a"], ["a", "b"]]`` for two values.
+parameter that holds a list takes ``[["a"], ["a", "b"]]`` for two values, one that holds a mapping ``[null, {...}]``.
 """
 
 from __future__ import annotations
@@ -147,10 +147,11 @@ def _listed(leaf: Leaf, text: str) -> Choices | None:
     if not forms & {list, tuple, dict}:
         return None
     value = kinds.from_text(text, leaf.annotation)
-    if isinstance(value, list) and value and all(isinstance(one, list) for one in value):
+    kind = list if forms & {list, tuple} else dict
+    if isinstance(value, list) and value and all(one is None or isinstance(one, kind) for one in value):
         return Choices(tuple(value))
     if dict in forms and forms & {int, float} and isinstance(value, str):
-        return None
+        return Choices(tuple(part.strip() for part in value.split(",") if part.strip())) if "," in value else None
     return Choices((value,))
 
 

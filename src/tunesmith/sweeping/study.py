@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 STUDY = "study.json"
 
 _FEWEST_ROWS = 4
-_OWN = ("budget", "price", "resume", "out", "save_preset", "engines")
+_OWN = ("budget", "price", "resume", "out", "save_preset", "engines", "key_variable", "timeout", "valid_against")
 """What another call that goes on with a study may change."""
 
 

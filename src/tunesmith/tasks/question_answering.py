@@ -171,6 +171,7 @@ class Task(base.Task):
         return found
 
     def predictions(self, scored: Scored, target: Target) -> Counted:
+        """Answers that another process gave, as a caller sees them, beside the truth."""
         return _judged(scored, [row[0] for row in scored.scores])
 
     def answers(self, scored: Scored, target: Target, request: Request) -> list[dict[str, Any]]:
@@ -179,6 +180,9 @@ class Task(base.Task):
             first, *others = [_said(context, candidate) for candidate in row[: request.n_best]]
             found.append({**first, "alternatives": others} if request.n_best > 1 else first)
         return found
+
+    def heard(self, answers: Sequence[Mapping[str, Any]], scored: Scored, target: Target) -> Counted:
+        return _compared(scored, [one["answer"] for one in answers])
 
     def idle(self, scored: Scored, target: Target, request: Request, reading: Model) -> Iterator[str]:
         never = not _may_be_none(target, request)
@@ -280,9 +284,13 @@ def _said(context: str, candidate: np.ndarray) -> dict[str, Any]:
 
 def _judged(scored: Scored, chosen: Sequence[np.ndarray]) -> Counted:
     """One candidate of each row beside the truth."""
+    contexts = _cells(scored.rows, "context")
+    return _compared(scored, [_said(one, candidate)["answer"] for one, candidate in zip(contexts, chosen, strict=True)])
+
+
+def _compared(scored: Scored, found: Sequence[str]) -> Counted:
+    """An answer to each row beside the truth."""
     from tunesmith import metrics
 
-    contexts = _cells(scored.rows, "context")
-    found = [_said(context, candidate)["answer"] for context, candidate in zip(contexts, chosen, strict=True)]
     gold = [[answer["text"] for answer in cell] for cell in _cells(scored.rows, "answers")]
     return metrics.answers(gold, found, **scored.context())

@@ -205,6 +205,7 @@ class Task(base.Task):
         return [text.kept(names, **ways).packed() for text in chosen]
 
     def predictions(self, scored: Scored, target: Target) -> Counted:
+        """Answers that another process gave, as a caller sees them, beside the truth."""
         from tunesmith import metrics
         from tunesmith.text import tagging
 
@@ -226,6 +227,16 @@ class Task(base.Task):
         return [
             _answer(text, words, tagged.scored(names, request.aggregation), scheme) for text, words, tagged in given
         ]
+
+    def heard(self, answers: Sequence[Mapping[str, Any]], scored: Scored, target: Target) -> Counted:
+        from tunesmith import metrics
+        from tunesmith.text.spans import Span
+
+        if any("entities" not in one for one in answers):
+            raise UsageError("words by themselves cannot be held against entities", where="aggregation")
+        found = [[Span(one["start"], one["end"], one["type"]) for one in answer["entities"]] for answer in answers]
+        context = dataclasses.replace(scored, inputs=("text",)).context()
+        return metrics.entities(list(_spans(scored.rows)), found, target.labels, **context)
 
     def idle(self, scored: Scored, target: Target, request: Request, reading: Model) -> Iterator[str]:
         untagged = scored.rows["tokens"].null_count == len(scored.rows) or request.aggregation == "none"

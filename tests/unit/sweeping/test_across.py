@@ -15,13 +15,13 @@ from tunesmith.sweeping.settings import Settings
 
 
 def test_an_engine_is_the_same_as_itself_and_near_its_rounded_weights(
-    bundles: Callable[..., Path], table: Callable[..., Path]
+    bundles: Callable[..., Path], table: Callable[..., Path], tmp_path: Path
 ) -> None:
-    settings = Settings(engines=("pytorch", "pytorch", "int8"), rows=6)
+    settings = Settings(engines=("pytorch", "int8"), rows=6, out=str(tmp_path / "out"))
     found = across.compare(
         bundles("conversations"), str(table("conversations", 60)), settings, {"temperature": "0,1"}, quiet=True
     )
-    assert len(found.found) == 2 * 3
+    assert len(found.found) == 2 * 2
     for one in found.found:
         assert one.refused is None
         assert one.same is not None
@@ -29,6 +29,7 @@ def test_an_engine_is_the_same_as_itself_and_near_its_rounded_weights(
             assert one.same == 1
             assert one.gain is not None
             assert one.gain.estimate == 0
+            assert not one.is_other
     assert "same" in str(found)
     json.dumps(found.to_json())
 
@@ -39,6 +40,13 @@ def test_unknown_engines_are_told_before_anything_runs(
     with pytest.raises(UsageError, match="no engine 'int9'"):
         across.compare(
             bundles("conversations"), str(table("conversations", 60)), Settings(engines=("int9",)), {"top_k": "0,5"}
+        )
+    with pytest.raises(UsageError, match="'int8' is named twice"):
+        across.compare(
+            bundles("conversations"),
+            str(table("conversations", 60)),
+            Settings(engines=("int8", "int8")),
+            {"top_k": "0,5"},
         )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
+
 import numpy as np
 import pytest
 
-from tunesmith.sweeping import measures
+from tunesmith.sweeping import measures, validity
 from tunesmith.sweeping.samples import Sample
 
 
@@ -45,11 +48,34 @@ def test_one_answer_a_row_says_nothing_of_likeness() -> None:
         ("yes", {"type": "choice", "choice": ["yes", "no"]}, True),
         ("12", {"type": "regex", "regex": r"\d+"}, True),
         ("12a", {"type": "regex", "regex": r"\d+"}, False),
+        ('{"a": NaN}', {"type": "json_object"}, False),
+        ('{"b": 1}', {"type": "json_schema", "json_schema": {"type": "object", "required": ["a"]}}, False),
+        ('{\n "a":1 }', {"type": "json_schema", "json_schema": {"name": "x", "schema": {"required": ["a"]}}}, True),
+        ("maybe", {"type": "choice", "choice": ["yes", "no"]}, False),
+        ("ab", {"type": "grammar", "grammar": 'start: "a"+ "b"'}, True),
+        ("a", {"type": "grammar", "grammar": 'start: "a"+ "b"'}, False),
+        ("abc", {"type": "grammar", "grammar": 'start: "a"+ "b"'}, False),
+        ("ééß", {"type": "regex", "regex": r"[é-ü]+ß"}, True),
+        ("x" * 400, {"type": "regex", "regex": "x{400}"}, True),
     ],
 )
 def test_formats(text: str, form: dict[str, object], valid: bool) -> None:
     found = measures.of([[sample(text)]], form=form, price=None)["valid"]
     assert found.tolist() == [float(valid)]
+
+
+def test_a_whole_value_that_was_cut_is_not_valid() -> None:
+    """More might have come: the number was not finished."""
+    form = {"type": "regex", "regex": r"\d+"}
+    cut = dataclasses.replace(sample("12"), finish_reason="length")
+    assert measures.of([[sample("12")], [cut]], form=form, price=None)["valid"].tolist() == [1, 0]
+
+
+def test_a_schema_is_kept_to_without_the_package_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    fits = validity.judge({"type": "json_schema", "json_schema": {"schema": schema}})
+    assert [fits(text) for text in ('{"a": 1}', '{"a": "1"}', '{"b": 1}', '{"a": 1')] == [True, False, False, False]
 
 
 def test_texts_without_words_have_all_measures() -> None:

@@ -13,7 +13,7 @@ import small
 from tunesmith import presets
 from tunesmith.cli import main
 from tunesmith.errors import DataError, UsageError
-from tunesmith.sweeping import run
+from tunesmith.sweeping import judging, run
 from tunesmith.sweeping.found import Found
 from tunesmith.sweeping.samples import FILE
 from tunesmith.sweeping.settings import Settings
@@ -180,3 +180,23 @@ def test_too_few_rows_are_refused(bundles: Callable[..., Path], tmp_path: Path) 
     with pytest.raises(DataError, match="too few"):
         run.sweep(bundles("conversations"), str(data), Settings(out=str(tmp_path / "s")), {"top_k": "0,5"}, quiet=True)
     assert not (tmp_path / "s").exists()
+
+
+def test_settings_that_are_no_balanced_grid_have_a_report_too(swept: Callable[..., Found], tmp_path: Path) -> None:
+    found = swept({"temperature": "0,1", "num_beams": "1,2"})
+    assert found.exact is False
+    assert sum(found.left_out.values()) == 1
+    assert json.loads((tmp_path / "study" / "report.json").read_text())["exact"] is False
+
+
+def test_a_margin_that_says_nothing_is_told(swept: Callable[..., Found]) -> None:
+    assert not any("the margin" in note for note in swept({"temperature": "0,1"}, margin=1e-9).notes)
+    assert judging.margin_of("bleu", 0.19) == pytest.approx(0.019)
+    assert (judging.margin_of("bleu", 30), judging.margin_of("rougeL", 0.5), judging.margin_of("rougeL", 0)) == (
+        2,
+        0.02,
+        0.02,
+    )
+    assert any(
+        "the margin, 2, is no less than" in note for note in swept({"temperature": "0,1"}, out="wide", margin=2).notes
+    )

@@ -75,3 +75,8 @@ def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(UsageError) as error:
         space.read(chat.Request, {"temprature": "0,1", "top_p": "2,3", "min_p": "1:0:0.1"})
     assert {problem.where for problem in error.value.problems} == {"--temprature", "--top_p", "--min_p"}
+
+
+def test_a_parameter_that_takes_a_number_or_a_mapping_may_hold_several() -> None:
+    (axis,) = space.read(text_classification.Request, {"threshold": "0.3,0.9"}).axes
+    assert axis.values == (0.3, 0.9)
