@@ -10,12 +10,29 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import yaml
 from pydantic.fields import FieldInfo
 
+from tunesmith.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Legal:
     """Annotates a type with its legal values in words, where they cannot be told from the type itself."""
 
     words: str
+
+
+def listed(text: str, where: str) -> tuple[str, ...]:
+    """The values between commas.
+
+    Raises:
+        UsageError: there is nothing between two commas, or beside one.
+
+    >>> listed("0.8, 1", "--top_p")
+    ('0.8', '1')
+    """
+    parts = tuple(part.strip() for part in text.split(","))
+    if not all(parts):
+        raise UsageError(f"{text!r} has no value beside a comma", where=where, hint="write a,b,c")
+    return parts
 
 
 def from_text(text: str, annotation: Any) -> Any:

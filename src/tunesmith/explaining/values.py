@@ -48,7 +48,7 @@ def declared(leaf: Leaf) -> list[Any]:
 
 
 def _listed(text: str, leaf: Leaf) -> list[Any]:
-    return [kinds.from_text(part.strip(), leaf.annotation) for part in text.split(",") if part.strip()]
+    return [kinds.from_text(part, leaf.annotation) for part in kinds.listed(text, "--values")]
 
 
 def _ranged(text: str, found: re.Match[str], *, whole: bool) -> list[Any]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from weakref import ref
 
 import torch
 from torch import Tensor
@@ -190,8 +191,15 @@ class _Layer(CacheLayerMixin):  # type: ignore[misc]
     is_initialized = True
 
     def __init__(self, cache: RowCache) -> None:
-        self._cache = cache
+        # A cache and its layers that hold each other stay in memory until the garbage collector comes by.
+        self._held = ref(cache)
         self.buffers: tuple[Tensor, ...] = ()
+
+    @property
+    def _cache(self) -> RowCache:
+        cache = self._held()
+        assert cache is not None, "a layer is used by its cache alone"
+        return cache
 
     def make(self, like: Sequence[Tensor], rows: int, columns: int) -> None:
         """Have buffers for states like these. They are zeros: what is masked out must still be numbers."""

@@ -252,7 +252,7 @@ def asked(one: Given, leaf: Leaf) -> Range | Choices | None:
         ends = _ends(match[1], match[2], bool(match[3]), one)
         return ends if match[4] is None else _spread(leaf, ends, int(match[4]), one)
     if "," in value and not is_list:
-        return Choices(tuple(part.strip() for part in value.split(",") if part.strip()))
+        return Choices(kinds.listed(value, one.origin))
     return None
 
 

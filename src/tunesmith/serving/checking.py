@@ -131,15 +131,19 @@ def request(
         UsageError: an illegal value.
     """
     call.served = served = trials.chosen(call, served, asking.user)
-    known = [name for name in names_of(served.model.request_class) if name not in call.endpoint.sets]
+    taken = call.endpoint.sets
+    known = [name for name in names_of(served.model.request_class) if name not in taken]
     unknown = tuple(name for name in given if name not in known)
     if unknown and asking.on_unsupported == "refuse":
         raise unknown_parameters(unknown, [*known, *also, *names_of(type(asking))])
     own = {name: value for name, value in given.items() if name in known}
 
     def asked_of(one: Served) -> tuple[Any, tuple[str, ...]]:
-        """The request parameters of a version, and those that its engine does not honour and that are dropped."""
-        preset = {name: value for name, value in one.preset(asking.preset).items() if name not in call.endpoint.sets}
+        """The request parameters of a version, and those that its engine does not honour and that are dropped.
+
+        The call keeps this; if this kept the call, both would stay until the garbage collector comes by.
+        """
+        preset = {name: value for name, value in one.preset(asking.preset).items() if name not in taken}
         kept = {**(usual or {}), **preset, **own}
         found = one.model.request(**kept)
         if asking.on_unsupported == "refuse" or not (beyond := beyond_engine(one, found, kept)):

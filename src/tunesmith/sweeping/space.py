@@ -84,13 +84,11 @@ def _axis(group: type[Params], leaf: Leaf, text: str) -> Axis:
     numeric = bool({int, float} & set(kinds.alternatives(leaf.annotation)))
     if numeric and (values := _spread(text, where, whole)) is not None:
         return Axis(leaf.path, _legal(group, leaf, values, where), whole=whole)
-    found = _listed(leaf, text) or space.asked(Given(text, where, text=True), leaf)
+    found = _listed(leaf, text, where) or space.asked(Given(text, where, text=True), leaf)
     if isinstance(found, Range):
         _legal(group, leaf, (found.low, found.high) if not whole else (int(found.low), int(found.high)), where)
         return Axis(leaf.path, range=found, whole=whole)
     values = found.values if isinstance(found, Choices) else (text,)
-    if not values:
-        raise UsageError(f"{text!r} names no value", where=where)
     return Axis(leaf.path, _legal(group, leaf, values, where), whole=whole)
 
 
@@ -141,7 +139,7 @@ def _counted(low: float, high: float, log: bool, count: int, where: str) -> tupl
     return (low, *(float(f"{value:.6g}") for value in values[1:-1]), high)
 
 
-def _listed(leaf: Leaf, text: str) -> Choices | None:
+def _listed(leaf: Leaf, text: str, where: str) -> Choices | None:
     """The values of a parameter that holds a list or a mapping, which commas do not part."""
     forms = {get_origin(kind) or kind for kind in kinds.alternatives(leaf.annotation)}
     if not forms & {list, tuple, dict}:
@@ -151,7 +149,7 @@ def _listed(leaf: Leaf, text: str) -> Choices | None:
     if isinstance(value, list) and value and all(one is None or isinstance(one, kind) for one in value):
         return Choices(tuple(value))
     if dict in forms and forms & {int, float} and isinstance(value, str):
-        return Choices(tuple(part.strip() for part in value.split(",") if part.strip())) if "," in value else None
+        return Choices(kinds.listed(value, where)) if "," in value else None
     return Choices((value,))
 
 

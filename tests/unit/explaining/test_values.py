@@ -32,7 +32,9 @@ def test_texts_name_values(name: str, text: str, found: list[Any]) -> None:
     assert values.asked(text, LEAVES[name]) == found
 
 
-@pytest.mark.parametrize("text", ["", ",", "0:1", "0:1:0", "1:0:0.1", "0:1:log5", "a:b:c", "0:1:log", "0:1e9:0.001"])
+@pytest.mark.parametrize(
+    "text", ["", ",", "0.5,,1", "0:1", "0:1:0", "1:0:0.1", "0:1:log5", "a:b:c", "0:1:log", "0:1e9:0.001"]
+)
 def test_what_names_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--values"):
         values.asked(text, LEAVES["temperature"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from collections import deque
 from collections.abc import Callable
 
@@ -136,3 +138,15 @@ def test_room_shrinks_when_what_needed_it_is_gone() -> None:
     write(cache, torch.tensor([2.0]))
     assert cache.room == (1, 5 + 1 + 64 + 1)
     assert set(held(cache)[0]) == {2.0}
+
+
+def test_a_cache_that_nobody_needs_is_gone_at_once() -> None:
+    cache = RowCache([2, 1])
+    cache.update(torch.ones(2, 1, 2, 4), torch.ones(2, 1, 2, 4), 0)
+    told = weakref.ref(cache.layers[0].buffers[0])
+    gc.disable()
+    try:
+        del cache
+        assert told() is None
+    finally:
+        gc.enable()

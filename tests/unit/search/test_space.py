@@ -100,6 +100,7 @@ def test_without_a_range_all_declared_ones_are_searched_but_for_what_was_given()
         ({"train__dropout": "0:1"}, "unknown parameter 'train.dropout'"),
         ({"model__dropout": "0:1"}, "legal: number >= 0 and < 1"),
         ({"train__batch_size": "8,x"}, "--train.batch_size: train.batch_size = 'x'"),
+        ({"train__batch_size": "8,,16"}, "has no value beside a comma"),
         ({"train__batch_size": "8,8"}, "choices are two different values or more"),
         ({"train__batch_size": "1.5:8"}, "train.batch_size = 1.5"),
         ({"train__optimizer": "adamw,lions"}, "did you mean 'lion'?"),

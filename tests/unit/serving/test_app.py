@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import socket
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from holding import until
 from served import Served, running
 from tunesmith.serving import keys
+from tunesmith.serving.call import Call
 
 
 def test_texts_are_answered_as_the_model_answers_them(served: Served) -> None:
@@ -44,6 +46,20 @@ def test_a_path_that_is_not_there(served: Served) -> None:
     assert served.get("/nothing").body["error"]["code"] == "not_found"
     assert served.get("/v1/predict/reviews").body["error"]["code"] == "method_not_allowed"
     assert served.post("/v1/predict/reviewz", {"inputs": "a"}).body["error"]["code"] == "model_not_found"
+
+
+def test_a_request_that_is_over_leaves_nothing_for_the_garbage_collector(served: Served) -> None:
+    for path in ("/v1/predict/reviews", "/v1/predict/chat"):
+        served.post(path, {"inputs": "a film"})
+    until(lambda: not served.serving.live.calls)
+    gc.collect()
+    gc.disable()
+    try:
+        for path in 3 * ("/v1/predict/reviews", "/v1/predict/chat"):
+            assert served.post(path, {"inputs": "a film"}).status == 200
+        until(lambda: not any(isinstance(one, Call) for one in gc.get_objects()))
+    finally:
+        gc.enable()
 
 
 def preflight(server: Served, origin: str) -> tuple[int, dict[str, str]]:

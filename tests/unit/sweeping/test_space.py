@@ -61,6 +61,7 @@ def test_tasks_that_read_are_varied_too() -> None:
         ({"top_p": "0.5,2"}, "less than or equal to 1"),
         ({"temperature": "0:200"}, "less than or equal to 100"),
         ({"temperature": ","}, "no value"),
+        ({"temperature": "0.3,,0.9"}, "no value beside a comma"),
         ({"temperature": "1"}, "nothing is varied"),
         ({}, "nothing is varied"),
     ],
