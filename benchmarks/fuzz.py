@@ -15,7 +15,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -83,11 +82,22 @@ def trained(root: Path, kind: str) -> Path:
 def serving(folders: Mapping[str, Path]) -> Iterator[tuple[str, int]]:
     """A server's process while it lasts: its address and its number."""
     named = [f"{name}={folder}" for name, folder in folders.items()]
-    call = [sys.executable, "-m", "tunesmith", "serve", *named, "--port", "0", "--max-time", "30"]
-    with subprocess.Popen(call, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        url = next(line.split()[1] for line in process.stderr if line.startswith("ready: "))
-        threading.Thread(target=process.stderr.read, daemon=True).start()
+    call = [
+        sys.executable,
+        "-m",
+        "tunesmith",
+        "serve",
+        *named,
+        "--port",
+        "0",
+        "--max-time",
+        "30",
+        "--log-level",
+        "error",
+    ]
+    with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = next(line.split()[1] for line in process.stdout if line.startswith("ready: "))
         try:
             yield url, process.pid
         finally:
