@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,15 +34,17 @@ def writer_of(study: Study) -> Writer | Asker:
 
 def read(study: Study, table: pa.Table, rows: Rows) -> Answered:
     """A task that reads: every setting on every row, which costs little once the outputs are there."""
-    reads = judging.Reads(study.model, table)
+    taken = [*rows.compared, *rows.held_out]
+    compared, held_out = np.split(np.arange(len(taken)), [len(rows.compared)])
+    reads = judging.Reads(study.model, table.take(taken))
     whole = {run.number: reads.judged(run) for run in study.design.runs}
-    judged = {number: judging.places(one, np.array(rows.compared)) for number, one in whole.items()}
+    judged = {number: judging.places(one, compared) for number, one in whole.items()}
     best = analysis.best(study.design, judged, study.metric, study.sign, [])
     run = study.design.settings[best].run
-    held = {number: judging.places(whole[number], np.array(rows.held_out)) for number in {0, run}}
+    held = {number: judging.places(whole[number], held_out) for number in {0, run}}
     notes = list(dict.fromkeys(note for one in study.design.runs for note in reads.idle(one)))
-    _keep_answers(study, whole)
-    return Answered(rows, judged, [], best, held, len(table) * len(whole), notes)
+    _keep_answers(study, whole, taken)
+    return Answered(rows, judged, [], best, held, len(taken) * len(whole), notes)
 
 
 def written(study: Study, table: pa.Table, rows: Rows, began: float) -> Answered:
@@ -62,8 +64,8 @@ def written(study: Study, table: pa.Table, rows: Rows, began: float) -> Answered
 def all_of(study: Study, table: pa.Table, rows: list[int], began: float) -> tuple[dict[int, Judged], dict[int, str]]:
     """Every run's answers to some rows, without race and without end; and of the runs that a server refuses, why."""
     if not study.model.task.writes and not isinstance(study.model.engine, asking.Engine):
-        reads = judging.Reads(study.model, table)
-        return {run.number: judging.places(reads.judged(run), np.array(rows)) for run in study.design.runs}, {}
+        reads = judging.Reads(study.model, table.take(rows))
+        return {run.number: reads.judged(run) for run in study.design.runs}, {}
     compared = Compared(study, table, Kept(study.folder), writer_of(study), Rows(rows, []), began)
     return compared.go_through(rows)
 
@@ -210,11 +212,11 @@ class Compared:
         return time.monotonic() - self._began + last + unit > budget
 
 
-def _keep_answers(study: Study, whole: Mapping[int, Judged]) -> None:
-    """The answers for people; they are computed anew where a study goes on."""
+def _keep_answers(study: Study, whole: Mapping[int, Judged], rows: Sequence[int]) -> None:
+    """The answers to some rows, for people; they are computed anew where a study goes on."""
     lines = (
         json.dumps({"setting": number, "row": row, "text": text}, ensure_ascii=False) + "\n"
         for number, one in whole.items()
-        for row, text in enumerate(one.shown)
+        for row, text in zip(rows, one.shown, strict=True)
     )
     bundles.write_text(study.folder / FILE, "".join(lines))
