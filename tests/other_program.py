@@ -23,6 +23,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from answering import answering
 from tunesmith import predict
 from tunesmith.text import dialogue
 
@@ -97,15 +98,8 @@ class Server(ThreadingHTTPServer):
 @contextmanager
 def serving(bundle: Path) -> Iterator[Server]:
     """A server while it lasts."""
-    server = Server(bundle)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with answering(Server(bundle)) as server:
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

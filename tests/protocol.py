@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from answering import answering
 from tunesmith.generation.decode import generate
 from tunesmith.generation.request import GenerationRequest
 
@@ -45,15 +46,8 @@ class Server(ThreadingHTTPServer):
 @contextmanager
 def serving(model: Any, tokenizer: Any, *, vllm: bool = True) -> Iterator[Server]:
     """A server while it lasts."""
-    server = Server(model, tokenizer, vllm=vllm)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with answering(Server(model, tokenizer, vllm=vllm)) as server:
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
