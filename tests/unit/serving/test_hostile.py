@@ -43,7 +43,7 @@ def harmless(server: Served, caplog: pytest.LogCaptureFixture) -> Iterator[None]
         record.getMessage() for record in caplog.records if record.exc_info or record.levelno >= logging.ERROR
     ] == []
     assert server.post(PATH.decode(), json.loads(ASKED)).status == 200
-    until(lambda: server.serving.gate.inside == 0, timeout_s=5)
+    until(lambda: server.serving.gate.inside == 0)
     assert server.serving.live.calls == set()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 import logs
 from served import Served, running
+from serving_waits import until
 from tunesmith.errors import UsageError
 from tunesmith.kept import database
 from tunesmith.kept.prediction import Prediction, Wanted
@@ -99,13 +101,13 @@ def test_what_is_not_written_yet_is_not_called_unknown(
     monkeypatch.setattr(keeping, "_FLUSH_S", 0.2)
     with running({"reviews": bundles("binary")}, **{"prediction-log": str(tmp_path / "log.db")}) as server:
         recorder = keeping.of(server.serving).recorder
-        usual = recorder._rows_of
-        recorder._rows_of = lambda thing: (time.sleep(1.0), usual(thing))[1]
+        usual, go = recorder._rows_of, threading.Event()
+        recorder._rows_of = lambda thing: (go.wait(20), usual(thing))[1]
         request = server.post("/v1/predict/reviews", {"inputs": "a fine film"}).body["id"]
         early = server.post("/v1/feedback", {"id": request, "rating": 1})
         assert (early.status, early.body["error"]["code"]) == (503, "log_unavailable")
-        time.sleep(1.5)
-        assert server.post("/v1/feedback", {"id": request, "rating": 1}).status == 200
+        go.set()
+        until(lambda: server.post("/v1/feedback", {"id": request, "rating": 1}).status == 200)
 
 
 def test_a_database_that_is_none_is_told_at_the_start(tmp_path: Path) -> None:

@@ -104,14 +104,14 @@ def test_what_is_asked_in_another_way_is_read_apart(opened: Model) -> None:
 
 
 def test_the_first_waits_for_others_as_long_as_it_may(opened: Model) -> None:
-    with watched(opened, batch_tokens=2, wait_s=5.0) as own:
+    with watched(opened, batch_tokens=2, wait_s=20.0) as own:
         began = time.monotonic()
         first = own.ask(TEXTS[0])
         time.sleep(0.1)
         second = own.ask(TEXTS[1])
         answers(first)
         answers(second)
-        assert time.monotonic() - began < 4, "a batch that is full waits for nobody"
+        assert time.monotonic() - began < 15, "a batch that is full waits for nobody"
     assert own.batches == [2]
 
 

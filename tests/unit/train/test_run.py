@@ -31,7 +31,7 @@ def test_every_kind_is_learned_saved_and_reported(run, kind: str) -> None:
 def test_it_stops_in_time_with_the_best_weights_and_a_report(run) -> None:
     began = time.monotonic()
     done = run(**{"train.max_time": "12s", "train.epochs": 100000})
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 40
     rates = [point.learning_rate for point in done.report.curves.training]
     assert rates[-1] < 0.2 * max(rates)
     assert done.report.headline.value > 0.5

@@ -77,7 +77,7 @@ def test_tokens_of_several_texts_are_each_counted_after_the_one_before_in_their_
 
 def test_who_goes_away_in_the_middle_was_written_for_until_then(server: Served):
     writer = server.serving.models.find("chat").worker
-    with slow(writer, 0.02):
+    with slow(writer, 0.05):
         parts = urlsplit(server.url)
         with socket.create_connection((parts.hostname, parts.port)) as line:
             content = json.dumps(LONG).encode()
