@@ -77,7 +77,7 @@ def running(folders: Mapping[str, str | Path], **options: Any) -> Iterator[Serve
     for name, folder in folders.items():
         serving.models.load(name, folder)
     serving.loading = False
-    more: Any = {"http": connections.of(serving.options), "ws": "none", "lifespan": "off", "log_config": None}
+    more: Any = {"http": connections.of(serving), "ws": "none", "lifespan": "off", "log_config": None}
     config = uvicorn.Config(app.build(serving), host="127.0.0.1", port=0, **more)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

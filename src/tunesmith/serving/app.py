@@ -24,6 +24,7 @@ from tunesmith.serving.asking import Gone
 from tunesmith.serving.call import Call
 from tunesmith.serving.endpoint import Endpoint
 from tunesmith.serving.keys import ANYONE, Key
+from tunesmith.serving.record import NO_METHOD, NO_ROUTE
 from tunesmith.serving.refusal import Refusal
 from tunesmith.serving.state import Serving
 
@@ -31,8 +32,6 @@ _LOG = logging.getLogger("tunesmith.serving")
 _AN_ID = re.compile(r"[\w.:-]{1,128}")
 _NOBODY_WAITS = 499
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-UNKNOWN_PATH = "unknown"
-"""The route of requests that have none, in what is counted and logged: bounded, whatever paths are tried."""
 _TOLD = ("x-request-id", "retry-after", "retry-after-ms")
 
 
@@ -155,9 +154,9 @@ def _unrouted(serving: Serving) -> Callable[[Request, Exception], Awaitable[Resp
 
     async def handle(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        method = request.method if request.method in _METHODS else "other"
+        method = request.method if request.method in _METHODS else NO_METHOD
         plain = endpoint.tells_plainly(request.url.path)
-        nowhere = Endpoint(UNKNOWN_PATH, _nothing, "", method, plain_errors=plain)  # type: ignore[arg-type]
+        nowhere = Endpoint(NO_ROUTE, _nothing, "", method, plain_errors=plain)  # type: ignore[arg-type]
         call = Call(request, nowhere, serving, _id(request))
         try:
             call.key = _who(request, serving)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+import uuid
 from collections import deque
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from tunesmith.serving import refusal
-from tunesmith.serving.options import Options
+from tunesmith.serving.record import NO_METHOD, NO_ROUTE, Record
 from tunesmith.serving.refusal import Refusal
+from tunesmith.serving.state import Serving
 
 MOST_HEAD_BYTES = 64 << 10
 _READING = 3
@@ -26,10 +29,11 @@ _READING = 3
 class Connection(HttpToolsProtocol):
     """A connection that is watched until a request's head is there, and again once it is answered."""
 
-    patience_s: float = 20.0
+    serving: Serving
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
+        self._patience_s = self.serving.options.body_timeout_s  # a head may take as long as a body
         self._in_head, self._head_bytes = False, 0
         self._watch: asyncio.TimerHandle | None = None
         self._stuck: asyncio.TimerHandle | None = None
@@ -39,7 +43,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Somebody is there, and has so long to say what for."""
         super().connection_made(transport)
-        self._be_patient()
+        self._begin()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is there any more."""
@@ -65,7 +69,7 @@ class Connection(HttpToolsProtocol):
         """A request begins, and its head has so long to come."""
         super().on_message_begin()
         self._in_head, self._head_bytes = True, 0
-        self._be_patient()
+        self._begin()
 
     def on_headers_complete(self) -> None:
         """Its head is there."""
@@ -87,7 +91,7 @@ class Connection(HttpToolsProtocol):
         """An answer is not read as fast as it is given; whoever reads none of it at all is let go."""
         super().pause_writing()
         self._end_stuck()
-        self._stuck = self.loop.call_later(_READING * self.patience_s, self.transport.abort)
+        self._stuck = self.loop.call_later(_READING * self._patience_s, self.transport.abort)
 
     def resume_writing(self) -> None:
         """It is read."""
@@ -98,9 +102,13 @@ class Connection(HttpToolsProtocol):
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
+    def _begin(self) -> None:
+        self._began, self._at = time.monotonic(), time.time()
+        self._be_patient()
+
     def _be_patient(self) -> None:
         self._end_watch()
-        self._watch = self.loop.call_later(self.patience_s, self._give_up)
+        self._watch = self.loop.call_later(self._patience_s, self._give_up)
 
     def _end_watch(self) -> None:
         if self._watch is not None:
@@ -120,28 +128,34 @@ class Connection(HttpToolsProtocol):
             if self._in_head:  # of the next request, which has its time once this one is answered
                 self._be_patient()
         elif self._in_head:
-            message = f"the request's head was not there after {self.patience_s:g} seconds"
+            message = f"the request's head was not there after {self._patience_s:g} seconds"
             self._refuse(Refusal(message, "head_too_slow", 408))
         else:
             self.transport.close()
 
     def _refuse(self, refused: Refusal) -> None:
-        """Say why and close; into the middle of an answer nothing is written."""
+        """Say why, where everybody hears of it, and close; into the middle of an answer nothing is written."""
         self._end_watch()
         if not self._is_answering or not self.cycle.response_started:
-            content = json.dumps(refusal.told(refused)).encode()
+            content, named = json.dumps(refusal.told(refused)).encode(), uuid.uuid4().hex
             told = (
                 b"content-type: application/json",
                 b"content-length: %d" % len(content),
                 b"connection: close",
+                b"x-request-id: " + named.encode(),
             )
             self.transport.write(STATUS_LINE[refused.http_status] + b"\r\n".join(told) + b"\r\n\r\n" + content)
+            self._tell_of(refused, named)
         self.transport.close()
 
+    def _tell_of(self, refused: Refusal, named: str) -> None:
+        ended = {"status": refused.http_status, "code": refused.code, "duration_s": time.monotonic() - self._began}
+        self.serving.observe(Record(named, NO_ROUTE, NO_METHOD, at=self._at, **ended))
 
-def of(options: Options) -> type[Connection]:
-    """Connections of a server: a head may take as long as a body."""
-    return type("Connection", (Connection,), {"patience_s": options.body_timeout_s})
+
+def of(serving: Serving) -> type[Connection]:
+    """Connections of a server."""
+    return type("Connection", (Connection,), {"serving": serving})
 
 
 def _too_large() -> Refusal:

@@ -8,6 +8,9 @@ from typing import Any
 
 from tunesmith.serving.gaps import Gaps
 
+NO_ROUTE, NO_METHOD = "unknown", "other"
+"""Of requests that have none, in what is counted and logged: bounded, whatever is tried."""
+
 
 @dataclass(frozen=True)
 class Record:

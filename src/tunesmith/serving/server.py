@@ -126,7 +126,7 @@ def _server(serving: Serving) -> _Server:
             port=options.port,
             ssl_certfile=options.tls_certificate,
             ssl_keyfile=options.tls_key,
-            http=connections.of(options),
+            http=connections.of(serving),
             ws="none",
             lifespan="off",
             log_config=None,

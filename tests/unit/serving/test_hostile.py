@@ -22,6 +22,7 @@ import pytest
 from holding import held, until
 from served import Served, running
 from tunesmith.serving import connections
+from tunesmith.serving.record import Record
 
 PATIENCE_S = 1.0
 PATH = b"/v1/predict/reviews"
@@ -142,6 +143,24 @@ def test_it_is_refused_within_a_second(server: Served, kind: str) -> None:
     found, told = ask(server, sent)
     assert (found, code(told)) == (status, why), str(told)[:500]
     assert time.process_time() - began < 2  # the rest is for busy machines
+
+
+@pytest.mark.parametrize("kind", ["no http", "a huge header", "a head that never ends"])
+def test_what_no_application_sees_is_told_of_too(server: Served, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    records: list[Record] = []
+    monkeypatch.setitem(server.serving.observers, "test", records.append)
+    sent, status, why = REFUSED.get(kind, (b"GET /health HTTP/1.1\r\nX", 408, "head_too_slow"))
+    with line(server) as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(sent)
+        found = heard(connection)
+    (record,) = records
+    assert (record.status, record.code, record.route, record.method) == (status, why, "unknown", "other")
+    assert f"x-request-id: {record.id}".encode() in found
+    assert abs(record.at - time.time()) < 60
+    assert (record.duration_s > 0.9 * PATIENCE_S) == (status == 408)
+    counted = f'tunesmith:requests_total{{method="other",route="unknown",status="{status}"}}'
+    assert counted in server.get("/metrics").body
 
 
 def test_what_may_come_is_answered(server: Served) -> None:
