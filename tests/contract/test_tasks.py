@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from pydantic import ValidationError
 
 import small
 import tiny
@@ -174,6 +175,19 @@ def test_requests_refuse_unknown_names(name: str) -> None:
     misspelt = first[0] + first[2] + first[1] + first[3:]
     with pytest.raises(UsageError, match=f"did you mean '{first}'"):
         params.check(request, {misspelt: 1}, {})
+
+
+@every_task
+def test_many_illegal_items_cost_a_request_no_more_than_one(name: str) -> None:
+    """A megabyte of them would hold a server up, since each mistake is told by an object of its own."""
+    request, count = plugins.module("tasks", name).Request, 1000
+    items: list[Any] = [[object()] * count, [-1.5] * count, {f"-{n}": object() for n in range(count)}]
+    for field in request.model_fields:
+        for wrong in items:
+            try:
+                request.model_validate({field: wrong})
+            except ValidationError as error:
+                assert error.error_count() < 10, field
 
 
 @every_kind

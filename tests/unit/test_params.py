@@ -105,6 +105,14 @@ def test_mistakes_are_understood(values: dict, message: str, hint: str | None) -
     assert advice == hint or hint is None
 
 
+def test_an_illegal_value_is_shown_as_far_as_it_helps() -> None:
+    ((_, told, _),) = problems(Outer, {"limit": list(range(1_000_000))})
+    assert told == "limit = [0, 1, 2, 3, 4, 5, ...]: Input should be a valid integer"
+    ((_, told, _),) = problems(Outer, {"limit": "7" * 100 + "x" * 100_000})
+    assert told.startswith("limit = '" + "7" * 90)
+    assert len(told) < 400
+
+
 def test_origin_of_a_section_is_that_of_a_value_in_it() -> None:
     ((where, _, _),) = problems(Outer, {"iner": {"rate": 1}}, {"iner.rate": "c.yaml:2"})
     assert where == "c.yaml:2"

@@ -49,11 +49,10 @@ def _listed(value: Any) -> Any:
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[
     tuple[Text, ...],
-    Field(fail_fast=True),
     BeforeValidator(_listed),
     kinds.Legal("text or a list of texts, none empty"),
 ]
-TokenIds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(fail_fast=True)]
+TokenIds = tuple[Annotated[int, Field(ge=0)], ...]
 
 
 def most_tokens(default: int | None) -> Any:

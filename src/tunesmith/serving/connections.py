@@ -149,8 +149,9 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
     def _tell_of(self, refused: Refusal, named: str) -> None:
-        ended = {"status": refused.http_status, "code": refused.code, "duration_s": time.monotonic() - self._began}
-        self.serving.observe(Record(named, NO_ROUTE, NO_METHOD, at=self._at, **ended))
+        took_s = time.monotonic() - self._began
+        record = Record(named, NO_ROUTE, NO_METHOD, refused.http_status, self._at, took_s, code=refused.code)
+        self.serving.observe(record)
 
 
 def of(serving: Serving) -> type[Connection]:
