@@ -119,7 +119,7 @@ def _asked(trial: Trial, call: Call) -> tuple[Asked, asyncio.Queue[Any]]:
     first, served = call.asked, trial.served
     assert first is not None
     assert call.asks is not None
-    request = _drawn_alike(call.asks(served), call)
+    request = _bounded_alike(_drawn_alike(call.asks(served), call), first.request)
     news = asyncio.Queue[Any]()
     tell = tell_to(asyncio.get_running_loop(), news)
     until = time.monotonic() + call.serving.options.max_time_s
@@ -135,6 +135,13 @@ def _drawn_alike(request: Any, call: Call) -> Any:
     seed = answers[0].get("seed") if len(answers) == 1 else None
     free = seed is not None and getattr(request, "seed", 0) is None
     return request.but(seed=seed) if free else request
+
+
+def _bounded_alike(request: Any, first: Any) -> Any:
+    """The request with the most tokens that the server gave the answer, where it sets none itself."""
+    most = getattr(first, "max_tokens", None)
+    is_open = most is not None and getattr(request, "max_tokens", 0) is None
+    return request.but(max_tokens=most) if is_open else request
 
 
 async def _outcome(trial: Trial, asked: Asked, news: asyncio.Queue[Any]) -> Answered | None:

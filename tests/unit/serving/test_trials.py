@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 
 from served import Reply, Served, running
 from serving_waits import until
-from tunesmith import predict
+from tunesmith import predict, presets
 from tunesmith.errors import EngineError
+from tunesmith.presets import Preset
 from tunesmith.serving.worker import Worker
 
 WRITES = {"train.epochs": 1, "model.max_length": 128, "request.max_tokens": 8, "task.report_rows": 1}
@@ -188,6 +190,18 @@ def test_copies_of_drawn_answers_are_drawn_alike(bundles: Callable[..., Path]) -
         assert server.get(path).body["agreement"] == 1
         trial = server.serving.live.trials["chat"]
         assert trial.served.worker is trial.current.worker
+
+
+def test_copies_are_no_longer_than_what_they_are_copied_from(bundles: Callable[..., Path], tmp_path: Path) -> None:
+    chat = shutil.copytree(bundles("conversations", **WRITES), tmp_path / "chat")
+    presets.save(chat, "open", Preset({"max_tokens": None, "ignore_eos": True, "temperature": 0.0}))
+    with running({"chat": chat}, **{"bundle-folder": str(tmp_path), "max-answer-tokens": 7}) as server:
+        path = "/v1/admin/models/chat/trial"
+        assert server.post(path, {"bundle": chat.name, "share": 1, "shadow": True}).status == 201
+        answered = server.post("/v1/predict/chat", {"inputs": "the bank", "preset": "open"}).body
+        assert answered["usage"]["completion_tokens"] == 7
+        until(lambda: server.get(path).body["compared"] == 1)
+        assert server.get(path).body["agreement"] == 1
 
 
 def test_a_trial_that_fails_harms_no_caller(server: Served, first: Path) -> None:
