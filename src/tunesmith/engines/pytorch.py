@@ -1,4 +1,4 @@
-"""Runs the network with PyTorch, on a GPU where there is one."""
+"""Runs the network with PyTorch, on a GPU where there is one, and on a CPU with its weights as its products read them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ class Engine(NetworkEngine):
         import torch
 
         from tunesmith import machine
+        from tunesmith.networks import packed
         from tunesmith.networks.generators import Generator
 
         network, own = bundle.network(), machine.prepare(bundle.precision)
-        if own.device == "cuda" and own.precision == "bf16" and isinstance(network.backbone, Generator):
+        writes = isinstance(network.backbone, Generator)
+        if own.device == "cuda" and own.precision == "bf16" and writes:
             network.to(torch.bfloat16)  # a step waits for weights, and autocast would bring them into bf16 in each
+        packed.pack(network, in_fp32=writes or own.precision == "fp32")
         return cls(network, own)

@@ -168,7 +168,7 @@ class Generator(Backbone):
         is found once, by trying.
         """
         head = self.model.get_output_embeddings()
-        if type(head) is not nn.Linear or (head.bias is not None and head.bias.requires_grad):
+        if not isinstance(head, nn.Linear) or (head.bias is not None and head.bias.requires_grad):
             return None
         if self._affine is None:
             return None
