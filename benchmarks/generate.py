@@ -15,6 +15,7 @@ Each result is appended to benchmarks/results.jsonl.
 from __future__ import annotations
 
 import argparse
+import copy
 import gzip
 import json
 import math
@@ -37,7 +38,7 @@ from benchmarks.accuracy import RESULTS
 from tunesmith import machine, sources
 from tunesmith.generation.decode import generate
 from tunesmith.generation.request import GenerationRequest
-from tunesmith.networks import generators, int8
+from tunesmith.networks import generators, int8, packed
 from tunesmith.sources import pypi
 
 BASE = "SmolLM2-135M-Instruct"
@@ -120,6 +121,8 @@ def tunesmith(*, eight_bit: bool) -> Side:
     model, tokenizer = generators.load(path).model, generators.load_tokenizer(path)
     if eight_bit:
         int8.quantise(model)
+    else:
+        packed.pack(model, in_fp32=True)
 
     def run(questions: Sequence[str], lengths: Sequence[int]) -> None:
         requests = [GenerationRequest(max_tokens=length, ignore_eos=True) for length in lengths]
@@ -228,13 +231,15 @@ def encoder_decoders(rounds: int, requests: int = 16) -> None:
     for name, config in {"t5 small": t5, "marian": marian}.items():
         torch.manual_seed(0)
         model = made[name](config).eval()
+        ours = copy.deepcopy(model)
+        packed.pack(ours, in_fp32=True)
         prompts = [torch.randint(5, 30000, (12 + 7 * (n % 6),)).tolist() for n in range(requests)]
         lengths = [24 + 8 * (n % 3) for n in range(requests)]
         found: dict[str, list[float]] = {"tunesmith": [], "transformers, one by one": []}
         for _ in range(rounds):
             began = time.perf_counter()
             asked = [GenerationRequest(max_tokens=length, ignore_eos=True) for length in lengths]
-            generate(model, tokenizer, prompts, asked, prefix_bytes=0)
+            generate(ours, tokenizer, prompts, asked, prefix_bytes=0)
             found["tunesmith"].append(sum(lengths) / (time.perf_counter() - began))
             began = time.perf_counter()
             for prompt, length in zip(prompts, lengths, strict=True):
