@@ -44,7 +44,7 @@ def figures() -> str:
     if chat := {entry["side"]: entry for entry in entries if entry["benchmark"] == "chat"}:
         how = "LoRA on SmolLM2-135M, MultiWOZ, the same rows and rates on the same machine, one after the other"
         text += f"\n`benchmarks/chat.py`, {how}:\n\n" + _chat_race(chat)
-    return text
+    return text + _serving([entry for entry in entries if entry["benchmark"] == "serving"])
 
 
 _LITTLE_WAITED = 0.15
@@ -143,4 +143,31 @@ def _chat_race(chat: Mapping[str, dict[str, Any]]) -> str:
             )
             for side, entry in chat.items()
         ),
+    )
+
+
+def _serving(entries: list[dict[str, Any]]) -> str:
+    """The last races of the server, at each number of clients, and what became of a long and mixed load."""
+    last = {(entry["part"], entry.get("clients", 0)): entry for entry in entries}
+    text = ""
+    for part, unit, what in (
+        ("writing", "tokens_per_s", "chat, LoRA on SmolLM2-135M; theirs the model without it"),
+        ("classify", "requests_per_s", "a short text each, an encoder of 22 million weights exported to ONNX"),
+    ):
+        races = [entry for (name, _), entry in sorted(last.items()) if name == part]
+        if not races:
+            continue
+        head = (unit.replace("_per_s", " a second"), *(f"{race['clients']} at once" for race in races))
+        rows = ((side, *(f"{race[unit][side]:,.0f}" for race in races)) for side in races[0][unit])
+        text += f"\n`benchmarks/serving.py`, {what}; {races[0]['threads']} threads, in turns:\n\n" + table(head, rows)
+    return text + "".join(_soak(entry) for (part, _), entry in last.items() if part == "soak")
+
+
+def _soak(entry: dict[str, Any]) -> str:
+    short, memory = entry["seconds"]["short"], entry["memory_mb"]
+    return (
+        f"\n{entry['clients']} clients for {entry['for_s']:.0f} s with short and long texts, chats, streams and streams that are left:"
+        f" {entry['counts']['right']:,} requests answered right and {len(entry['wrong'])} wrong or lost; a short one took"
+        f" {1000 * short['median']:.0f} ms, and one in a hundred more than {1000 * short['p99']:.0f} ms; memory went from"
+        f" {memory['before']:,.0f} to {memory['after']:,.0f} MB.\n"
     )
