@@ -10,7 +10,7 @@ interval that is corrected for the number of comparisons (Holm 1979) leaves out 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -168,9 +168,22 @@ def of(
     effects.sort(key=lambda effect: -(effect.share or 0.0))
     pairs = {pair: share for pair, share in shares.items() if len(pair) == 2}
     best = _best(rows, seeds, sign)
+    notes = (*notes, *_still(rows, metric))
     return Found(
-        metric, sign, seeds, tuple(rows), wanted, tuple(effects), pairs, best, margin, tuple(failed), tuple(notes), seconds
-    )  # fmt: skip
+        metric, sign, seeds, tuple(rows), wanted, tuple(effects), pairs, best, margin, tuple(failed), notes, seconds
+    )
+
+
+def _still(rows: Sequence[Trained], metric: str) -> Iterator[str]:
+    """A note where nothing made any difference, which is less often the parameters' doing than that of what came before them."""
+    by_seed: dict[int, list[float]] = {}
+    for row in rows:
+        by_seed.setdefault(row.seed, []).append(row.score)
+    if rows and all(len(scores) > 1 and len(set(scores)) == 1 for scores in by_seed.values()):
+        yield (
+            f"with each seed all combinations came to exactly the same {metric}: perhaps none got better than what it began with"
+            " (a head that is fitted first, --train.warm_start) within its epochs or time"
+        )
 
 
 def _levels(rows: Sequence[Trained], name: str, default: Any, sign: int) -> list[tuple[Level, list[float]]]:

@@ -62,7 +62,7 @@ def sections(found: Found) -> Iterator[tuple[str, list[str]]]:
 def _levels(effect: Effect) -> Iterator[str]:
     width = max(len(text(level.value)) for level in effect.levels)
     for level in effect.levels:
-        gain = "  (the default's value)" if level.value == effect.default else ""
+        gain = "  (compared with)" if level.value == effect.default else ""
         if level.interval is not None:
             gain = f"  {level.gain:+.4f} [{level.interval[0]:+.4f}, {level.interval[1]:+.4f}]  p {level.p_value:.3f}"
         yield f"{text(level.value):>{width}}  {level.score:.4f}{gain}  {level.seconds:.0f} s"

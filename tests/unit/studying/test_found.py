@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tunesmith.studying import found as findings
+from tunesmith.studying import show
 from tunesmith.studying.found import Found, Trained
 
 VALUES = {"rate": (1e-4, 1e-3, 1e-2), "dropout": (0.0, 0.1), "shape": ("a", "b")}
@@ -50,6 +51,19 @@ def test_nothing_within_the_margin_is_inert_and_noise_cannot_tell() -> None:
     loud = study(lambda v: 0.5, 0.05, seeds=2, random=1)
     assert {one.verdict for one in loud.effects} == {"cannot tell"}
     assert all("seeds" in one.words for one in loud.effects)
+
+
+def test_scores_that_no_value_changed_at_all_are_told_of() -> None:
+    still = study(lambda v: 0.5, 0.0)
+    (note,) = still.notes
+    assert note.startswith("with each seed all combinations came to exactly the same f1")
+    assert not study(lambda v: 0.5, 0.0005).notes
+
+
+def test_the_value_that_others_are_held_against_is_marked_as_that() -> None:
+    lines = dict(show.sections(study(lambda v: 0.5, 0.0005)))
+    title = next(title for title in lines if title.startswith("dropout"))
+    assert ["(compared with)" in line for line in lines[title]] == [True, False]
 
 
 def test_false_alarms_are_as_rare_as_said() -> None:
