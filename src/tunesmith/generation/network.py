@@ -83,7 +83,9 @@ class Network:
         self.has_encoder = bool(model.config.is_encoder_decoder)
         self._accepts = set(inspect.signature(model.forward).parameters)
         self._lean = None if self.has_encoder else lean.of(model)
-        self._graphs = Graphs(self._lean) if self._lean is not None and self.device.type == "cuda" else None
+        self._graphs = (
+            Graphs(self._lean, self.updates) if self._lean is not None and self.device.type == "cuda" else None
+        )
         self._remembers = "cache" if "cache" in self._accepts else "past_key_values"  # the name depends on the family
         kinds = set(getattr(model.config, "layer_types", None) or ())
         if not self.has_encoder and "position_ids" not in self._accepts:
@@ -174,12 +176,13 @@ class Network:
             return self._forward_rows(state, tokens[row : row + 1], all_logits)
 
     def _forward_rows(self, state: State, tokens: Tensor, all_logits: bool) -> Tensor:
-        with self.updates.of(state.loras[state.own.rows]):
+        loras = state.loras[state.own.rows]
+        if self._graphs is not None and self._is_plain_step(state, tokens):
+            return self._graphs(tokens, state.own, loras)
+        with self.updates.of(loras):
             return self._forward(state, tokens, all_logits)
 
     def _forward(self, state: State, tokens: Tensor, all_logits: bool) -> Tensor:
-        if self._graphs is not None and self._is_plain_step(state, tokens):
-            return self._graphs(tokens, state.own)
         tokens = tokens.to(self.device)
         positions = state.own.positions(tokens.shape[1]).to(self.device)
         if self._lean is not None:
@@ -205,8 +208,8 @@ class Network:
         return logits
 
     def _is_plain_step(self, state: State, tokens: Tensor) -> bool:
-        """Whether it is one token of every row, of none with an update, in buffers that there are already."""
-        return tokens.shape[1] == 1 and not self.alone and not any(state.loras) and bool(state.own.layers)
+        """Whether it is one token of every row, in buffers that there are already."""
+        return tokens.shape[1] == 1 and not self.alone and bool(state.own.layers)
 
     def _source(self, state: State) -> Tensor:
         """The encoder's output; later only its shape is looked at, as its keys and values are in the cache."""

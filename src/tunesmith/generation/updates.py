@@ -38,7 +38,7 @@ class Updates:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._hooked: set[str] = set()
-        self._stack = _Stack((), {})
+        self._stack = self._single = _stack(())
         self._now = threading.local()
 
     def fit(self, lora: Lora) -> Lora:
@@ -68,23 +68,46 @@ class Updates:
     @contextmanager
     def of(self, rows: Sequence[Lora | None]) -> Iterator[None]:
         """Inside, a forward pass of these rows has each one's update."""
-        used = tuple(dict.fromkeys(lora for lora in rows if lora is not None))
-        if not used:
+        stack, owners = self.placed(rows)
+        if stack is None:
             yield
             return
+        given = torch.tensor(owners, device=_device(self._model))
+        with self.using(stack, given, is_single=len(stack.loras) == 1 and None not in rows):
+            yield
+
+    def placed(self, rows: Sequence[Lora | None]) -> tuple[Stack | None, list[int]]:
+        """The updates that rows use, side by side (None: there are none), and of each row the number of its own among them; -1:
+        it has none.
+        """
+        used = tuple(dict.fromkeys(lora for lora in rows if lora is not None))
+        if not used:
+            return None, [-1] * len(rows)
         stack = self._stacked(used)
         number = {lora: place for place, lora in enumerate(stack.loras)}
-        owners = torch.tensor([-1 if lora is None else number[lora] for lora in rows], device=_device(self._model))
-        self._now.rows = _Rows(stack, owners, is_single=len(stack.loras) == 1 and None not in rows)
+        return stack, [-1 if lora is None else number[lora] for lora in rows]
+
+    @contextmanager
+    def using(self, stack: Stack, owners: Tensor, *, is_single: bool = False) -> Iterator[None]:
+        """Inside, a forward pass has the updates of a stack.
+
+        Args:
+            stack: the updates.
+            owners: (N,) of each row the number of its own in there, or -1.
+            is_single: whether it is the same one for all rows.
+        """
+        self._now.rows = _Rows(stack, owners, is_single)
         try:
             yield
         finally:
             self._now.rows = None
 
-    def _stacked(self, used: tuple[Lora, ...]) -> _Stack:
+    def _stacked(self, used: tuple[Lora, ...]) -> Stack:
         """The updates side by side. The last stack of several serves on while it is not much wider than needed."""
         if len(used) == 1:
-            return _stack(used)
+            if self._single.loras != used:
+                self._single = _stack(used)
+            return self._single
         ranks = sum(lora.ranks for lora in self._stack.loras)
         if not set(used) <= set(self._stack.loras) or ranks > _WIDER * sum(lora.ranks for lora in used):
             self._stack = _stack(used)
@@ -93,7 +116,9 @@ class Updates:
     def forget(self, lora: Lora) -> None:
         """Let go of an update that is removed; rows that still have it bring it back."""
         if lora in self._stack.loras:
-            self._stack = _Stack((), {})
+            self._stack = _stack(())
+        if lora in self._single.loras:
+            self._single = _stack(())
 
     def _hang(self, name: str, module: nn.Module) -> None:
         self._hooked.add(name)
@@ -107,16 +132,17 @@ class Updates:
         weakref.finalize(self, module.register_forward_hook(add).remove)
 
 
-@dataclass(frozen=True)
-class _Stack:
-    """Updates side by side: of each layer A (K, I), B (K, O) and the layout of K."""
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Updates side by side: of each layer A (K, I), B (K, O) and the layout of K; of each layout whose each of the K is, (K,)."""
 
     loras: tuple[Lora, ...]
     layers: dict[str, tuple[Tensor, Tensor, Layout]]
+    owners: dict[Layout, Tensor]
 
 
-def _stack(loras: tuple[Lora, ...]) -> _Stack:
-    layers = {}
+def _stack(loras: tuple[Lora, ...]) -> Stack:
+    layers, owners = {}, {}
     for name in dict.fromkeys(name for lora in loras for name in lora.layers):
         having = [(number, lora.layers[name]) for number, lora in enumerate(loras) if name in lora.layers]
         below, above = [pair[0] for _, pair in having], [pair[1].T for _, pair in having]
@@ -125,14 +151,17 @@ def _stack(loras: tuple[Lora, ...]) -> _Stack:
             layers[name] = (below[0], above[0], layout)
         else:
             layers[name] = (torch.cat(below), torch.cat(above), layout)
-    return _Stack(loras, layers)
+        if layout not in owners:
+            each = [number for number, ranks in layout for _ in range(ranks)]
+            owners[layout] = torch.tensor(each, device=below[0].device)
+    return Stack(loras, layers, owners)
 
 
 @dataclass
 class _Rows:
     """The rows of a pass: ``owners`` (N,) are numbers of their updates in the stack, -1 of those without."""
 
-    stack: _Stack
+    stack: Stack
     owners: Tensor
     is_single: bool
     masks: dict[Layout, Tensor] = field(default_factory=dict)
@@ -155,8 +184,7 @@ class _Rows:
     def _others(self, layout: Layout) -> Tensor:
         """Of each row which ranks are not its own, (N, K)."""
         if layout not in self.masks:
-            owner = torch.tensor([number for number, ranks in layout for _ in range(ranks)], device=self.owners.device)
-            self.masks[layout] = self.owners[:, None] != owner
+            self.masks[layout] = self.owners[:, None] != self.stack.owners[layout]
         return self.masks[layout]
 
 

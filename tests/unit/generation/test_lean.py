@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,9 @@ import transformers as t
 from generators import Generator
 from tunesmith.generation import lean
 from tunesmith.generation.cache import RowCache
-from tunesmith.generation.decode import generate
+from tunesmith.generation.decode import Scheduler, generate
 from tunesmith.generation.graphs import FixedStep
+from tunesmith.generation.lora import Lora
 from tunesmith.generation.network import Network, left_padded
 from tunesmith.generation.request import GenerationRequest
 from tunesmith.networks import int8
@@ -133,11 +135,26 @@ def test_answers_are_those_of_transformers_pass(
     assert same == len(prompts) if not eight_bit else same >= 0.8 * len(prompts)  # ties are rounded either way
 
 
-def test_fixed_steps_give_the_logits_of_free_ones(prompts: list[list[int]]) -> None:
-    """What a graph would replay, without one: rows join, leave and outgrow the buffers."""
+def _lora(name: str, model: Any, ranks: int) -> Lora:
+    """A random update of some layers."""
+    torch.manual_seed(ranks)
+    layers = {
+        place: (torch.randn(ranks, layer.in_features), torch.randn(layer.out_features, ranks) / 20)
+        for place, layer in model.named_modules()
+        if place.endswith(("q_proj", "down_proj")) or (ranks > 2 and place.endswith("up_proj"))
+    }
+    return Lora(name, layers)
+
+
+@pytest.mark.parametrize("whose", ["", "aaa", "a.b"])
+def test_fixed_steps_give_the_logits_of_free_ones(prompts: list[list[int]], whose: str) -> None:
+    """What a graph would replay, without one: rows join, leave and outgrow the buffers, and some have updates."""
     model = _built("llama")
     made, network = lean.of(model), Network(model)
+    updates = network.updates
     assert made is not None
+    known = {name: updates.fit(_lora(name, model, ranks)) for name, ranks in (("a", 2), ("b", 3))}
+    loras = [known.get(name) for name in whose.ljust(3, ".")]
     states = [network.start(rows) for rows in (prompts[:3], prompts[:3])]
     for state in states:
         network.feed(state, left_padded([row[:] for row in prompts[:3]]))
@@ -148,14 +165,17 @@ def test_fixed_steps_give_the_logits_of_free_ones(prompts: list[list[int]]) -> N
             if number == 20:
                 for cache in (own, free):
                     cache.move([2, 0])
+                loras = [loras[2], loras[0]]
             tokens = torch.arange(len(own.starts))[:, None] + number
             for cache in (own, free):
                 cache.reserve(1)
+            stack, owners = updates.placed(loras)
             if step is None or not step.fits(own):
-                step, made_anew = FixedStep(made, own), made_anew + 1
-            step.take(tokens, own)
+                step, made_anew = FixedStep(made, own, updates, stack), made_anew + 1
+            step.take(tokens, own, owners)
             found = step.run()[: len(tokens)]
-            expected = made(tokens, free.positions(1), free)
+            with updates.of(loras):
+                expected = made(tokens, free.positions(1), free)
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
             for cache in (own, free):
                 cache.advance(1)
@@ -168,9 +188,32 @@ def test_graphs_give_the_tokens_of_free_steps(
 ) -> None:
     given = generator("llama")
     model = copy.deepcopy(given.model).to("cuda")
+    adapters = [_lora(name, model, ranks) for name, ranks in (("a", 2), ("b", 3))]
     requests = [GenerationRequest(max_tokens=5 + number % 40, ignore_eos=True) for number in range(len(prompts))]
     assert Network(model)._graphs is not None
-    found = generate(model, given.tokenizer, prompts, requests)
+    found = [
+        _written(model, given.tokenizer, prompts, requests, adapters, names) for names in ("..", "aa", "ab.", "bb")
+    ]
     monkeypatch.setattr(Network, "_is_plain_step", lambda *_: False)
-    expected = generate(model, given.tokenizer, prompts, requests)
-    assert [one[0].tokens for one in found] == [one[0].tokens for one in expected]
+    for written, names in zip(found, ("..", "aa", "ab.", "bb"), strict=True):
+        assert written == _written(model, given.tokenizer, prompts, requests, adapters, names)
+
+
+def _written(
+    model: Any,
+    tokenizer: Any,
+    prompts: list[list[int]],
+    requests: list[GenerationRequest],
+    adapters: list[Lora],
+    names: str,
+) -> list[Any]:
+    """Tokens of each prompt, with the adapters whose names come round; ``.`` is none."""
+    scheduler = Scheduler(model, tokenizer, adapters={one.name: one for one in adapters}, max_rows=8)
+    whose = [None if name == "." else name for name in itertools.islice(itertools.cycle(names), len(prompts))]
+    jobs = [
+        scheduler.submit(prompt, request, adapter=name)
+        for prompt, request, name in zip(prompts, requests, whose, strict=True)
+    ]
+    while not scheduler.idle:
+        scheduler.step()
+    return [job.results[0].tokens for job in jobs]
