@@ -189,7 +189,7 @@ def test_graphs_give_the_tokens_of_free_steps(
     given = generator("llama")
     model = copy.deepcopy(given.model).to("cuda")
     adapters = [_lora(name, model, ranks) for name, ranks in (("a", 2), ("b", 3))]
-    requests = [GenerationRequest(max_tokens=5 + number % 40, ignore_eos=True) for number in range(len(prompts))]
+    requests = [GenerationRequest(max_tokens=5 + number % 30, ignore_eos=True) for number in range(len(prompts))]
     assert Network(model)._graphs is not None
     found = [
         _written(model, given.tokenizer, prompts, requests, adapters, names) for names in ("..", "aa", "ab.", "bb")
