@@ -122,7 +122,7 @@ def tunesmith(*, eight_bit: bool) -> Side:
     if eight_bit:
         int8.quantise(model)
     else:
-        packed.pack(model, in_fp32=True)
+        packed.pack(model, leaves_file=True)
 
     def run(questions: Sequence[str], lengths: Sequence[int]) -> None:
         requests = [GenerationRequest(max_tokens=length, ignore_eos=True) for length in lengths]
@@ -232,7 +232,7 @@ def encoder_decoders(rounds: int, requests: int = 16) -> None:
         torch.manual_seed(0)
         model = made[name](config).eval()
         ours = copy.deepcopy(model)
-        packed.pack(ours, in_fp32=True)
+        packed.pack(ours, leaves_file=True)
         prompts = [torch.randint(5, 30000, (12 + 7 * (n % 6),)).tolist() for n in range(requests)]
         lengths = [24 + 8 * (n % 3) for n in range(requests)]
         found: dict[str, list[float]] = {"tunesmith": [], "transformers, one by one": []}

@@ -25,5 +25,5 @@ class Engine(NetworkEngine):
         writes = isinstance(network.backbone, Generator)
         if own.device == "cuda" and own.precision == "bf16" and writes:
             network.to(torch.bfloat16)  # a step waits for weights, and autocast would bring them into bf16 in each
-        packed.pack(network, in_fp32=writes or own.precision == "fp32")
+        packed.pack(network, leaves_file=(writes or own.precision == "fp32") and bundle.bases is None)
         return cls(network, own)

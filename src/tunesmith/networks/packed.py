@@ -29,13 +29,13 @@ def runs_here() -> bool:
     return has_products and platform.machine().lower() in ("x86_64", "amd64") and not torch.cuda.is_available()
 
 
-def pack(model: nn.Module, *, in_fp32: bool) -> None:
+def pack(model: nn.Module, *, leaves_file: bool) -> None:
     """Have a model's linear layers compute this way from now on, in place, where this computer is one for it.
 
     Args:
         model: in evaluation mode, on the CPU.
-        in_fp32: whether it computes in fp32 alone. Then nothing reads the file of weights any more once they are in blocks,
-            and what lies in it beside them is copied, so that it can be let go.
+        leaves_file: whether nothing reads the file of weights any more once they are in blocks of fp32: it computes in that
+            alone, and no other model has the same weights. What lies in the file beside them is copied then, so that it is let go.
     """
     if not runs_here():
         return
@@ -47,7 +47,7 @@ def pack(model: nn.Module, *, in_fp32: bool) -> None:
             del layer.weight
             layer.__class__ = PackedLinear
             layer.blocks = blocks  # type: ignore[assignment]
-    for parameter in model.parameters() if in_fp32 else ():
+    for parameter in model.parameters() if leaves_file else ():
         parameter.data = parameter.data.clone()
 
 
@@ -75,10 +75,11 @@ class Blocks:
     @property
     def plain(self) -> Tensor:
         """The weight row by row, which stays then."""
-        if self._plain is None:
+        plain = self._plain  # which the thread of another model may give up meanwhile
+        if plain is None:
             with torch.inference_mode(False), torch.no_grad():
-                self._plain = nn.Parameter(self._packed[torch.float32].to_dense(), requires_grad=False)
-        return self._plain
+                plain = self._plain = nn.Parameter(self._packed[torch.float32].to_dense(), requires_grad=False)
+        return plain
 
     def packed(self, dtype: torch.dtype) -> Tensor:
         """The weight as products in a number format read it."""

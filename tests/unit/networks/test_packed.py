@@ -23,7 +23,7 @@ def layers(outputs: int, inputs: int, *, bias: bool = True) -> tuple[nn.Module, 
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Linear(inputs, outputs, bias=bias)).eval()
     made = copy.deepcopy(plain)
-    packed.pack(made, in_fp32=True)
+    packed.pack(made, leaves_file=True)
     assert type(made[0]) is PackedLinear
     return plain, made
 
@@ -92,7 +92,7 @@ def test_the_plain_weight_is_given_up_and_made_again() -> None:
 def test_a_weight_that_is_a_table_too_stays_one() -> None:
     model = nn.ModuleDict({"table": nn.Embedding(300, 96), "head": nn.Linear(96, 300, bias=False)}).eval()
     model["head"].weight = model["table"].weight
-    packed.pack(model, in_fp32=True)
+    packed.pack(model, leaves_file=True)
     given(model["head"], torch.randn(2, 96))
     assert model["head"].weight is model["table"].weight
 
@@ -101,14 +101,14 @@ def test_models_over_the_same_weights_have_one_packed() -> None:
     base = nn.Sequential(nn.Linear(576, 192)).eval()
     one, other = shared.twin(base), shared.twin(base)
     for made in (one, other):
-        packed.pack(made, in_fp32=True)
+        packed.pack(made, leaves_file=True)
     assert one[0].blocks is other[0].blocks
     assert type(base[0]) is nn.Linear
 
 
 def test_what_would_gain_nothing_stays_as_it_is() -> None:
     model = nn.Sequential(nn.Linear(8, 8), nn.Linear(576, 192).to(torch.bfloat16), nn.LayerNorm(8))
-    packed.pack(model, in_fp32=True)
+    packed.pack(model, leaves_file=True)
     assert [type(layer) for layer in model] == [nn.Linear, nn.Linear, nn.LayerNorm]
 
 
@@ -121,6 +121,6 @@ def test_models_give_what_they_gave(family: str, tmp_path: Path, monkeypatch: py
         asked["decoder_input_ids"] = torch.tensor([[0, 7, 8]])
     with torch.inference_mode():
         expected = model(**asked).logits
-        packed.pack(model, in_fp32=True)
+        packed.pack(model, leaves_file=True)
         assert any(isinstance(layer, PackedLinear) for layer in model.modules())
         torch.testing.assert_close(model(**asked).logits, expected, rtol=1e-4, atol=1e-4)
