@@ -12,7 +12,7 @@ or a 5xx other than 503 with Retry-After, if the p99 of short classification is 
 writing: tokens a second at 1 and 8 clients beside `transformers serve` with the base model of the bundle, in turns.
 classify: requests a second at 8 and 32 clients beside FastAPI around transformers' pipeline (`benchmarks.pipeline_server`)
 with the same base model, in turns.
-CLASSIFIER has an ONNX export inside. Results are appended to benchmarks/results.jsonl. Beside the project it needs:
+CLASSIFIER has an ONNX export inside. Results are appended to benchmarks/results.jsonl. Beside the project the last two need:
 pip install 'transformers[serving]'
 """
 
@@ -32,6 +32,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -331,7 +332,7 @@ def record(part: str, **figures: Any) -> None:
     """Print figures, and append them to the results."""
     names = ("transformers", "torch", "onnxruntime", "starlette", "uvicorn", "fastapi")
     entry = {"benchmark": "serving", "at": datetime.now(UTC).isoformat(timespec="seconds"), "part": part, **figures}
-    entry |= {"threads": machine.cores(), "environment": {name: version(name) for name in names}}
+    entry |= {"threads": machine.cores(), "environment": {name: version(name) for name in names if find_spec(name)}}
     with RESULTS.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")
     print(json.dumps({name: value for name, value in entry.items() if name != "environment"}, indent=1), flush=True)
