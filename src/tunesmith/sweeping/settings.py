@@ -16,7 +16,10 @@ class Settings(Params):
         "Settings that are tried: every combination; random ones; ones spread evenly (Sobol); or every combination, where worse ones are dropped on the way.",
     )
     share: float = param(
-        0.45, "A race gives less than this share of a grid's answers; 1: it drops only what is surely worse.", gt=0, le=1
+        0.45,
+        "A race gives less than this share of a grid's answers; 1: it drops only what is surely worse.",
+        gt=0,
+        le=1,
     )
     settings: int = param(32, "How many settings a random or Sobol design has.", ge=2, le=4096)
     rows: int | None = param(None, "Rows of the data that are answered, drawn by the seed; none: all.", ge=4)
